@@ -1,0 +1,41 @@
+import { z } from 'zod';
+
+/** Stored sealed and never shown again; absent in an update means "keep what is there". */
+const secretText = z.string().min(1).max(65_536).meta({ writeOnly: true });
+
+export const awsCredentials = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('default-chain') }),
+  z.strictObject({ kind: z.literal('access-key'), accessKeyId: z.string().min(1).max(128), secretAccessKey: secretText }),
+  z.strictObject({ kind: z.literal('role'), roleArn: z.string().regex(/^arn:[^:]+:iam::\d{12}:role\/.+$/), externalId: z.string().min(2).max(1224).optional() }),
+]);
+export type AwsCredentials = z.infer<typeof awsCredentials>;
+
+const awsTarget = {
+  region: z.string().min(1).max(64).default('us-east-1'),
+  endpoint: z.url({ protocol: /^https?$/ }).optional().describe('Overrides the AWS endpoint, for compatible services'),
+  credentials: awsCredentials,
+};
+
+/** Armored OpenPGP keys. The private key decrypts imports and signs exports; public keys encrypt exports and verify imports. */
+export const pgpKeys = z.strictObject({
+  privateKey: secretText.optional(),
+  passphrase: secretText.optional(),
+  recipients: z.array(z.string().min(1).max(65_536)).max(20).default([]),
+  verifiers: z.array(z.string().min(1).max(65_536)).max(20).default([]),
+});
+export type PgpKeys = z.infer<typeof pgpKeys>;
+
+const common = {
+  name: z.string().min(1).max(200),
+  description: z.string().max(4000).default(''),
+  active: z.boolean().default(true),
+};
+
+export const s3Connection = z.strictObject({ kind: z.literal('s3'), ...common, ...awsTarget, pgp: pgpKeys.optional() });
+export type S3Connection = z.infer<typeof s3Connection>;
+
+export const kinesisConnection = z.strictObject({ kind: z.literal('kinesis'), ...common, ...awsTarget });
+export type KinesisConnection = z.infer<typeof kinesisConnection>;
+
+export const connection = z.discriminatedUnion('kind', [s3Connection, kinesisConnection]);
+export type Connection = z.infer<typeof connection>;

@@ -1,0 +1,54 @@
+import { z } from 'zod';
+import { csvDialect } from './csv-dialect.js';
+import { bucketName, directory } from './import-goal.js';
+import { propertyName } from './property.js';
+
+const columnSource = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('property'), property: propertyName }),
+  z.strictObject({ kind: z.literal('profile-id') }),
+  z.strictObject({ kind: z.literal('identity'), namespace: z.string().min(1) }),
+  z.strictObject({ kind: z.literal('segments'), segmentIds: z.array(z.uuid()).max(100).optional().describe('Absent: all segments of the profile') }),
+  z.strictObject({ kind: z.literal('consent'), objective: z.string().min(1) }),
+  z.strictObject({ kind: z.literal('fixed'), text: z.string().max(4096) }),
+]);
+export type ColumnSource = z.infer<typeof columnSource>;
+
+export const exportColumn = z.strictObject({ header: z.string().max(1000), source: columnSource });
+export type ExportColumn = z.infer<typeof exportColumn>;
+
+/** A segment's profiles become files in a bucket. */
+export const exportProfilesGoal = z.strictObject({
+  kind: z.literal('export-profiles'),
+  name: z.string().min(1).max(200),
+  active: z.boolean().default(true),
+  segmentId: z.uuid(),
+  target: z.strictObject({ bucket: bucketName, directory }),
+  fileName: z
+    .string()
+    .min(1)
+    .max(255)
+    .default('%SEGMENT_NAME%_%DATETIME%')
+    .describe('Without extension. Macros: %SEGMENT_ID% %SEGMENT_NAME% %DATETIME% (YYYYMMDD_HHMMSS, UTC) %TIMESTAMP% (Unix seconds)'),
+  mode: z.enum(['delta', 'full']).default('delta'),
+  columns: z.array(exportColumn).min(1).max(500),
+  csv: csvDialect.prefault({}),
+  compression: z.enum(['gzip', 'none']).default('none'),
+  pgp: z.strictObject({ encrypt: z.boolean().default(false), sign: z.boolean().default(false) }).prefault({}),
+  parts: z.int().min(1).max(8).default(1).describe('Files written side by side: name.csv, name_2.csv, ...'),
+  consentObjectives: z.array(z.string().min(1)).max(20).default([]).describe('Only profiles consenting to at least one; empty: everyone'),
+  emptyResult: z.enum(['skip', 'header-only', 'fail']).default('skip'),
+});
+export type ExportProfilesGoal = z.infer<typeof exportProfilesGoal>;
+
+/** Written last, beside the files it lists; SHA-256 in lower-case hexadecimal, of the bytes as stored. */
+export const exportManifest = z.object({
+  version: z.literal(1),
+  runId: z.uuid(),
+  goalId: z.uuid(),
+  mode: z.enum(['delta', 'full']),
+  reason: z.string().optional().describe('Why a delta goal ran in full'),
+  plannedAt: z.iso.datetime(),
+  rows: z.int(),
+  files: z.array(z.object({ name: z.string(), rows: z.int(), bytes: z.int(), sha256: z.string() })),
+});
+export type ExportManifest = z.infer<typeof exportManifest>;

@@ -1,0 +1,29 @@
+import { z } from 'zod';
+import { awsCredentials, pgpKeys } from './connection.js';
+import { exportProfilesGoal } from './export-goal.js';
+import { importProfilesGoal } from './import-goal.js';
+import { streamGoal } from './stream-goal.js';
+
+export const goal = z.discriminatedUnion('kind', [importProfilesGoal, exportProfilesGoal, streamGoal]);
+export type Goal = z.infer<typeof goal>;
+export type GoalKind = Goal['kind'];
+
+/** Where a worker finds the bucket or stream. Secrets are sealed for the service that runs the goal. */
+export const goalEndpoint = z.object({
+  region: z.string(),
+  endpoint: z.string().optional(),
+  credentials: awsCredentials,
+  pgp: pgpKeys.optional(),
+});
+export type GoalEndpoint = z.infer<typeof goalEndpoint>;
+
+/** Everything a worker may know of a goal: frozen when the run opens, so that an edit never changes a run under way. */
+export const goalSnapshot = z.object({
+  version: z.literal(1),
+  workspaceId: z.int(),
+  connectionId: z.uuid(),
+  goalId: z.uuid(),
+  goal,
+  endpoint: goalEndpoint,
+});
+export type GoalSnapshot = z.infer<typeof goalSnapshot>;

@@ -1,0 +1,80 @@
+import { z } from 'zod';
+import { csvDialect } from './csv-dialect.js';
+import { propertyName } from './property.js';
+
+export const bucketName = z.string().min(3).max(255);
+/** A folder inside a bucket, without leading slash; `''` is the root. */
+export const directory = z
+  .string()
+  .max(900)
+  .refine((path) => !path.startsWith('/') && !path.split('/').includes('..'), 'must be a relative path without ".."')
+  .default('');
+
+export const filePattern = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('every') }),
+  z.strictObject({ kind: z.literal('exact'), name: z.string().min(1) }),
+  z.strictObject({ kind: z.literal('wildcard'), pattern: z.string().min(1).max(512) }),
+  z.strictObject({ kind: z.literal('regex'), pattern: z.string().min(1).max(512) }),
+]);
+export type FilePattern = z.infer<typeof filePattern>;
+
+export const mergeRule = z.enum(['set', 'set-if-empty', 'set-or-clear', 'add', 'sum']);
+export type MergeRule = z.infer<typeof mergeRule>;
+
+/** A column is named by its header; without a header by its 1-based position, `"3"`. */
+const column = z.string().min(1).max(1000);
+const fileAlias = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,31}$/);
+
+export const fieldMapping = z.strictObject({ column, property: propertyName, rule: mergeRule.default('set') });
+export type FieldMapping = z.infer<typeof fieldMapping>;
+
+/** Joined to its parent where `column` equals the parent's `parentColumn`. */
+export const linkedFile = z.strictObject({
+  alias: fileAlias,
+  pattern: filePattern,
+  parent: fileAlias.default('root'),
+  column,
+  parentColumn: column,
+  csv: csvDialect.optional().describe('Where it differs from the root file'),
+});
+export type LinkedFile = z.infer<typeof linkedFile>;
+
+const valueMapping = z.strictObject({ column, property: propertyName });
+
+export const eventMapping = z.strictObject({
+  file: fileAlias.default('root'),
+  type: z.string().min(1),
+  idColumn: column,
+  occurredAtColumn: column,
+  mappings: z.array(valueMapping).max(1000).default([]),
+  lists: z.array(z.strictObject({ name: propertyName, file: fileAlias, mappings: z.array(valueMapping).min(1).max(1000) })).max(20).default([]),
+});
+export type EventMapping = z.infer<typeof eventMapping>;
+
+/** Files in a bucket become profiles, identities, consent and timeline events. */
+export const importProfilesGoal = z.strictObject({
+  kind: z.literal('import-profiles'),
+  name: z.string().min(1).max(200),
+  active: z.boolean().default(true),
+  source: z.strictObject({
+    bucket: bucketName,
+    directory,
+    pattern: filePattern,
+    order: z.enum(['name', 'oldest']).default('name'),
+  }),
+  csv: csvDialect.prefault({}),
+  linked: z.array(linkedFile).max(20).default([]),
+  matching: z.strictObject({
+    identifiers: z.array(z.strictObject({ column, namespace: z.string().min(1) })).min(1).max(10),
+    policy: z.enum(['unambiguous', 'first-match']).default('unambiguous'),
+    allowCreation: z.boolean().default(true),
+    maxComponentRows: z.int().min(1).max(1_000_000).default(1000).describe('Rows naming each other beyond this are ambiguous as a whole'),
+  }),
+  mappings: z.array(fieldMapping).max(2000).default([]),
+  consent: z.array(z.strictObject({ column, objective: z.string().min(1).max(64) })).max(100).default([]),
+  events: z.array(eventMapping).max(20).default([]),
+  badValue: z.enum(['reject-row', 'reject-field']).default('reject-row'),
+  rejectLimit: z.strictObject({ rows: z.int().min(0).optional(), share: z.number().min(0).max(1).optional() }).prefault({ share: 0.5 }),
+  afterImport: z.enum(['leave', 'delete', 'done-suffix']).default('leave'),
+});
+export type ImportProfilesGoal = z.infer<typeof importProfilesGoal>;

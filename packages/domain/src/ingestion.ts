@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import { mergeRule } from './import-goal.js';
+import { propertyName } from './property.js';
+
+/** Values arrive as JSON or as text; numbers keep every digit. */
+const ingestValue = z.unknown();
+
+export const profileUpdate = z.strictObject({
+  identities: z.array(z.strictObject({ namespace: z.string().min(1), value: z.string().min(1).max(1024) })).min(1).max(10),
+  properties: z.array(z.strictObject({ property: propertyName, value: ingestValue, rule: mergeRule.default('set') })).max(1000).default([]),
+  consent: z.array(z.strictObject({ objective: z.string().min(1).max(64), granted: z.boolean() })).max(100).default([]),
+  events: z
+    .array(
+      z.strictObject({
+        type: z.string().min(1),
+        id: z.string().min(1).max(256),
+        occurredAt: z.string().min(1),
+        properties: z.record(z.string(), ingestValue).default({}),
+        lists: z.record(z.string(), z.array(z.record(z.string(), ingestValue)).max(1000)).default({}),
+      }),
+    )
+    .max(100)
+    .default([]),
+});
+export type ProfileUpdate = z.infer<typeof profileUpdate>;
+
+export const ingestionBatch = z.strictObject({
+  batchId: z.string().min(1).max(128).describe('Chosen by the client: the same id again answers with the first result and changes nothing'),
+  allowCreation: z.boolean().default(true),
+  updates: z.array(z.unknown()).min(1).max(1000),
+});
+
+export const ingestionResult = z.object({
+  batchId: z.string(),
+  items: z.array(
+    z.object({
+      index: z.int(),
+      outcome: z.enum(['created', 'updated', 'unchanged', 'skipped', 'ambiguous', 'rejected']),
+      profileId: z.uuid().optional(),
+      reason: z.string().optional(),
+    }),
+  ),
+});
+export type IngestionResult = z.infer<typeof ingestionResult>;

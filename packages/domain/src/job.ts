@@ -1,0 +1,30 @@
+import { z } from 'zod';
+
+/** The Redis queues. A job says which committed row in `work` to look at, and nothing else. */
+export const queueName = z.enum(['import-run', 'export-run', 'export-part', 'stream-lane', 'run-event']);
+export type QueueName = z.infer<typeof queueName>;
+
+/** `import-run`, `export-run`, `export-part`: a unit of work is ready. */
+export const unitWakeUp = z.object({ version: z.literal(1), unitId: z.uuid() });
+/** `stream-lane`: the outbox of a workspace has rows; `run-event`: workers have told something, or commands wait. */
+export const plainWakeUp = z.object({ version: z.literal(1) });
+
+export const wakeUps = {
+  'import-run': unitWakeUp,
+  'export-run': unitWakeUp,
+  'export-part': unitWakeUp,
+  'stream-lane': plainWakeUp,
+  'run-event': plainWakeUp,
+} as const satisfies Record<QueueName, z.ZodType>;
+
+/** What a unit of `import-run` and `export-run` carries beside its run, goal and snapshot. */
+export const goalUnitPayload = z.object({ version: z.literal(1) });
+/** One file of an export. */
+export const exportPartPayload = z.object({ version: z.literal(1), part: z.int().min(1) });
+
+export const commandBody = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('cancel-run'), runId: z.uuid() }),
+  z.object({ kind: z.literal('activate-stream'), goalId: z.uuid(), snapshotId: z.uuid() }),
+  z.object({ kind: z.literal('deactivate-stream'), goalId: z.uuid() }),
+]);
+export type CommandBody = z.infer<typeof commandBody>;

@@ -1,0 +1,65 @@
+import { z } from 'zod';
+
+export const runState = z.enum(['queued', 'running', 'succeeded', 'failed', 'cancelled']);
+export type RunState = z.infer<typeof runState>;
+
+export const errorSummary = z.object({ code: z.string(), message: z.string(), at: z.string().optional() });
+
+/**
+ * Where every root row of an import went:
+ * rowsRead = created + updated + unchanged + the skipped + ambiguous + rejected.
+ */
+export const importCounts = z.object({
+  files: z.int().default(0),
+  filesSkipped: z.int().default(0).describe('Imported before under the same configuration'),
+  bytes: z.int().default(0),
+  rowsRead: z.int().default(0),
+  created: z.int().default(0).describe('Rows whose profile was created by this file'),
+  updated: z.int().default(0),
+  unchanged: z.int().default(0),
+  skipped: z.record(z.string(), z.int()).default({}).describe('By reason: unmatched, ...'),
+  ambiguous: z.int().default(0),
+  rejected: z.int().default(0),
+  profilesCreated: z.int().default(0),
+  profilesUpdated: z.int().default(0),
+  profilesUnchanged: z.int().default(0),
+  linkedRowsRead: z.int().default(0),
+  linkedRowsUsed: z.int().default(0),
+  linkedRowsRejected: z.int().default(0),
+  linkedRowsOrphaned: z.int().default(0).describe('Linked rows whose parent row is missing or was not applied'),
+  fieldsRejected: z.int().default(0),
+  events: z.int().default(0),
+  eventLines: z.int().default(0),
+});
+export type ImportCounts = z.infer<typeof importCounts>;
+
+export const exportCounts = z.object({
+  rows: z.int().default(0),
+  bytes: z.int().default(0),
+  files: z.array(z.object({ name: z.string(), rows: z.int(), bytes: z.int(), sha256: z.string() })).default([]),
+  manifest: z.string().optional(),
+  mode: z.enum(['delta', 'full']).optional(),
+  reason: z.string().optional(),
+});
+export type ExportCounts = z.infer<typeof exportCounts>;
+
+/** Work done and expected, in `unit`s, for a progress bar. */
+export const progress = z.object({ phase: z.string(), done: z.int(), total: z.int().optional(), unit: z.enum(['bytes', 'rows', 'chunks', 'parts', 'profiles']) });
+export type Progress = z.infer<typeof progress>;
+
+/**
+ * What a worker tells about its goal. Counts are totals so far, never increments:
+ * reading one twice, or missing one, does no harm.
+ */
+export const runEventBody = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('goal-started') }),
+  z.object({ kind: z.literal('goal-progress'), progress, counts: z.record(z.string(), z.unknown()).optional() }),
+  z.object({ kind: z.literal('goal-note'), level: z.enum(['info', 'warn']), message: z.string(), at: z.string().optional() }),
+  z.object({
+    kind: z.literal('goal-finished'),
+    outcome: z.enum(['succeeded', 'failed', 'cancelled']),
+    counts: z.record(z.string(), z.unknown()),
+    error: errorSummary.optional(),
+  }),
+]);
+export type RunEventBody = z.infer<typeof runEventBody>;
