@@ -2,7 +2,7 @@ import type { Readable, Writable } from 'node:stream';
 import pg from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import { InputError, TransientError } from '@millrace/domain';
-import type { Sql } from './sql.js';
+import type { Sql } from '@millrace/sql';
 
 export interface DatabaseOptions {
   readonly url: string;

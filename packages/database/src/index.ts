@@ -1,3 +1,3 @@
 export { Database, type DatabaseOptions, type Executor, type Result, type Transaction } from './database.js';
 export { migrate, type MigrationSet } from './migrate.js';
-export { sql, Sql } from './sql.js';
+export { sql, Sql } from '@millrace/sql';

@@ -1,5 +1,3 @@
-import pg from 'pg';
-
 /** A piece of SQL and its values, built by `sql`; values travel as parameters, identifiers are quoted. */
 export class Sql {
   constructor(
@@ -45,13 +43,14 @@ sql.id = (...names: readonly string[]): Identifier => {
   for (const name of names) {
     if (name.includes('\0') || Buffer.byteLength(name) > 63) throw new RangeError(`not a PostgreSQL identifier: ${name.slice(0, 80)}`);
   }
-  return new Identifier(names.map((name) => pg.escapeIdentifier(name)).join('.'));
+  return new Identifier(names.map((name) => `"${name.replaceAll('"', '""')}"`).join('.'));
 };
 
 /** A quoted string literal, for statements that take no parameters (COPY, DDL). */
 sql.literal = (text: string): RawText => {
   if (text.includes('\0')) throw new RangeError('a PostgreSQL string cannot hold a NUL character');
-  return new RawText(pg.escapeLiteral(text));
+  const quoted = `'${text.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`;
+  return new RawText(text.includes('\\') ? ` E${quoted}` : quoted);
 };
 
 /** An integer written into the text, for statements that take no parameters. */

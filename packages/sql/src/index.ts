@@ -1,0 +1,1 @@
+export { sql, Sql } from './sql.js';
