@@ -1,0 +1,42 @@
+import { InputError } from '@millrace/domain';
+
+/** Finds columns by header, or by 1-based position in a file without header. */
+export class ColumnIndex {
+  readonly #positions = new Map<string, number>();
+  readonly #duplicates = new Set<string>();
+  readonly #file: string;
+  readonly width: number;
+
+  /** `header` undefined: a file without header of `width` columns. `file` is what messages call the file. */
+  constructor(file: string, header: readonly string[] | undefined, width: number) {
+    this.#file = file;
+    this.width = width;
+    if (header === undefined) {
+      for (let position = 0; position < width; position += 1) this.#positions.set(String(position + 1), position);
+      return;
+    }
+    header.forEach((name, position) => {
+      if (this.#positions.has(name)) this.#duplicates.add(name);
+      else this.#positions.set(name, position);
+    });
+  }
+
+  /** 0-based position. Throws InputError('column-missing' | 'column-ambiguous'). */
+  position(column: string): number {
+    const position = this.#positions.get(column);
+    if (position === undefined) {
+      const known = [...this.#positions.keys()].slice(0, 20).map((name) => JSON.stringify(name.slice(0, 60)));
+      throw new InputError(
+        'column-missing',
+        `${this.#file} has no column ${JSON.stringify(column)}; its columns are ${known.join(', ')}${this.#positions.size > 20 ? ', ...' : ''}`,
+        { at: this.#file },
+      );
+    }
+    if (this.#duplicates.has(column)) {
+      throw new InputError('column-ambiguous', `${this.#file} has more than one column ${JSON.stringify(column)}; rename one of them`, {
+        at: this.#file,
+      });
+    }
+    return position;
+  }
+}

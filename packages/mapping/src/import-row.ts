@@ -1,0 +1,179 @@
+import { InputError, type CsvDialect, type ImportProfilesGoal } from '@millrace/domain';
+import type { Catalogue, CatalogueNamespace } from './catalogue.js';
+import type { ColumnIndex } from './columns.js';
+import { fieldReader, type FieldReader } from './field-reader.js';
+import { maxIdentifierLength, normaliseIdentifier } from './normalise-identifier.js';
+import { describeType, jsonString, listParser, scalarParser, type ValueParser } from './parse-value.js';
+
+/** Which staging columns a goal fills besides `assign`, and for which properties. */
+export interface StagedParts {
+  readonly fill: boolean;
+  readonly clear: boolean;
+  readonly append: readonly string[];
+  readonly increment: readonly string[];
+  readonly consent: boolean;
+}
+
+export interface FieldRejection {
+  readonly column: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+export type MappedRow =
+  | {
+      readonly kind: 'row';
+      /** Normalised identifiers in the order of the goal's; null where the row has none. */
+      readonly ids: readonly (string | null)[];
+      /** JSON objects as text, property -> value. In `assign` null clears. */
+      readonly assign: string;
+      readonly fill: string | null;
+      readonly append: string | null;
+      readonly increment: string | null;
+      readonly consent: string | null;
+      readonly fieldRejections: readonly FieldRejection[];
+    }
+  | ({ readonly kind: 'rejected' } & FieldRejection);
+
+export interface ImportRowMapper {
+  readonly namespaceIds: readonly number[];
+  readonly uses: StagedParts;
+  map(fields: readonly string[], quoted: Uint8Array | undefined): MappedRow;
+}
+
+type Target = 'assign' | 'fill' | 'append' | 'increment' | 'consent';
+
+interface CompiledField {
+  readonly column: string;
+  readonly position: number;
+  readonly target: Target;
+  readonly clears: boolean;
+  /** `"name":`, ready to be put before the value. */
+  readonly key: string;
+  readonly parse: ValueParser;
+  readonly expected: string;
+}
+
+const noRejections: readonly FieldRejection[] = [];
+const emptyObject = '{}';
+
+/**
+ * Turns rows of the root file into what is staged, by the goal's identifiers, mappings and consent columns.
+ * An empty value and a null word change nothing, except under `set-or-clear`, where they clear;
+ * a field that is not there (short row) never does anything.
+ * Throws InputError where the goal does not fit the file or the workspace.
+ */
+export function compileImportRow(goal: ImportProfilesGoal, columns: ColumnIndex, catalogue: Catalogue): ImportRowMapper {
+  const identifiers = goal.matching.identifiers.map(({ column, namespace }) => ({
+    column,
+    position: columns.position(column),
+    namespace: namespaceOf(catalogue, namespace),
+  }));
+  const fields: CompiledField[] = [];
+  for (const { column, property: name, rule } of goal.mappings) {
+    const property = catalogue.properties.get(name);
+    if (property === undefined) {
+      throw new InputError('property-not-found', `the workspace has no property ${JSON.stringify(name)}; create it or change the mapping of ${JSON.stringify(column)}`);
+    }
+    const target = { set: 'assign', 'set-or-clear': 'assign', 'set-if-empty': 'fill', add: 'append', sum: 'increment' } as const;
+    fields.push({
+      column,
+      position: columns.position(column),
+      target: target[rule],
+      clears: rule === 'set-or-clear',
+      key: `${jsonString(name)}:`,
+      parse: (property.list || rule === 'add' ? listParser : scalarParser)(property.type, goal.csv),
+      expected: describeType(property.type, property.list),
+    });
+  }
+  for (const { column, objective } of goal.consent) {
+    fields.push({
+      column,
+      position: columns.position(column),
+      target: 'consent',
+      clears: false,
+      key: `${jsonString(objective)}:`,
+      parse: scalarParser('boolean', goal.csv),
+      expected: describeType('boolean', false),
+    });
+  }
+  const namesOf = (rule: string): string[] => goal.mappings.filter((mapping) => mapping.rule === rule).map((mapping) => mapping.property);
+  const read = fieldReader(goal.csv);
+  return {
+    namespaceIds: identifiers.map(({ namespace }) => namespace.id),
+    uses: {
+      fill: namesOf('set-if-empty').length > 0,
+      clear: namesOf('set-or-clear').length > 0,
+      append: namesOf('add'),
+      increment: namesOf('sum'),
+      consent: goal.consent.length > 0,
+    },
+    map: rowFunction(identifiers, fields, read, goal.csv, goal.badValue === 'reject-row'),
+  };
+}
+
+function namespaceOf(catalogue: Catalogue, code: string): CatalogueNamespace {
+  const namespace = catalogue.namespaces.get(code);
+  if (namespace === undefined) throw new InputError('namespace-not-found', `the workspace has no identity namespace ${JSON.stringify(code)}`);
+  return namespace;
+}
+
+function rowFunction(
+  identifiers: readonly { column: string; position: number; namespace: CatalogueNamespace }[],
+  fields: readonly CompiledField[],
+  read: FieldReader,
+  dialect: CsvDialect,
+  rejectRow: boolean,
+): ImportRowMapper['map'] {
+  return (row, quoted) => {
+    const ids: (string | null)[] = [];
+    let known = 0;
+    for (const { column, position, namespace } of identifiers) {
+      const text = read(row, position, quoted);
+      const id = typeof text === 'string' ? normaliseIdentifier(text, namespace.normalisation) : undefined;
+      if (id === undefined) {
+        ids.push(null);
+        continue;
+      }
+      if (id.length > maxIdentifierLength) {
+        return { kind: 'rejected', column, code: 'identifier-too-long', message: `an identifier is longer than ${maxIdentifierLength} characters` };
+      }
+      ids.push(id);
+      known += 1;
+    }
+    if (known === 0) {
+      const column = identifiers.map((identifier) => identifier.column).join(', ');
+      return { kind: 'rejected', column, code: 'no-identifier', message: 'every identifier column is empty' };
+    }
+    const parts: Record<Target, string> = { assign: '', fill: '', append: '', increment: '', consent: '' };
+    let rejections: FieldRejection[] | undefined;
+    for (const field of fields) {
+      const text = read(row, field.position, quoted);
+      if (text === undefined) continue;
+      let value: string | undefined;
+      if (text === null) {
+        if (!field.clears) continue;
+        value = 'null';
+      } else {
+        value = field.parse(text);
+        if (value === undefined) {
+          const rejection = { column: field.column, code: 'bad-value', message: `the value is not ${field.expected}` };
+          if (rejectRow) return { kind: 'rejected', ...rejection };
+          (rejections ??= []).push(rejection);
+          continue;
+        }
+      }
+      parts[field.target] += parts[field.target] === '' ? field.key + value : `,${field.key}${value}`;
+    }
+    return {
+      kind: 'row',
+      ids,
+      assign: parts.assign === '' ? emptyObject : `{${parts.assign}}`,
+      fill: parts.fill === '' ? null : `{${parts.fill}}`,
+      append: parts.append === '' ? null : `{${parts.append}}`,
+      increment: parts.increment === '' ? null : `{${parts.increment}}`,
+      consent: parts.consent === '' ? null : `{${parts.consent}}`,
+      fieldRejections: rejections ?? noRejections,
+    };
+  };
+}

@@ -1,0 +1,169 @@
+import type { CsvDialect, PropertyType } from '@millrace/domain';
+
+/** How text stands for values; the parts of a CSV dialect that reading a value needs. */
+export type ValueFormat = Pick<CsvDialect, 'decimalSeparator' | 'trueWords' | 'falseWords' | 'timeZone' | 'list'>;
+
+/** Turns one text into the JSON text that is stored, or undefined where it is not of the type. */
+export type ValueParser = (text: string) => string | undefined;
+
+// Longer numbers are accepted by nobody downstream; the bound keeps arithmetic on them cheap.
+const maxDigits = 200;
+const integerForm = /^([+-]?)0*(\d+)$/;
+const decimalForm = /^([+-]?)0*(\d*)(?:\.(\d*))?$/;
+const dateForm = /^(\d{4})-(\d{2})-(\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?Z?)?$/;
+const timestampForm = /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?\s*(Z|[+-]\d{2}(?::?\d{2})?)?$/i;
+// eslint-disable-next-line no-control-regex -- exactly the characters JSON must escape
+const needsEscape = /["\\\u0000-\u001f\ud800-\udfff]/;
+
+/** JSON text of a string; the test is cheaper than JSON.stringify for the usual value. */
+export function jsonString(text: string): string {
+  return needsEscape.test(text) ? JSON.stringify(text) : `"${text}"`;
+}
+
+export function parseInteger(text: string): string | undefined {
+  const match = integerForm.exec(text);
+  if (match === null || match[2]!.length > maxDigits) return undefined;
+  return match[1] === '-' && match[2] !== '0' ? `-${match[2]}` : match[2];
+}
+
+/** Exact: every digit after the point is kept. */
+export function parseDecimal(text: string): string | undefined {
+  const match = decimalForm.exec(text);
+  if (match === null) return undefined;
+  const whole = match[2]!;
+  const fraction = match[3] ?? '';
+  if (whole === '' && fraction === '' && !/\d/.test(text)) return undefined;
+  if (whole.length + fraction.length > maxDigits) return undefined;
+  const magnitude = `${whole === '' ? '0' : whole}${fraction === '' ? '' : `.${fraction}`}`;
+  return match[1] === '-' && /[1-9]/.test(magnitude) ? `-${magnitude}` : magnitude;
+}
+
+function daysInMonth(year: number, month: number): number {
+  return new Date(Date.UTC(year, month, 0)).getUTCDate();
+}
+
+function isDate(year: number, month: number, day: number): boolean {
+  return year >= 1 && month >= 1 && month <= 12 && day >= 1 && day <= daysInMonth(year, month);
+}
+
+/** `YYYY-MM-DD`; a time of midnight behind it is dropped. */
+export function parseDate(text: string): string | undefined {
+  const match = dateForm.exec(text);
+  if (match === null || !isDate(Number(match[1]), Number(match[2]), Number(match[3]))) return undefined;
+  return `"${text.slice(0, 10)}"`;
+}
+
+const zoneFormats = new Map<string, Intl.DateTimeFormat>();
+
+/** Milliseconds that `zone` is ahead of UTC at the instant `epochMs`. */
+function zoneOffset(zone: string, epochMs: number): number {
+  let format = zoneFormats.get(zone);
+  if (format === undefined) {
+    format = new Intl.DateTimeFormat('en-US', {
+      timeZone: zone,
+      hourCycle: 'h23',
+      year: 'numeric',
+      month: 'numeric',
+      day: 'numeric',
+      hour: 'numeric',
+      minute: 'numeric',
+      second: 'numeric',
+    });
+    zoneFormats.set(zone, format);
+  }
+  const part: Record<string, number> = {};
+  for (const { type, value } of format.formatToParts(epochMs)) part[type] = Number(value);
+  return Date.UTC(part.year!, part.month! - 1, part.day!, part.hour!, part.minute!, part.second!) - Math.floor(epochMs / 1000) * 1000;
+}
+
+/** ISO-8601 in UTC with milliseconds, so that text order is time order. A text without zone is read in `timeZone`. */
+export function timestampParser(timeZone: string): (text: string) => string | undefined {
+  return (text) => {
+    const match = timestampForm.exec(text);
+    if (match === null) return undefined;
+    const [, year, month, day, hour = '0', minute = '0', second = '0', fraction = '', zone] = match;
+    if (!isDate(Number(year), Number(month), Number(day))) return undefined;
+    if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 59) return undefined;
+    let epochMs = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second));
+    if (Number(year) < 100) epochMs = new Date(epochMs).setUTCFullYear(Number(year));
+    epochMs += Number(fraction.slice(0, 3).padEnd(3, '0'));
+    if (zone !== undefined) {
+      if (zone !== 'Z' && zone !== 'z') {
+        const digits = zone.slice(1).replace(':', '').padEnd(4, '0');
+        const offset = (Number(digits.slice(0, 2)) * 60 + Number(digits.slice(2))) * 60_000;
+        epochMs -= zone.startsWith('-') ? -offset : offset;
+      }
+    } else if (timeZone !== 'UTC') {
+      // The second look settles times within hours of a change of offset.
+      const guess = epochMs - zoneOffset(timeZone, epochMs);
+      epochMs -= zoneOffset(timeZone, guess);
+    }
+    return new Date(epochMs).toISOString();
+  };
+}
+
+function wordParser(format: ValueFormat): ValueParser {
+  const words = new Map<string, string>();
+  for (const word of format.falseWords) words.set(word.toLowerCase(), 'false');
+  for (const word of format.trueWords) words.set(word.toLowerCase(), 'true');
+  return (text) => words.get(text.toLowerCase());
+}
+
+/** The parser of single values of a type. Numbers and dates tolerate surrounding spaces; strings are taken as they are. */
+export function scalarParser(type: PropertyType, format: ValueFormat): ValueParser {
+  switch (type) {
+    case 'string':
+      return jsonString;
+    case 'integer':
+      return (text) => parseInteger(text.trim());
+    case 'decimal':
+      return format.decimalSeparator === ','
+        ? (text) => (text.includes('.') ? undefined : parseDecimal(text.trim().replace(',', '.')))
+        : (text) => parseDecimal(text.trim());
+    case 'boolean': {
+      const parse = wordParser(format);
+      return (text) => parse(text.trim());
+    }
+    case 'date':
+      return (text) => parseDate(text.trim());
+    case 'timestamp': {
+      const parse = timestampParser(format.timeZone);
+      return (text) => {
+        const iso = parse(text.trim());
+        return iso === undefined ? undefined : `"${iso}"`;
+      };
+    }
+  }
+}
+
+/** Splits list text such as `[a;b]` and parses each element; empty elements are dropped. The JSON text is an array. */
+export function listParser(type: PropertyType, format: ValueFormat): ValueParser {
+  const parse = scalarParser(type, format);
+  const { separator, open, close } = format.list;
+  return (text) => {
+    let inner = text;
+    if (open !== '' && inner.startsWith(open)) inner = inner.slice(open.length);
+    if (close !== '' && inner.endsWith(close)) inner = inner.slice(0, -close.length);
+    const elements: string[] = [];
+    for (const element of inner.split(separator)) {
+      if (element === '') continue;
+      const value = parse(element);
+      if (value === undefined) return undefined;
+      elements.push(value);
+    }
+    return `[${elements.join(',')}]`;
+  };
+}
+
+/** What a value of the type looks like, for messages. */
+export function describeType(type: PropertyType, list: boolean): string {
+  const single: Record<PropertyType, string> = {
+    string: 'text',
+    integer: 'a whole number',
+    decimal: 'a decimal number',
+    boolean: 'true or false in the words of the CSV options',
+    date: 'a date (YYYY-MM-DD)',
+    timestamp: 'a timestamp (YYYY-MM-DD HH:MM:SS, zone optional)',
+  };
+  return list ? `a list, each element ${single[type]}` : single[type];
+}
