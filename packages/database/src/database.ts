@@ -27,9 +27,17 @@ export interface Executor {
 export interface Transaction extends Executor {
   /** COPY ... FROM STDIN as a stream to write to; ends when the server took everything. The statement takes no parameters. */
   copyIn(statement: Sql): Writable;
-  /** COPY ... TO STDOUT as a stream to read from. The statement takes no parameters. */
-  copyOut(statement: Sql): Readable;
+  /**
+   * COPY ... TO STDOUT as a stream to read from. The statement takes no parameters.
+   * One that is not read to its end costs the transaction its connection: that is what stops the server.
+   */
+  copyOut(statement: Sql): CopyOut;
 }
+
+export type CopyOut = Readable & {
+  /** Rows the server says it sent; known once the transaction's next statement has answered, 0 before. */
+  readonly rowCount: number;
+};
 
 // Numbers that may not fit a double (int8, numeric) and JSON, whose numbers must stay exact, come as text.
 const typesAsText = new Set<number>([pg.types.builtins.INT8, pg.types.builtins.NUMERIC, pg.types.builtins.JSON, pg.types.builtins.JSONB]);
@@ -77,19 +85,32 @@ export class Database implements Executor {
     const ignore = (): void => undefined;
     client.on('error', ignore);
     let broken: Error | undefined;
+    const copiesOut: Readable[] = [];
+    // Its connection stands in the middle of a message: any further statement would wait for ever.
+    const unfinishedCopy = (): Error | undefined =>
+      copiesOut.every((copy) => copy.readableEnded) ? undefined : new Error('a COPY was not read to its end');
     try {
       await client.query('BEGIN');
       const result = await work({
         query: (query) => run(client, query),
         copyIn: (statement) => client.query(copyFrom(statementText(statement), { highWaterMark: 256 * 1024 })),
-        copyOut: (statement) => client.query(copyTo(statementText(statement), { highWaterMark: 256 * 1024 })),
+        copyOut: (statement) => {
+          const copy = client.query(copyTo(statementText(statement), { highWaterMark: 256 * 1024 }));
+          copiesOut.push(copy);
+          return copy;
+        },
       });
+      const unfinished = unfinishedCopy();
+      if (unfinished !== undefined) throw unfinished;
       await client.query('COMMIT');
       return result;
     } catch (error) {
-      await client.query('ROLLBACK').catch((rollbackError: unknown) => {
-        broken = rollbackError instanceof Error ? rollbackError : new Error('ROLLBACK failed');
-      });
+      broken = unfinishedCopy();
+      if (broken === undefined) {
+        await client.query('ROLLBACK').catch((rollbackError: unknown) => {
+          broken = rollbackError instanceof Error ? rollbackError : new Error('ROLLBACK failed');
+        });
+      }
       throw translate(error);
     } finally {
       client.off('error', ignore);
