@@ -40,10 +40,17 @@ export type CopyOut = Readable & {
 };
 
 // Numbers that may not fit a double (int8, numeric) and JSON, whose numbers must stay exact, come as text.
-const typesAsText = new Set<number>([pg.types.builtins.INT8, pg.types.builtins.NUMERIC, pg.types.builtins.JSON, pg.types.builtins.JSONB]);
+const typesAsText = new Set<number>([
+  pg.types.builtins.INT8,
+  pg.types.builtins.NUMERIC,
+  pg.types.builtins.JSON,
+  pg.types.builtins.JSONB,
+]);
 const types: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
-    typesAsText.has(oid) ? (text: string) => text : pg.types.getTypeParser(oid, format as 'text')) as pg.CustomTypesConfig['getTypeParser'],
+    typesAsText.has(oid)
+      ? (text: string) => text
+      : pg.types.getTypeParser(oid, format as 'text')) as pg.CustomTypesConfig['getTypeParser'],
 };
 
 /**
@@ -147,7 +154,11 @@ function translate(error: unknown): unknown {
   }
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const lost = /^(ECONN|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN)/.test(code);
-  if (lost || (error instanceof Error && /Connection terminated|timeout exceeded when trying to connect|not queryable/.test(error.message))) {
+  if (
+    lost ||
+    (error instanceof Error &&
+      /Connection terminated|timeout exceeded when trying to connect|not queryable/.test(error.message))
+  ) {
     return new TransientError('database-unavailable', 'PostgreSQL cannot be reached', { cause: error });
   }
   return error;

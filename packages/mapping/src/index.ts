@@ -5,3 +5,5 @@ export { compileImportRow, type FieldRejection, type ImportRowMapper, type Mappe
 export { maxIdentifierLength, normaliseIdentifier } from './normalise-identifier.js';
 export { describeType, jsonString, listParser, scalarParser, timestampParser, type ValueFormat } from './parse-value.js';
 export { compileSegment, type SegmentCondition } from './segment-condition.js';
+export { compileExportColumns, type ExportColumns, type ExportReads } from './export-columns.js';
+export { compileExportSelection, type ExportSelection, partitionsOfPart, profilePartitions } from './export-selection.js';

@@ -1,0 +1,129 @@
+import { type ExportProfilesGoal, InputError, TransientError } from '@millrace/domain';
+import { sql, type Sql } from '@millrace/sql';
+import type { Catalogue } from './catalogue.js';
+import type { ExportColumns } from './export-columns.js';
+
+/** profile.profile is partitioned by hash of the id into this many tables, `profile_p0` and on: a stored constant. */
+export const profilePartitions = 8;
+
+/**
+ * Which profiles an export writes, as SQL without parameters (COPY takes none).
+ * Eligible: realized in the goal's segment, a value for at least one mapped property (where any is mapped), consent to
+ * at least one of the goal's objectives (where it has any). Due: eligible and, in a delta, touched since the watermark.
+ */
+export interface ExportSelection {
+  /** The columns of the due profiles in these hash partitions, in no order. */
+  rows(partitions: readonly number[]): Sql;
+  /** One row, `due boolean`: whether any profile is due. */
+  readonly anyDue: Sql;
+  /** One row, `due bigint`. For a full export as dear as reading every profile. */
+  readonly countDue: Sql;
+  /** One row, `members bigint`: realized in the segment, eligible or not. */
+  readonly countMembers: Sql;
+  /** One row, `touched bigint`: profiles with a change the goal reads since the watermark, eligible or not. Delta only. */
+  readonly countTouched: Sql | undefined;
+  /** One row, `withheld bigint`: due but for consent. Absent where no consent is asked for. */
+  readonly countWithheld: Sql | undefined;
+}
+
+/**
+ * @param since The watermark of a delta: a `pg_snapshot` as text. Undefined selects in full. A row is touched when its
+ *   transaction was not visible in that snapshot, under any interleaving of long and short transactions.
+ * @throws InputError('segment-unknown'), TransientError('segment-building') while the segment has never been built.
+ */
+export function compileExportSelection(
+  goal: ExportProfilesGoal,
+  columns: ExportColumns,
+  catalogue: Catalogue,
+  since: string | undefined,
+): ExportSelection {
+  const segment = catalogue.segments.get(goal.segmentId);
+  if (segment === undefined) {
+    throw new InputError('segment-unknown', `the workspace has no segment ${goal.segmentId}`, { at: 'segmentId' });
+  }
+  if (!segment.versions.some((version) => version.state === 'current')) {
+    throw new TransientError('segment-building', `the segment ${JSON.stringify(segment.name)} is still being built`, {
+      at: 'segmentId',
+    });
+  }
+
+  const touched = since === undefined ? undefined : touchedProfiles(goal, columns, catalogue, since);
+  const eligible = [sql`p.workspace_id = ${sql.integer(catalogue.workspaceId)}`];
+  if (columns.reads.properties.length > 0) eligible.push(sql`p.properties ?| ${textArray(columns.reads.properties)}`);
+  const consents = sql`EXISTS (SELECT FROM profile.consent c
+    WHERE c.profile_id = p.id AND c.objective = ANY (${textArray(goal.consentObjectives)}) AND c.granted)`;
+  const asksConsent = goal.consentObjectives.length > 0;
+
+  const from = (partitions: readonly number[], conditions: readonly Sql[]): Sql => {
+    const profiles = sql`${profileTables(partitions)} AS p`;
+    const source =
+      touched === undefined ? profiles : sql`(${touched}) AS touched JOIN ${profiles} ON p.id = touched.profile_id`;
+    return sql`FROM ${source}
+      JOIN profile.membership m ON m.profile_id = p.id AND m.segment_id = ${sql.literal(segment.id)} AND m.status = 'realized'
+      WHERE ${sql.join(conditions, ' AND ')}`;
+  };
+  const all = allPartitions();
+  const due = asksConsent ? [...eligible, consents] : eligible;
+
+  return {
+    rows: (partitions) => sql`SELECT ${sql.join(columns.expressions)} ${from(partitions, due)}`,
+    anyDue: sql`SELECT EXISTS (SELECT ${from(all, due)}) AS due`,
+    countDue: sql`SELECT count(*) AS due ${from(all, due)}`,
+    countMembers: sql`SELECT count(*) AS members FROM profile.membership m
+      WHERE m.segment_id = ${sql.literal(segment.id)} AND m.status = 'realized'`,
+    countTouched: touched === undefined ? undefined : sql`SELECT count(*) AS touched FROM (${touched}) AS touched`,
+    countWithheld: asksConsent
+      ? sql`SELECT count(*) AS withheld ${from(all, [...eligible, sql`NOT ${consents}`])}`
+      : undefined,
+  };
+}
+
+/** The hash partitions of part `part` (1-based) of `parts`: together the parts hold each partition once. */
+export function partitionsOfPart(part: number, parts: number): readonly number[] {
+  if (parts < 1 || parts > profilePartitions || part < 1 || part > parts)
+    throw new RangeError(`no part ${part} of ${parts}`);
+  return allPartitions().filter((partition) => partition % parts === part - 1);
+}
+
+function allPartitions(): number[] {
+  return Array.from({ length: profilePartitions }, (_, partition) => partition);
+}
+
+/** Named tables, not a condition on the parent: the planner does not prune hash partitions by anything else. */
+function profileTables(partitions: readonly number[]): Sql {
+  const table = (partition: number): Sql => sql`profile.${sql.id(`profile_p${partition}`)}`;
+  const [first] = partitions;
+  if (first === undefined) throw new RangeError('a selection needs at least one partition');
+  if (partitions.length === profilePartitions) return sql`profile.profile`;
+  if (partitions.length === 1) return table(first);
+  return sql`(${sql.join(
+    partitions.map((partition) => sql`SELECT id, workspace_id, properties FROM ${table(partition)}`),
+    ' UNION ALL ',
+  )})`;
+}
+
+/** Every profile with a change that the goal reads or filters by. A change of identities stamps the profile itself. */
+function touchedProfiles(goal: ExportProfilesGoal, columns: ExportColumns, catalogue: Catalogue, since: string): Sql {
+  const changed = (xid: Sql): Sql =>
+    sql`${xid} >= pg_snapshot_xmin(${sql.literal(since)}::pg_snapshot) AND NOT pg_visible_in_snapshot(${xid}, ${sql.literal(since)}::pg_snapshot)`;
+  const branches = [
+    sql`SELECT tp.id AS profile_id FROM profile.profile tp WHERE tp.workspace_id = ${sql.integer(catalogue.workspaceId)} AND ${changed(sql`tp.changed_xid`)}`,
+  ];
+  const segmentIds = [...new Set([goal.segmentId, ...columns.reads.segmentIds])];
+  for (const segmentId of segmentIds) {
+    branches.push(
+      sql`SELECT tm.profile_id FROM profile.membership tm WHERE tm.segment_id = ${sql.literal(segmentId)} AND ${changed(sql`tm.changed_xid`)}`,
+    );
+  }
+  const objectives = [...new Set([...goal.consentObjectives, ...columns.reads.objectives])];
+  if (objectives.length > 0) {
+    branches.push(
+      sql`SELECT tc.profile_id FROM profile.consent tc WHERE tc.objective = ANY (${textArray(objectives)}) AND ${changed(sql`tc.changed_xid`)}`,
+    );
+  }
+  return sql`${sql.join(branches, ' UNION ')}`;
+}
+
+function textArray(values: readonly string[]): Sql {
+  return sql`ARRAY[${sql.join(values.map((value) => sql.literal(value)))}]::text[]`;
+}
