@@ -1,4 +1,4 @@
-import { InputError, type CsvDialect, type ImportProfilesGoal } from '@millrace/domain';
+import { InputError, type ImportProfilesGoal } from '@millrace/domain';
 import type { Catalogue, CatalogueNamespace } from './catalogue.js';
 import type { ColumnIndex } from './columns.js';
 import { fieldReader, type FieldReader } from './field-reader.js';
@@ -108,7 +108,7 @@ export function compileImportRow(goal: ImportProfilesGoal, columns: ColumnIndex,
       increment: namesOf('sum'),
       consent: goal.consent.length > 0,
     },
-    map: rowFunction(identifiers, fields, read, goal.csv, goal.badValue === 'reject-row'),
+    map: rowFunction(identifiers, fields, read, goal.badValue === 'reject-row'),
   };
 }
 
@@ -122,7 +122,6 @@ function rowFunction(
   identifiers: readonly { column: string; position: number; namespace: CatalogueNamespace }[],
   fields: readonly CompiledField[],
   read: FieldReader,
-  dialect: CsvDialect,
   rejectRow: boolean,
 ): ImportRowMapper['map'] {
   return (row, quoted) => {

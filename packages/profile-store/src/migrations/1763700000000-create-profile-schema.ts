@@ -241,6 +241,24 @@ BEGIN ATOMIC
     GROUP BY value
   ) AS kept;
 END;
+
+-- Joins the arrays of both objects, key by key.
+CREATE FUNCTION profile.join_lists(a jsonb, b jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT coalesce(a, '{}') || coalesce((
+    SELECT jsonb_object_agg(key, coalesce(a->key, '[]') || value) FROM jsonb_each(coalesce(b, '{}')) AS added(key, value)
+  ), '{}');
+END;
+CREATE AGGREGATE profile.merge_lists(jsonb) (SFUNC = profile.join_lists, STYPE = jsonb, INITCOND = '{}');
+
+-- Adds the numbers of both objects, key by key.
+CREATE FUNCTION profile.add_numbers(a jsonb, b jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT coalesce(a, '{}') || coalesce((
+    SELECT jsonb_object_agg(key, coalesce((a->>key)::numeric, 0) + (value #>> '{}')::numeric) FROM jsonb_each(coalesce(b, '{}')) AS added(key, value)
+  ), '{}');
+END;
+CREATE AGGREGATE profile.merge_sums(jsonb) (SFUNC = profile.add_numbers, STYPE = jsonb, INITCOND = '{}');
 `);
   }
 

@@ -1,0 +1,64 @@
+import { sql, type Sql, type Transaction } from '@millrace/database';
+import type { ChunkContext } from './apply-chunk.js';
+import { idColumn, tableOf, type MergeShape } from './merge-shape.js';
+
+function identitiesOf(shape: MergeShape, line: Sql): Sql {
+  const identifiers = shape.namespaceIds.map((namespaceId, index) => sql`(${namespaceId}::int, ${line}.${idColumn(index)})`);
+  return sql`CROSS JOIN LATERAL (VALUES ${sql.join(identifiers)}) AS v (namespace_id, value)`;
+}
+
+/** The identities the chunk's components need: (component, profile_id, namespace_id, value). */
+function neededIdentities({ shape, inChunk }: ChunkContext): Sql {
+  const [plan, staging, lines] = [tableOf(shape.plan), tableOf(shape.staging), tableOf(shape.planLines)];
+  const identities = identitiesOf(shape, sql`s`);
+  // With one identifier an existing profile was found by the very identity it would be given.
+  const single = shape.namespaceIds.length === 1 ? sql` AND pl.is_new` : sql.empty;
+  return sql`
+    SELECT pl.component, pl.profile_id, v.namespace_id, v.value
+    FROM ${plan} pl JOIN ${staging} s ON s.line = pl.component ${identities}
+    WHERE ${inChunk} AND pl.rows = 1 AND v.value IS NOT NULL${single}
+    UNION ALL
+    SELECT DISTINCT pl.component, pl.profile_id, v.namespace_id, v.value
+    FROM ${plan} pl JOIN ${lines} l ON l.component = pl.component JOIN ${staging} s ON s.line = l.line ${identities}
+    WHERE ${inChunk} AND pl.rows > 1 AND v.value IS NOT NULL${single}`;
+}
+
+/**
+ * Gives profiles their identities, sorted by key, in one statement, and notes the profiles in a temporary table
+ * `identity_added`. A component one of whose identities belongs to another profile by now is marked as moved and what it got
+ * is taken back. Returns how many components moved.
+ */
+export async function addIdentities(tx: Transaction, context: ChunkContext, anything: boolean): Promise<{ readonly moved: number }> {
+  await tx.query(sql`CREATE TEMP TABLE identity_added (profile_id uuid PRIMARY KEY) ON COMMIT DROP`);
+  if (!anything) return { moved: 0 };
+  const { shape } = context;
+  const needed = neededIdentities(context);
+  const { rows } = await tx.query<{ needed: number; added: number }>(sql`
+    WITH needed AS MATERIALIZED (${needed}), added AS (
+      INSERT INTO profile.identity (workspace_id, namespace_id, value, profile_id)
+      SELECT ${shape.workspaceId}::int, namespace_id, value, profile_id FROM needed ORDER BY namespace_id, value
+      ON CONFLICT DO NOTHING
+      RETURNING profile_id
+    ), noted AS (
+      INSERT INTO identity_added
+      SELECT DISTINCT a.profile_id FROM added a
+      WHERE EXISTS (SELECT FROM ${tableOf(shape.plan)} pl WHERE ${context.inChunk} AND NOT pl.is_new)
+    )
+    SELECT (SELECT count(*) FROM needed)::float8 AS needed, (SELECT count(*) FROM added)::float8 AS added`);
+  if (rows[0]!.needed === rows[0]!.added) return { moved: 0 };
+  const moved = await tx.query<{ profile_id: string }>(sql`
+    UPDATE ${tableOf(shape.plan)} pl SET status = 'm'
+    FROM (
+      SELECT DISTINCT n.component FROM (${needed}) n
+      JOIN profile.identity i ON i.workspace_id = ${shape.workspaceId}::int AND i.namespace_id = n.namespace_id AND i.value = n.value
+      WHERE i.profile_id <> n.profile_id
+    ) taken
+    WHERE taken.component = pl.component
+    RETURNING pl.profile_id`);
+  if (moved.rowCount > 0) {
+    const ids = moved.rows.map((row) => row.profile_id);
+    await tx.query(sql`DELETE FROM profile.identity WHERE profile_id = ANY (${ids}::uuid[]) AND xmin = pg_current_xact_id()::xid`);
+    await tx.query(sql`DELETE FROM identity_added WHERE profile_id = ANY (${ids}::uuid[])`);
+  }
+  return { moved: moved.rowCount };
+}

@@ -1,0 +1,32 @@
+import { sql, type Transaction } from '@millrace/database';
+import type { ChunkContext } from './apply-chunk.js';
+import { tableOf } from './merge-shape.js';
+
+/** Writes the consent columns of the chunk's rows; a real change marks the profile in `touched`. */
+export async function applyConsent(tx: Transaction, { shape, inChunk }: ChunkContext): Promise<void> {
+  const [plan, staging, lines] = [tableOf(shape.plan), tableOf(shape.staging), tableOf(shape.planLines)];
+  await tx.query(sql`
+    WITH given AS (
+      SELECT pl.profile_id, s.consent FROM ${plan} pl JOIN ${staging} s ON s.line = pl.component
+      WHERE ${inChunk} AND pl.rows = 1 AND s.consent IS NOT NULL
+      UNION ALL
+      SELECT pl.profile_id, profile.jsonb_merge(s.consent ORDER BY s.line)
+      FROM ${plan} pl JOIN ${lines} l ON l.component = pl.component JOIN ${staging} s ON s.line = l.line
+      WHERE ${inChunk} AND pl.rows > 1 AND s.consent IS NOT NULL GROUP BY pl.profile_id
+    ), written AS (
+      INSERT INTO profile.consent AS c (profile_id, objective, granted)
+      SELECT g.profile_id, o.key, o.value::boolean FROM given g CROSS JOIN LATERAL jsonb_each_text(g.consent) AS o (key, value)
+      ORDER BY g.profile_id, o.key
+      ON CONFLICT (profile_id, objective) DO UPDATE
+        SET granted = excluded.granted, updated_at = now(), changed_xid = pg_current_xact_id() WHERE c.granted <> excluded.granted
+      RETURNING profile_id
+    ), raised AS (
+      UPDATE profile.profile p SET version = p.version + 1
+      FROM touched t WHERE t.outcome = 'n' AND p.id = t.profile_id AND t.profile_id IN (SELECT profile_id FROM written)
+      RETURNING p.id, p.version
+    )
+    UPDATE touched t
+    SET consent = true, outcome = CASE t.outcome WHEN 'n' THEN 'u' ELSE t.outcome END::"char",
+      version = coalesce((SELECT r.version FROM raised r WHERE r.id = t.profile_id), t.version)
+    WHERE t.profile_id IN (SELECT profile_id FROM written)`);
+}

@@ -1,0 +1,40 @@
+import { sql, type Transaction } from '@millrace/database';
+import type { ChunkContext } from './apply-chunk.js';
+import { tableOf } from './merge-shape.js';
+
+export interface EventCounts {
+  /** Events of the chunk's profiles, those already known unchanged included. */
+  readonly events: number;
+  /** Rows of their nested lists. */
+  readonly eventLines: number;
+  /** Event ids that belong to another profile already; not written. */
+  readonly eventsConflicting: number;
+}
+
+/** Writes the timeline events of the chunk's profiles: a known id updates its event, an id of another profile's is left alone. */
+export async function applyEvents(tx: Transaction, { shape, inChunk }: ChunkContext): Promise<EventCounts> {
+  if (shape.events === undefined) return { events: 0, eventLines: 0, eventsConflicting: 0 };
+  const [plan, lines, events] = [tableOf(shape.plan), tableOf(shape.planLines), tableOf(shape.events)];
+  const { rows } = await tx.query<{ events: number; event_lines: number; conflicting: number }>(sql`
+    WITH arrived AS MATERIALIZED (
+      SELECT pl.profile_id, e.* FROM ${plan} pl JOIN ${events} e ON e.root_line = pl.component WHERE ${inChunk} AND pl.rows = 1
+      UNION ALL
+      SELECT pl.profile_id, e.* FROM ${plan} pl JOIN ${lines} l ON l.component = pl.component JOIN ${events} e ON e.root_line = l.line
+      WHERE ${inChunk} AND pl.rows > 1
+    ), foreign_event AS MATERIALIZED (
+      SELECT a.event_type_id, a.event_id FROM arrived a
+      JOIN profile.event e ON e.event_type_id = a.event_type_id AND e.id = a.event_id WHERE e.profile_id <> a.profile_id
+    ), written AS (
+      INSERT INTO profile.event AS e (event_type_id, id, profile_id, occurred_at, properties, lists)
+      SELECT event_type_id, event_id, profile_id, occurred_at, properties, lists FROM arrived
+      ORDER BY event_type_id, event_id
+      ON CONFLICT (event_type_id, id) DO UPDATE
+        SET occurred_at = excluded.occurred_at, properties = excluded.properties, lists = excluded.lists, changed_xid = pg_current_xact_id()
+        WHERE e.profile_id = excluded.profile_id
+          AND (e.occurred_at, e.properties, e.lists) IS DISTINCT FROM (excluded.occurred_at, excluded.properties, excluded.lists)
+    )
+    SELECT count(*)::float8 AS events, coalesce(sum(list_rows), 0)::float8 AS event_lines, (SELECT count(*) FROM foreign_event)::float8 AS conflicting
+    FROM arrived a WHERE NOT EXISTS (SELECT FROM foreign_event f WHERE f.event_type_id = a.event_type_id AND f.event_id = a.event_id)`);
+  const row = rows[0]!;
+  return { events: row.events, eventLines: row.event_lines, eventsConflicting: row.conflicting };
+}

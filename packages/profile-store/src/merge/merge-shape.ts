@@ -1,0 +1,68 @@
+import { sql, type Sql, type Transaction } from '@millrace/database';
+import type { StagedParts } from '@millrace/mapping';
+
+export interface TableName {
+  readonly schema: string;
+  readonly name: string;
+}
+
+/** Where staged rows lie and how they become profiles. One shape serves one file, or one batch of the ingestion API. */
+export interface MergeShape {
+  readonly workspaceId: number;
+  readonly domainGroupId: number;
+  /** line bigint, id_1 .. id_n text, assign jsonb, and fill, append, increment, consent jsonb as `uses` says. */
+  readonly staging: TableName;
+  /** component bigint (its first line), profile_id, is_new, rows, chunk, status. Written by `resolveRows`. */
+  readonly plan: TableName;
+  /** line, component: the lines of components that have more than one. */
+  readonly planLines: TableName;
+  /** root_line bigint, event_type_id int, event_id text, occurred_at timestamptz, properties jsonb, lists jsonb, list_rows int. */
+  readonly events?: TableName | undefined;
+  /** Namespaces of id_1 .. id_n, in the goal's order of priority. */
+  readonly namespaceIds: readonly number[];
+  readonly uses: StagedParts;
+  readonly allowCreation: boolean;
+  readonly policy: 'unambiguous' | 'first-match';
+  /** A component of more rows than this is ambiguous as a whole. */
+  readonly maxComponentRows: number;
+  /** Lines per chunk: chunk k holds the profiles whose first line is in [k * chunkLines, (k + 1) * chunkLines). */
+  readonly chunkLines: number;
+  /** Temporary tables end with the transaction. */
+  readonly persistence: 'durable' | 'temporary';
+}
+
+/** `a` is applied; `u` unmatched, `x` ambiguous, `o` oversized are not; `m` waits for the final chunk. */
+export type PlanStatus = 'a' | 'u' | 'x' | 'o' | 'm';
+
+export function tableOf(table: TableName): Sql {
+  return sql`${sql.id(table.schema, table.name)}`;
+}
+
+export function idColumn(index: number): Sql {
+  return sql`${sql.id(`id_${index + 1}`)}`;
+}
+
+/** The staging columns of a shape in COPY order. */
+export function stagingColumns(shape: Pick<MergeShape, 'namespaceIds' | 'uses'>): readonly string[] {
+  const { uses } = shape;
+  return [
+    'line',
+    ...shape.namespaceIds.map((_, index) => `id_${index + 1}`),
+    'assign',
+    ...(uses.fill ? ['fill'] : []),
+    ...(uses.append.length > 0 ? ['append'] : []),
+    ...(uses.increment.length > 0 ? ['increment'] : []),
+    ...(uses.consent ? ['consent'] : []),
+  ];
+}
+
+/** Creates the empty staging table: unlogged, as a crash of the database only costs staging again. */
+export async function createStagingTable(tx: Transaction, shape: MergeShape, extraColumns: readonly Sql[] = []): Promise<void> {
+  const columns = stagingColumns(shape).map((name) => {
+    if (name === 'line') return sql`line bigint NOT NULL`;
+    return name.startsWith('id_') ? sql`${sql.id(name)} text` : sql`${sql.id(name)} jsonb`;
+  });
+  const kind = shape.persistence === 'temporary' ? sql`TEMP` : sql`UNLOGGED`;
+  const end = shape.persistence === 'temporary' ? sql` ON COMMIT DROP` : sql.empty;
+  await tx.query(sql`CREATE ${kind} TABLE ${tableOf(shape.staging)} (${sql.join([...columns, ...extraColumns])})${end}`);
+}

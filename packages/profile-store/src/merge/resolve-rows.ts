@@ -1,0 +1,187 @@
+import { sql, type Sql, type Transaction } from '@millrace/database';
+import { idColumn, tableOf, type MergeShape, type PlanStatus } from './merge-shape.js';
+
+export interface PlanSummary {
+  readonly chunks: number;
+  /** Root rows by what becomes of them. */
+  readonly rows: Readonly<Record<PlanStatus, number>>;
+  readonly components: Readonly<Record<PlanStatus, number>>;
+}
+
+/**
+ * Decides for the whole staged file which profile each row belongs to, and writes the plan: existing profiles found by
+ * identity, new ones given their ids in file order. Rows that name each other form one component.
+ * Runs in one transaction; once that is committed the plan is never decided again.
+ */
+export async function resolveRows(tx: Transaction, shape: MergeShape): Promise<PlanSummary> {
+  await tx.query(sql`SET LOCAL work_mem = '256MB'`);
+  await tx.query(sql`SET LOCAL jit = off`);
+  await tx.query(sql`ANALYZE ${tableOf(shape.staging)}`);
+  if (shape.namespaceIds.length === 1) await planBySingleIdentifier(tx, shape);
+  else await planBySeveralIdentifiers(tx, shape);
+  await indexPlan(tx, shape);
+  return summarise(tx, shape);
+}
+
+function createTableAs(shape: MergeShape, table: Sql, query: Sql): Sql {
+  return shape.persistence === 'temporary' ? sql`CREATE TEMP TABLE ${table} ON COMMIT DROP AS ${query}` : sql`CREATE TABLE ${table} AS ${query}`;
+}
+
+/** `status` of a component: found, or creatable, and not too large. */
+function statusOf(shape: MergeShape, ambiguous: Sql): Sql {
+  return sql`(CASE WHEN rows > ${sql.integer(shape.maxComponentRows)} THEN 'o'
+    WHEN ${ambiguous} THEN 'x'
+    WHEN profile_id IS NULL AND NOT ${shape.allowCreation ? sql`true` : sql`false`} THEN 'u'
+    ELSE 'a' END)::"char"`;
+}
+
+function planColumns(shape: MergeShape, source: Sql, ambiguous: Sql): Sql {
+  // Ids are made after the sort, so that they rise with the line and fill the index from left to right.
+  return sql`
+    SELECT component, coalesce(profile_id, uuidv7()) AS profile_id, profile_id IS NULL AS is_new, rows::int AS rows,
+      (component / ${sql.integer(shape.chunkLines)})::int AS chunk, ${statusOf(shape, ambiguous)} AS status
+    FROM (${source} ORDER BY component OFFSET 0) AS sorted`;
+}
+
+function identityJoin(shape: MergeShape, namespaceIndex: number): Sql {
+  return sql`LEFT JOIN profile.identity i ON i.workspace_id = ${sql.integer(shape.workspaceId)}
+    AND i.namespace_id = ${sql.integer(shape.namespaceIds[namespaceIndex]!)} AND i.value = s.${idColumn(namespaceIndex)}`;
+}
+
+async function planBySingleIdentifier(tx: Transaction, shape: MergeShape): Promise<void> {
+  const grouped = sql`
+    SELECT min(s.line) AS component, i.profile_id, count(*) AS rows
+    FROM ${tableOf(shape.staging)} s ${identityJoin(shape, 0)}
+    GROUP BY i.profile_id, CASE WHEN i.profile_id IS NULL THEN s.id_1 END`;
+  await tx.query(createTableAs(shape, tableOf(shape.plan), planColumns(shape, grouped, sql`false`)));
+  const repeated = await tx.query<{ found: boolean }>(sql`SELECT EXISTS (SELECT FROM ${tableOf(shape.plan)} WHERE rows > 1) AS found`);
+  const lines = repeated.rows[0]?.found
+    ? sql`
+      SELECT s.line, c.component
+      FROM ${tableOf(shape.staging)} s ${identityJoin(shape, 0)}
+      JOIN (
+        SELECT min(s.line) AS component, i.profile_id, CASE WHEN i.profile_id IS NULL THEN s.id_1 END AS value
+        FROM ${tableOf(shape.staging)} s ${identityJoin(shape, 0)}
+        GROUP BY 2, 3 HAVING count(*) > 1
+      ) c ON c.profile_id IS NOT DISTINCT FROM i.profile_id AND c.value IS NOT DISTINCT FROM CASE WHEN i.profile_id IS NULL THEN s.id_1 END`
+    : sql`SELECT 0::bigint AS line, 0::bigint AS component WHERE false`;
+  await tx.query(createTableAs(shape, tableOf(shape.planLines), lines));
+}
+
+/**
+ * Each identifier of a line is an edge to a node: the profile it finds, or else the identifier itself.
+ * Lines that share a node belong together; the smallest line names the component.
+ */
+async function planBySeveralIdentifiers(tx: Transaction, shape: MergeShape): Promise<void> {
+  const identifiers = shape.namespaceIds.map(
+    (namespaceId, index) => sql`(${sql.integer(index)}, ${sql.integer(namespaceId)}, s.${idColumn(index)})`,
+  );
+  const firstKnown = sql`CASE ${sql.join(
+    shape.namespaceIds.map((_, index) => sql`WHEN s.${idColumn(index)} IS NOT NULL THEN ${sql.integer(index)}`),
+    ' ',
+  )} END`;
+  await tx.query(sql`
+    CREATE TEMP TABLE resolve_edge ON COMMIT DROP AS
+    SELECT s.line, v.priority, v.priority = ${firstKnown} AS first_of_line, i.profile_id,
+      coalesce('p' || i.profile_id::text, v.namespace_id || ':' || v.value) AS node
+    FROM ${tableOf(shape.staging)} s
+    CROSS JOIN LATERAL (VALUES ${sql.join(identifiers)}) AS v (priority, namespace_id, value)
+    LEFT JOIN profile.identity i ON i.workspace_id = ${sql.integer(shape.workspaceId)} AND i.namespace_id = v.namespace_id AND i.value = v.value
+    WHERE v.value IS NOT NULL`);
+  await tx.query(sql`ANALYZE resolve_edge`);
+  await labelComponents(tx);
+  if (shape.policy === 'first-match') await splitByFirstMatch(tx);
+  const grouped = sql`
+    SELECT coalesce(l.component, e.line) AS component, min(e.profile_id::text)::uuid AS profile_id,
+      min(e.profile_id::text) IS DISTINCT FROM max(e.profile_id::text) AS ambiguous, count(*) FILTER (WHERE e.first_of_line) AS rows
+    FROM resolve_edge e LEFT JOIN resolve_label l USING (line)
+    GROUP BY 1`;
+  await tx.query(createTableAs(shape, tableOf(shape.plan), planColumns(shape, grouped, sql`ambiguous`)));
+  await tx.query(
+    createTableAs(
+      shape,
+      tableOf(shape.planLines),
+      sql`SELECT line, component FROM resolve_label WHERE component IN (SELECT component FROM ${tableOf(shape.plan)} WHERE rows > 1)`,
+    ),
+  );
+  await tx.query(sql`DROP TABLE resolve_edge, resolve_label`);
+}
+
+/** Labels the lines that share a node, directly or through others, with their component's smallest line. */
+async function labelComponents(tx: Transaction): Promise<void> {
+  await tx.query(sql`
+    CREATE TEMP TABLE resolve_label ON COMMIT DROP AS
+    SELECT DISTINCT e.line, e.line AS component
+    FROM resolve_edge e
+    WHERE e.node IN (SELECT node FROM resolve_edge GROUP BY node HAVING min(line) <> max(line))`);
+  await tx.query(sql`CREATE UNIQUE INDEX ON resolve_label (line)`);
+  await tx.query(sql`ANALYZE resolve_label`);
+  for (;;) {
+    // The jump through a neighbour's own label halves long chains at every turn.
+    const { rowCount } = await tx.query(sql`
+      WITH node_label AS (
+        SELECT e.node, min(l.component) AS component FROM resolve_edge e JOIN resolve_label l USING (line) GROUP BY e.node
+      ), line_label AS (
+        SELECT e.line, min(n.component) AS component
+        FROM resolve_edge e JOIN resolve_label l USING (line) JOIN node_label n USING (node) GROUP BY e.line
+      ), jumped AS (
+        SELECT n.line, least(n.component, further.component) AS component
+        FROM line_label n JOIN resolve_label further ON further.line = n.component
+      )
+      UPDATE resolve_label l SET component = j.component FROM jumped j WHERE j.line = l.line AND j.component < l.component`);
+    if (rowCount === 0) return;
+  }
+}
+
+/**
+ * Under `first match` a row of an ambiguous component goes to the profile its first matching identifier finds;
+ * its other identifiers no longer count. Rows that find nothing by themselves stay with their component.
+ */
+async function splitByFirstMatch(tx: Transaction): Promise<void> {
+  await tx.query(sql`
+    CREATE TEMP TABLE resolve_first ON COMMIT DROP AS
+    SELECT e.line, (array_agg(e.profile_id ORDER BY e.priority))[1] AS profile_id
+    FROM resolve_edge e
+    LEFT JOIN resolve_label l USING (line)
+    WHERE e.profile_id IS NOT NULL AND coalesce(l.component, e.line) IN (
+      SELECT coalesce(l2.component, e2.line) FROM resolve_edge e2 LEFT JOIN resolve_label l2 USING (line)
+      GROUP BY 1 HAVING count(DISTINCT e2.profile_id) > 1)
+    GROUP BY e.line`);
+  await tx.query(sql`
+    INSERT INTO resolve_label
+    SELECT line, line FROM resolve_first WHERE line NOT IN (SELECT line FROM resolve_label)`);
+  await tx.query(sql`
+    UPDATE resolve_label l SET component = g.component
+    FROM (SELECT line, min(line) OVER (PARTITION BY profile_id) AS component FROM resolve_first) g WHERE g.line = l.line`);
+  await tx.query(sql`UPDATE resolve_edge e SET profile_id = f.profile_id FROM resolve_first f WHERE f.line = e.line`);
+}
+
+async function indexPlan(tx: Transaction, shape: MergeShape): Promise<void> {
+  if (shape.persistence === 'temporary') return;
+  // Plan and staging lie in line order, so a block range index finds a chunk's rows.
+  await tx.query(sql`CREATE INDEX ON ${tableOf(shape.plan)} USING brin (component) WITH (pages_per_range = 16)`);
+  await tx.query(sql`CREATE INDEX ON ${tableOf(shape.planLines)} (component)`);
+  await tx.query(sql`ANALYZE ${tableOf(shape.plan)}`);
+  await tx.query(sql`ANALYZE ${tableOf(shape.planLines)}`);
+  await indexStaging(tx, shape);
+}
+
+/** Needed again whenever staging is loaded again beside a frozen plan. */
+export async function indexStaging(tx: Transaction, shape: MergeShape): Promise<void> {
+  await tx.query(sql`CREATE INDEX ON ${tableOf(shape.staging)} USING brin (line) WITH (pages_per_range = 16)`);
+  const { rows } = await tx.query<{ found: boolean }>(sql`SELECT EXISTS (SELECT FROM ${tableOf(shape.planLines)}) AS found`);
+  if (rows[0]?.found) await tx.query(sql`CREATE INDEX ON ${tableOf(shape.staging)} (line)`);
+}
+
+async function summarise(tx: Transaction, shape: MergeShape): Promise<PlanSummary> {
+  const { rows } = await tx.query<{ status: PlanStatus; rows: number; components: number; last_chunk: number }>(sql`
+    SELECT status, sum(rows)::float8 AS rows, count(*)::float8 AS components, max(chunk) AS last_chunk
+    FROM ${tableOf(shape.plan)} GROUP BY status`);
+  const byStatus = (pick: 'rows' | 'components'): Record<PlanStatus, number> => {
+    const counts: Record<PlanStatus, number> = { a: 0, u: 0, x: 0, o: 0, m: 0 };
+    for (const row of rows) counts[row.status] = row[pick];
+    return counts;
+  };
+  const applied = rows.find((row) => row.status === 'a');
+  return { chunks: applied === undefined ? 0 : applied.last_chunk + 1, rows: byStatus('rows'), components: byStatus('components') };
+}

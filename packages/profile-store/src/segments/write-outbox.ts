@@ -1,0 +1,24 @@
+import { sql, type Transaction } from '@millrace/database';
+
+/**
+ * One outbox row per touched profile that a stream goal may care about, from `touched` and `segment_change`.
+ * A membership change alone raises the profile's version too: what the stream shows has changed.
+ */
+export async function writeOutbox(tx: Transaction, workspaceId: number, streaming: boolean): Promise<void> {
+  await tx.query(sql`
+    WITH moved AS (
+      UPDATE profile.profile p SET version = p.version + 1
+      FROM touched t
+      WHERE p.id = t.profile_id AND t.outcome = 'n' AND EXISTS (SELECT FROM segment_change c WHERE c.profile_id = t.profile_id)
+      RETURNING p.id, p.version
+    )
+    UPDATE touched t SET version = moved.version FROM moved WHERE moved.id = t.profile_id`);
+  if (!streaming) return;
+  await tx.query(sql`
+    INSERT INTO profile.outbox (lane, workspace_id, profile_id, version, written, changed, segments, identities, consent)
+    SELECT profile.lane(t.profile_id), ${workspaceId}::int, t.profile_id, t.version, t.written, t.changed,
+      coalesce(c.segments, '{}'), t.identities, t.consent
+    FROM touched t
+    LEFT JOIN (SELECT profile_id, array_agg(segment_id) AS segments FROM segment_change GROUP BY profile_id) c USING (profile_id)
+    WHERE c.segments IS NOT NULL OR t.identities OR t.consent OR t.written <> '{}'`);
+}
