@@ -9,6 +9,7 @@ export * from './identity-namespace.js';
 export * from './import-goal.js';
 export * from './ingestion.js';
 export * from './job.js';
+export * from './permission-report.js';
 export * from './property.js';
 export * from './run.js';
 export * from './segment.js';

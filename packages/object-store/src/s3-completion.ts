@@ -1,0 +1,41 @@
+import { createHash } from 'node:crypto';
+import { HeadObjectCommand, ListObjectsV2Command, type CompletedPart } from '@aws-sdk/client-s3';
+import { classifyAwsFault } from '@millrace/aws-client';
+import type { S3Session } from './s3-session.js';
+
+/** Object metadata that says which upload made the object. */
+export const markName = 'millrace-upload';
+
+export interface UploadIdentity {
+  readonly bucket: string;
+  readonly key: string;
+  readonly uploadId: string;
+  /** The value of `markName`: unique to this upload. */
+  readonly mark: string;
+}
+
+/** Whether the object under the key is what this upload completed to. Asked when the answer to a completion was lost. */
+export async function isUploadVisible({ client }: S3Session, upload: UploadIdentity, parts: readonly CompletedPart[]): Promise<boolean> {
+  const { bucket, key, mark } = upload;
+  try {
+    const head = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+    return head.Metadata?.[markName] === mark;
+  } catch (error) {
+    // HEAD needs GetObject, which an export can do without; then the listing has to tell.
+    if (classifyAwsFault(error).kind !== 'access-denied') return false;
+  }
+  try {
+    const page = await client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: key, MaxKeys: 1 }));
+    const found = page.Contents?.[0];
+    return found?.Key === key && found.ETag?.replaceAll('"', '') === compositeEtag(parts);
+  } catch {
+    return false;
+  }
+}
+
+/** The ETag S3 gives an object of several parts: the MD5 of their MD5s, and their count. Under KMS it is another; then nothing matches. */
+export function compositeEtag(parts: readonly CompletedPart[]): string {
+  const digest = createHash('md5');
+  for (const part of parts) digest.update(Buffer.from(part.ETag?.replaceAll('"', '') ?? '', 'hex'));
+  return `${digest.digest('hex')}-${parts.length}`;
+}
