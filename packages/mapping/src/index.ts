@@ -2,6 +2,7 @@ export type { Catalogue, CatalogueEventType, CatalogueNamespace, CatalogueProper
 export { ColumnIndex } from './columns.js';
 export { compileEventRow, compileListRow, type EventRowMapper, type ListRowMapper, type MappedEvent, type MappedItem } from './event-row.js';
 export { compileImportRow, type FieldRejection, type ImportRowMapper, type MappedRow, type StagedParts } from './import-row.js';
+export { fieldReader, type FieldReader } from './field-reader.js';
 export { maxIdentifierLength, normaliseIdentifier } from './normalise-identifier.js';
 export { describeType, jsonString, listParser, scalarParser, timestampParser, type ValueFormat } from './parse-value.js';
 export { compileSegment, type SegmentCondition } from './segment-condition.js';
