@@ -1,0 +1,116 @@
+import { encodeCopyText } from '@millrace/database';
+import type { ImportProfilesGoal } from '@millrace/domain';
+import {
+  compileEventRow,
+  compileImportRow,
+  compileListRow,
+  fieldReader,
+  type Catalogue,
+  type ColumnIndex,
+  type FieldRejection,
+} from '@millrace/mapping';
+import { stagingColumns } from '@millrace/profile-store';
+import type { PlannedFile } from '../link-files/plan-links.js';
+import { linkingColumns } from '../storage/staging-tables.js';
+
+/** A row as the reader gives it. */
+export interface ReadRow {
+  readonly line: number;
+  readonly fields: readonly string[];
+  readonly quoted: Uint8Array | undefined;
+}
+
+export type RejectField = (rejection: FieldRejection) => void;
+
+/** Turns rows of one file into lines of COPY text for its staging table. */
+export interface RowEncoder {
+  /** The table's columns in the order of the values. */
+  readonly columns: readonly string[];
+  /** The line, or why the row is rejected. Fields left out of a row that is kept are told to `rejectField`. */
+  encode(row: ReadRow, rejectField: RejectField): string | FieldRejection;
+}
+
+export interface EncoderOptions {
+  readonly goal: ImportProfilesGoal;
+  readonly file: PlannedFile;
+  readonly columns: ColumnIndex;
+  readonly catalogue: Catalogue;
+}
+
+/** @throws InputError where the goal does not fit the file */
+export function compileRowEncoder(options: EncoderOptions): RowEncoder {
+  return options.file.link === undefined ? rootEncoder(options) : linkedEncoder(options);
+}
+
+function rootEncoder(options: EncoderOptions): RowEncoder {
+  const { goal, file, columns, catalogue } = options;
+  const mapper = compileImportRow(goal, columns, catalogue);
+  const { uses } = mapper;
+  const [hasAppend, hasIncrement] = [uses.append.length > 0, uses.increment.length > 0];
+  const keepRow = goal.badValue === 'reject-field';
+  const appendLinking = linkingValues(options, (rejection, rejectField) => {
+    // A row may stand for a profile alone, without an event.
+    if (rejection.code === 'no-event-id') return true;
+    if (keepRow) rejectField(rejection);
+    return keepRow;
+  });
+  return {
+    columns: [...stagingColumns(mapper), ...linkingColumns(file).map(({ name }) => name)],
+    encode(row, rejectField) {
+      const mapped = mapper.map(row.fields, row.quoted);
+      if (mapped.kind === 'rejected') return mapped;
+      const values: (string | null)[] = [String(row.line), ...mapped.ids, mapped.assign];
+      if (uses.fill) values.push(mapped.fill);
+      if (hasAppend) values.push(mapped.append);
+      if (hasIncrement) values.push(mapped.increment);
+      if (uses.consent) values.push(mapped.consent);
+      const rejection = appendLinking?.(row, values, rejectField);
+      if (rejection !== undefined) return rejection;
+      for (const each of mapped.fieldRejections) rejectField(each);
+      return encodeCopyText(values);
+    },
+  };
+}
+
+function linkedEncoder(options: EncoderOptions): RowEncoder {
+  const appendLinking = linkingValues(options, () => false);
+  return {
+    columns: ['line', ...linkingColumns(options.file).map(({ name }) => name)],
+    encode(row, rejectField) {
+      const values: (string | null)[] = [String(row.line)];
+      return appendLinking?.(row, values, rejectField) ?? encodeCopyText(values);
+    },
+  };
+}
+
+type AppendValues = (row: ReadRow, values: (string | null)[], rejectField: RejectField) => FieldRejection | undefined;
+
+/**
+ * Appends the values of the linking columns, in their order; undefined where the file has none.
+ * @param tolerate whether a row is kept without the event that was rejected
+ */
+function linkingValues(
+  { file, columns, catalogue }: EncoderOptions,
+  tolerate: (rejection: FieldRejection, rejectField: RejectField) => boolean,
+): AppendValues | undefined {
+  const read = fieldReader(file.dialect);
+  const keys = [...(file.link === undefined ? [] : [file.link.column]), ...file.keyColumns].map((column) => columns.position(column));
+  const events = file.events.map(({ mapping }) => compileEventRow(mapping, file.dialect, columns, catalogue));
+  const lists = file.lists.map(({ mapping, list }) => compileListRow(mapping, list, file.dialect, columns, catalogue));
+  if (keys.length + events.length + lists.length === 0) return undefined;
+  return ({ fields, quoted }, values, rejectField) => {
+    for (const position of keys) values.push(read(fields, position, quoted) ?? null);
+    for (const event of events) {
+      const mapped = event.map(fields, quoted);
+      if (mapped.kind === 'event') values.push(mapped.id, mapped.occurredAt, mapped.properties);
+      else if (tolerate(mapped, rejectField)) values.push(null, null, null);
+      else return mapped;
+    }
+    for (const list of lists) {
+      const mapped = list.map(fields, quoted);
+      if (mapped.kind === 'rejected') return mapped;
+      values.push(mapped.item);
+    }
+    return undefined;
+  };
+}

@@ -1,0 +1,23 @@
+import { sql, type Executor, type Transaction } from '@millrace/database';
+import type { ChunkCounts } from '@millrace/profile-store';
+
+/** The number of the final chunk, of components whose profile moved meanwhile. */
+export const finalChunk = -1;
+
+export interface AppliedChunk {
+  readonly number: number;
+  readonly counts: ChunkCounts;
+}
+
+/** The chunks of a file that are applied. */
+export async function appliedChunks(executor: Executor, fileId: string): Promise<readonly AppliedChunk[]> {
+  const { rows } = await executor.query<{ number: number; counts: string }>(
+    sql`SELECT number, counts FROM importer.chunk WHERE file_id = ${fileId} ORDER BY number`,
+  );
+  return rows.map((row) => ({ number: row.number, counts: JSON.parse(row.counts) as ChunkCounts }));
+}
+
+/** "Chunk k applied": in the transaction that applied it. A second line for one chunk is refused by the key. */
+export async function recordChunk(tx: Transaction, fileId: string, number: number, counts: ChunkCounts): Promise<void> {
+  await tx.query(sql`INSERT INTO importer.chunk (file_id, number, counts) VALUES (${fileId}, ${number}, ${JSON.stringify(counts)})`);
+}

@@ -1,0 +1,158 @@
+import { sql, type Executor, type Transaction } from '@millrace/database';
+import { importCounts, type ImportCounts } from '@millrace/domain';
+import type { FileSet } from '../select-files/group-file-sets.js';
+
+/** One object of a set as it was listed. */
+export interface ListedObject {
+  readonly key: string;
+  readonly etag: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+export type FileState = 'listed' | 'staged' | 'planned' | 'applied' | 'finished' | 'skipped' | 'failed' | 'cancelled';
+
+/** How far the import of one set has come: a row of importer.file. */
+export interface ImportFile {
+  readonly id: string;
+  readonly runId: string;
+  readonly bucket: string;
+  readonly root: ListedObject;
+  readonly members: readonly (ListedObject & { readonly alias: string })[];
+  readonly setHash: string;
+  readonly configHash: string;
+  readonly state: FileState;
+  readonly stage: string | undefined;
+  readonly plan: string | undefined;
+  readonly chunks: number | undefined;
+  readonly chunkLines: number | undefined;
+  readonly counts: ImportCounts;
+}
+
+interface FileRow {
+  readonly id: string;
+  readonly run_id: string;
+  readonly bucket: string;
+  readonly key: string;
+  readonly etag: string;
+  readonly size: number;
+  readonly members: string;
+  readonly set_hash: string;
+  readonly config_hash: string;
+  readonly state: FileState;
+  readonly stage_number: string | null;
+  readonly plan_number: string | null;
+  readonly chunk_count: number | null;
+  readonly chunk_lines: number | null;
+  readonly counts: string;
+}
+
+const columns = sql`id, run_id, bucket, key, etag, size::float8 AS size, members, set_hash, config_hash, state,
+  stage_number, plan_number, chunk_count, chunk_lines, counts`;
+
+function toFile(row: FileRow): ImportFile {
+  return {
+    id: row.id,
+    runId: row.run_id,
+    bucket: row.bucket,
+    root: { key: row.key, etag: row.etag, size: row.size },
+    members: JSON.parse(row.members) as ImportFile['members'],
+    setHash: row.set_hash,
+    configHash: row.config_hash,
+    state: row.state,
+    stage: row.stage_number ?? undefined,
+    plan: row.plan_number ?? undefined,
+    chunks: row.chunk_count ?? undefined,
+    chunkLines: row.chunk_lines ?? undefined,
+    counts: importCounts.parse(JSON.parse(row.counts)),
+  };
+}
+
+export interface GoalRun {
+  readonly runId: string;
+  readonly goalId: string;
+  readonly unitId: string;
+}
+
+/** The files of a goal's run in the order in which they are taken; empty before the source was listed. */
+export async function runFiles(executor: Executor, run: Omit<GoalRun, 'unitId'>): Promise<readonly ImportFile[]> {
+  const { rows } = await executor.query<FileRow>(
+    sql`SELECT ${columns} FROM importer.file WHERE run_id = ${run.runId} AND goal_id = ${run.goalId} ORDER BY position, id`,
+  );
+  return rows.map(toFile);
+}
+
+export interface NewFile {
+  readonly set: FileSet;
+  readonly setHash: string;
+  readonly configHash: string;
+  readonly state: 'listed' | 'skipped';
+}
+
+/** Writes down what was listed: from here on the run takes these objects and no others. */
+export async function insertFile(tx: Transaction, run: GoalRun, bucket: string, position: number, file: NewFile): Promise<void> {
+  const { root, linked } = file.set;
+  const members = linked.map(({ alias, object }) => ({ alias, key: object.key, etag: object.etag, size: object.size }));
+  const counts: Partial<ImportCounts> = file.state === 'skipped' ? { filesSkipped: 1 } : {};
+  await tx.query(sql`
+    INSERT INTO importer.file (run_id, goal_id, unit_id, position, bucket, key, etag, size, members, set_hash, config_hash, state, counts)
+    VALUES (${run.runId}, ${run.goalId}, ${run.unitId}, ${position}, ${bucket}, ${root.key}, ${root.etag}, ${root.size},
+      ${JSON.stringify(members)}, ${file.setHash}, ${file.configHash}, ${file.state}, ${JSON.stringify(counts)})`);
+}
+
+/**
+ * Takes over a set that an ended run of the same goal has applied in part, plan and applied chunks included, so that
+ * what was added once is not added again. Returns the run that began it, or undefined where there is none.
+ */
+export async function adoptUnfinished(
+  tx: Transaction,
+  run: GoalRun,
+  position: number,
+  file: Pick<NewFile, 'setHash' | 'configHash'>,
+): Promise<string | undefined> {
+  const { rows } = await tx.query<{ run_id: string }>(sql`
+    UPDATE importer.file AS f SET run_id = ${run.runId}, unit_id = ${run.unitId}, position = ${position}, state = 'planned', updated_at = now()
+    FROM (
+      SELECT id, run_id FROM importer.file
+      WHERE goal_id = ${run.goalId} AND set_hash = ${file.setHash} AND config_hash = ${file.configHash} AND run_id <> ${run.runId}
+        AND state IN ('planned', 'failed', 'cancelled') AND plan_number IS NOT NULL
+        AND EXISTS (SELECT FROM importer.chunk c WHERE c.file_id = importer.file.id)
+        AND NOT EXISTS (SELECT FROM work.unit u WHERE u.id = unit_id AND u.state IN ('ready', 'running'))
+      ORDER BY id DESC LIMIT 1 FOR UPDATE
+    ) AS begun
+    WHERE f.id = begun.id
+    RETURNING begun.run_id`);
+  return rows[0]?.run_id;
+}
+
+/** Which state a file has reached, and what belongs to it. Left out means unchanged; null empties. */
+export interface FileChange {
+  readonly state?: FileState;
+  readonly stage?: string | null;
+  readonly plan?: string | null;
+  readonly chunks?: number;
+  readonly chunkLines?: number;
+  readonly counts?: ImportCounts;
+}
+
+export async function updateFile(executor: Executor, id: string, change: FileChange): Promise<void> {
+  const assignments = [
+    sql`updated_at = now()`,
+    ...(change.state === undefined ? [] : [sql`state = ${change.state}`]),
+    ...(change.stage === undefined ? [] : [sql`stage_number = ${change.stage}::bigint`]),
+    // Rejects outlive the tables of the staging that found them.
+    ...(typeof change.stage === 'string' ? [sql`reject_stage = ${change.stage}::bigint`] : []),
+    ...(change.plan === undefined ? [] : [sql`plan_number = ${change.plan}::bigint`]),
+    ...(change.chunks === undefined ? [] : [sql`chunk_count = ${change.chunks}`]),
+    ...(change.chunkLines === undefined ? [] : [sql`chunk_lines = ${change.chunkLines}`]),
+    ...(change.counts === undefined ? [] : [sql`counts = ${JSON.stringify(change.counts)}::jsonb`]),
+  ];
+  await executor.query(sql`UPDATE importer.file SET ${sql.join(assignments)} WHERE id = ${id}`);
+}
+
+/** Marks what a run left unfinished as ended. Plans with applied chunks are kept for the next run to go on with. */
+export async function abandonFiles(executor: Executor, run: Omit<GoalRun, 'unitId'>, state: 'failed' | 'cancelled'): Promise<void> {
+  await executor.query(sql`
+    UPDATE importer.file SET state = ${state}, updated_at = now()
+    WHERE run_id = ${run.runId} AND goal_id = ${run.goalId} AND state IN ('listed', 'staged', 'planned')`);
+}
