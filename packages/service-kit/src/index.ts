@@ -1,0 +1,11 @@
+export { bootstrap, HEALTH, LOGGER, METRICS, startService, type Service, type ServiceOptions } from './bootstrap.js';
+export { commonConfig, ConfigError, parseConfig, readConfig, type Environment } from './config.js';
+export { fieldErrors, type FieldError } from './field-errors.js';
+export { HealthRegistry, type HealthCheck, type HealthReport } from './health.js';
+export { type JsonBodyOptions, type JsonBodyRule } from './json-body.js';
+export { createLogger, type Logger, type LogLevel } from './logger.js';
+export { createMetrics, Metrics, type MetricOptions } from './metrics.js';
+export { ProblemFilter } from './problem.filter.js';
+export { problem, statusOf, toProblem, ValidationError, type Problem } from './problem.js';
+export { safeError, type SafeError } from './safe-error.js';
+export { ValidationPipe } from './validation.pipe.js';
