@@ -6,7 +6,7 @@ import { InputError, reportPermissions, type PermissionReport } from '@millrace/
 import { changed, etagOf, openFile } from './folder-body.js';
 import { folderError } from './folder-errors.js';
 import { bucketPath, deepestFolder, objectPath, uploadsPath } from './folder-paths.js';
-import { abortFolderUpload, listFolderUploads, startFolderUpload } from './folder-upload.js';
+import { abortFolderUpload, completeFolderUpload, listFolderUploads, startFolderUpload, type FolderUploadPlace } from './folder-upload.js';
 import { doneSuffix, type ObjectInfo, type ObjectStore, type PermissionNeeds, type Upload } from './object-store.js';
 
 export interface FolderObjectStoreOptions {
@@ -25,6 +25,8 @@ export function createFolderObjectStore({ root }: FolderObjectStoreOptions): Obj
         await access(bucketPath(root, bucket));
         return await openUpload(root, bucket, key);
       }),
+    completeUpload: async (bucket, key, uploadId, receipt) =>
+      reworded(root, bucket, key, async () => completeFolderUpload(placeOf(root, bucket, key), uploadId, receipt)),
     listUploads: (bucket, prefix) => listFolderUploads(uploadsPath(root, bucket), prefix),
     abortUpload: async (bucket, _key, uploadId) => abortFolderUpload(uploadsPath(root, bucket), uploadId),
     copyDone: async (bucket, key, ifMatch) => reworded(root, bucket, key, async () => moveToDone(objectPath(root, bucket, key), `${bucket}/${key}`, ifMatch)),
@@ -47,9 +49,12 @@ async function reworded<T>(root: string, bucket: string, key: string | undefined
   }
 }
 
+function placeOf(root: string, bucket: string, key: string): FolderUploadPlace {
+  return { uploads: uploadsPath(root, bucket), key, target: objectPath(root, bucket, key) };
+}
+
 async function openUpload(root: string, bucket: string, key: string): Promise<Upload> {
-  const place = { uploads: uploadsPath(root, bucket), key, target: objectPath(root, bucket, key) };
-  return await startFolderUpload(place, async (action) => reworded(root, bucket, key, action));
+  return await startFolderUpload(placeOf(root, bucket, key), async (action) => reworded(root, bucket, key, action));
 }
 
 async function* listObjects(root: string, bucket: string, prefix: string): AsyncGenerator<ObjectInfo> {

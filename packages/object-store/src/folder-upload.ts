@@ -4,6 +4,7 @@ import { mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'nod
 import path from 'node:path';
 import { Transform, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { TransientError } from '@millrace/domain';
 import type { OpenUpload, Upload, WriteSummary } from './object-store.js';
 
 export interface FolderUploadPlace {
@@ -65,20 +66,15 @@ class FolderUpload implements Upload {
       throw error;
     }
     this.#state = 'written';
-    return { bytes, sha256: digest.digest('hex'), parts: 1 };
+    const { ino } = await stat(this.#content, { bigint: true });
+    return { bytes, sha256: digest.digest('hex'), parts: 1, receipt: String(ino) };
   }
 
   async complete(): Promise<void> {
     if (this.#state === 'completed') return;
     if (this.#state !== 'written') throw new Error(`only an upload whose source was read to its end can be completed; this one is ${this.#state}`);
-    const folder = path.dirname(this.#target);
-    await this.#reword(async () => {
-      await mkdir(folder, { recursive: true });
-      await rename(this.#content, this.#target);
-      await syncFolder(folder);
-    });
+    await this.#reword(async () => moveIntoPlace(this.#folder, this.#target));
     this.#state = 'completed';
-    await rm(this.#folder, { recursive: true, force: true });
   }
 
   async abort(): Promise<void> {
@@ -90,8 +86,32 @@ class FolderUpload implements Upload {
   }
 
   get #content(): string {
-    return path.join(this.#folder, 'content');
+    return contentOf(this.#folder);
   }
+}
+
+function contentOf(folder: string): string {
+  return path.join(folder, 'content');
+}
+
+async function moveIntoPlace(folder: string, target: string): Promise<void> {
+  await mkdir(path.dirname(target), { recursive: true });
+  await rename(contentOf(folder), target);
+  await syncFolder(path.dirname(target));
+  await rm(folder, { recursive: true, force: true });
+}
+
+/** The receipt of a folder upload is the inode of its content, which a rename keeps. */
+export async function completeFolderUpload({ uploads, key, target }: FolderUploadPlace, uploadId: string, receipt: string): Promise<void> {
+  const inodeOf = async (file: string): Promise<string | undefined> =>
+    stat(file, { bigint: true }).then(
+      (stats) => String(stats.ino),
+      () => undefined,
+    );
+  const folder = uploadFolder(uploads, uploadId);
+  if (folder !== undefined && (await inodeOf(contentOf(folder))) === receipt) return await moveIntoPlace(folder, target);
+  if ((await inodeOf(target)) !== receipt) throw new TransientError('upload-lost', `the upload of ${key} is no longer open; write the object again`);
+  if (folder !== undefined) await rm(folder, { recursive: true, force: true });
 }
 
 export async function* listFolderUploads(uploads: string, prefix: string): AsyncGenerator<OpenUpload> {
@@ -104,10 +124,14 @@ export async function* listFolderUploads(uploads: string, prefix: string): Async
   }
 }
 
-/** Only folders that an upload made: an id from elsewhere must not remove anything else. */
+/** Only folders that an upload made: an id from elsewhere must not reach anything else. */
+function uploadFolder(uploads: string, uploadId: string): string | undefined {
+  return /^[0-9a-f-]{36}$/.test(uploadId) ? path.join(uploads, uploadId) : undefined;
+}
+
 export async function abortFolderUpload(uploads: string, uploadId: string): Promise<void> {
-  if (!/^[0-9a-f-]{36}$/.test(uploadId)) return;
-  await rm(path.join(uploads, uploadId), { recursive: true, force: true });
+  const folder = uploadFolder(uploads, uploadId);
+  if (folder !== undefined) await rm(folder, { recursive: true, force: true });
 }
 
 /** Makes a rename outlast a power failure. */

@@ -27,6 +27,12 @@ export interface ObjectStore {
    */
   startUpload(bucket: string, key: string, options?: UploadOptions): Promise<Upload>;
 
+  /**
+   * Completes an upload that another process wrote: `receipt` is what its `write` returned. Done again after a crash in
+   * its middle it succeeds; otherwise as `Upload.complete()`.
+   */
+  completeUpload(bucket: string, key: string, uploadId: string, receipt: string): Promise<void>;
+
   /** Uploads begun under this prefix and neither completed nor aborted. */
   listUploads(bucket: string, prefix: string): AsyncIterable<OpenUpload>;
 
@@ -92,6 +98,8 @@ export interface WriteSummary {
   /** Of the bytes as stored, in lower-case hexadecimal. */
   readonly sha256: string;
   readonly parts: number;
+  /** Opaque, kilobytes long: what `completeUpload` needs to know of the parts. */
+  readonly receipt: string;
 }
 
 /** One object on its way. Calls follow one another: `write` once, then `complete`; `abort` at any time. */

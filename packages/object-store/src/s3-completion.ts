@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { HeadObjectCommand, ListObjectsV2Command, type CompletedPart } from '@aws-sdk/client-s3';
-import { classifyAwsFault } from '@millrace/aws-client';
+import { CompleteMultipartUploadCommand, HeadObjectCommand, ListObjectsV2Command, type CompletedPart } from '@aws-sdk/client-s3';
+import { classifyAwsFault, withRetries } from '@millrace/aws-client';
+import { s3Error } from './s3-errors.js';
 import type { S3Session } from './s3-session.js';
 
 /** Object metadata that says which upload made the object. */
@@ -12,6 +13,38 @@ export interface UploadIdentity {
   readonly uploadId: string;
   /** The value of `markName`: unique to this upload. */
   readonly mark: string;
+}
+
+/** What another process needs to complete this upload. */
+export function receiptOf({ mark }: UploadIdentity, parts: readonly CompletedPart[]): string {
+  return JSON.stringify({ mark, etags: parts.map((part) => part.ETag ?? '') });
+}
+
+export function readReceipt(receipt: string): { readonly mark: string; readonly parts: readonly CompletedPart[] } {
+  const { mark, etags } = JSON.parse(receipt) as { mark: string; etags: readonly string[] };
+  return { mark, parts: etags.map((ETag, index) => ({ PartNumber: index + 1, ETag })) };
+}
+
+/** Makes the object visible; an answer lost on the way is looked into, also one that an earlier process never saw. */
+export async function completeS3Upload(session: S3Session, upload: UploadIdentity, parts: readonly CompletedPart[]): Promise<void> {
+  const { bucket, key, uploadId } = upload;
+  const tryToComplete = async (): Promise<void> => {
+    try {
+      await session.client.send(
+        new CompleteMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: uploadId, MultipartUpload: { Parts: [...parts] } }),
+      );
+    } catch (error) {
+      const fault = classifyAwsFault(error);
+      // After a completion that took effect unnoticed, the next try finds no upload.
+      if ((fault.maybeDone || fault.code === 'NoSuchUpload') && (await isUploadVisible(session, upload, parts))) return;
+      throw error;
+    }
+  };
+  try {
+    await withRetries(tryToComplete, session.retry);
+  } catch (error) {
+    throw s3Error(error, { action: 's3:PutObject', bucket, key });
+  }
 }
 
 /** Whether the object under the key is what this upload completed to. Asked when the answer to a completion was lost. */

@@ -2,6 +2,7 @@ import { DeleteObjectCommand, HeadObjectCommand, PutObjectCommand } from '@aws-s
 import { classifyAwsFault } from '@millrace/aws-client';
 import type { ObjectInfo, ObjectStore } from './object-store.js';
 import { abortS3Upload } from './s3-abort.js';
+import { completeS3Upload, readReceipt } from './s3-completion.js';
 import { copyDone } from './s3-done-mark.js';
 import { bareEtag, listObjects, listOpenUploads } from './s3-listing.js';
 import { checkS3Permissions } from './s3-permissions.js';
@@ -29,6 +30,10 @@ export function createS3ObjectStore(options: S3ObjectStoreOptions): ObjectStore 
     read: async (bucket, key, readOptions = {}) => readS3Object(session, bucket, key, readOptions),
     startUpload: async (bucket, key, uploadOptions = {}) =>
       startS3Upload(session, bucket, key, { ...uploadOptions, smallestPartBytes: options.smallestPartBytes }),
+    completeUpload: async (bucket, key, uploadId, receipt) => {
+      const { mark, parts } = readReceipt(receipt);
+      await completeS3Upload(session, { bucket, key, uploadId, mark }, parts);
+    },
     listUploads: (bucket, prefix) => listOpenUploads(session, bucket, prefix),
     abortUpload: async (bucket, key, uploadId) => abortS3Upload(session, bucket, key, uploadId),
     copyDone: async (bucket, key, ifMatch) => copyDone(session, head, { bucket, key }, ifMatch, options.copyBytes),

@@ -1,19 +1,17 @@
 import { createHash, randomUUID, type Hash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import {
-  CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   UploadPartCommand,
   type CompletedPart,
 } from '@aws-sdk/client-s3';
-import { classifyAwsFault, withRetries } from '@millrace/aws-client';
 import { TransientError } from '@millrace/domain';
 import type { Upload, UploadOptions, WriteSummary } from './object-store.js';
 import { PartBuffers } from './part-buffers.js';
 import { maxParts, partBytes, partsInFlight } from './part-plan.js';
 import { abortS3Upload } from './s3-abort.js';
-import { isUploadVisible, markName, type UploadIdentity } from './s3-completion.js';
-import { s3Error, s3Name } from './s3-errors.js';
+import { completeS3Upload, markName, receiptOf, type UploadIdentity } from './s3-completion.js';
+import { s3Name } from './s3-errors.js';
 import type { S3Session } from './s3-session.js';
 
 export interface S3UploadOptions extends UploadOptions {
@@ -73,7 +71,7 @@ class S3Upload implements Upload {
       await Promise.all(this.#inFlight);
       if (this.#state !== 'writing') throw new Error('the upload was aborted while it was written');
       this.#state = 'written';
-      return { bytes, sha256: digest.digest('hex'), parts: this.#parts.length };
+      return { bytes, sha256: digest.digest('hex'), parts: this.#parts.length, receipt: receiptOf(this.#identity, this.#parts) };
     } catch (error) {
       if (this.#state === 'writing') this.#state = 'failed';
       this.#stopped.abort();
@@ -144,27 +142,8 @@ class S3Upload implements Upload {
   async complete(): Promise<void> {
     if (this.#state === 'completed') return;
     if (this.#state !== 'written') throw new Error(`only an upload whose source was read to its end can be completed; this one is ${this.#state}`);
-    const { bucket, key } = this.#identity;
-    try {
-      await withRetries(async () => this.#tryToComplete(), this.#session.retry);
-    } catch (error) {
-      throw s3Error(error, { action: 's3:PutObject', bucket, key });
-    }
+    await completeS3Upload(this.#session, this.#identity, this.#parts);
     this.#state = 'completed';
-  }
-
-  async #tryToComplete(): Promise<void> {
-    const { bucket, key, uploadId } = this.#identity;
-    try {
-      await this.#session.client.send(
-        new CompleteMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: uploadId, MultipartUpload: { Parts: this.#parts } }),
-      );
-    } catch (error) {
-      const fault = classifyAwsFault(error);
-      // After a completion that took effect unnoticed, the next try finds no upload.
-      if ((fault.maybeDone || fault.code === 'NoSuchUpload') && (await isUploadVisible(this.#session, this.#identity, this.#parts))) return;
-      throw error;
-    }
   }
 
   async abort(): Promise<void> {
