@@ -39,6 +39,11 @@ export interface UnitWorkerOptions {
    * cancelled, also one whose process died. What it throws is logged and does not keep the unit open.
    */
   readonly cleanUp?: (unit: Unit, context: Pick<UnitContext, 'lease'>) => Promise<void>;
+  /**
+   * Asked when the run of a unit is cancelled: true when the work is past the point where it can be undone. The handler
+   * is then called, or called again after a failure, as if nobody had asked. Default: never.
+   */
+  readonly refusesCancel?: (unit: Unit) => Promise<boolean>;
   /** Units at once in this process. Default 1. */
   readonly concurrency?: number;
   /** Unique per process: see `newOwner`. */
@@ -178,7 +183,9 @@ export class UnitWorker {
       ).finally(() => void this.#options.wakeUps.wake('run-event', { version: 1 }));
     };
 
-    if (claimed.cancelled) return await closeAs('cancelled');
+    const refusesCancel = async (): Promise<boolean> => (await this.#options.refusesCancel?.(unit)) ?? false;
+
+    if (claimed.cancelled && !(await refusesCancel())) return await closeAs('cancelled');
     if (unit.attempts > this.#maxAttempts) {
       return await closeAs('failed', new TransientError('attempts-exhausted', `the work was begun ${this.#maxAttempts} times and never ended`));
     }
@@ -202,7 +209,8 @@ export class UnitWorker {
         log.warn(fieldsOf(unit), 'the lease ended during the work: another worker goes on with it');
         return 'lease-lost';
       case 'cancelled':
-        return await closeAs('cancelled');
+        if (!(await refusesCancel())) return await closeAs('cancelled');
+        break;
       case 'stopping':
         return await close('handed-back', () => database.transaction((tx) => handBackUnit(tx, running.lease, unit)));
       case undefined:
