@@ -9,13 +9,16 @@ export interface EventCounts {
   readonly eventLines: number;
   /** Event ids that belong to another profile already; not written. */
   readonly eventsConflicting: number;
+  /** The sum of `linked_rows` of those events, where the shape says that they have it. */
+  readonly linkedRows?: number;
 }
 
 /** Writes the timeline events of the chunk's profiles: a known id updates its event, an id of another profile's is left alone. */
 export async function applyEvents(tx: Transaction, { shape, inChunk }: ChunkContext): Promise<EventCounts> {
   if (shape.events === undefined) return { events: 0, eventLines: 0, eventsConflicting: 0 };
   const [plan, lines, events] = [tableOf(shape.plan), tableOf(shape.planLines), tableOf(shape.events)];
-  const { rows } = await tx.query<{ events: number; event_lines: number; conflicting: number }>(sql`
+  const linkedRows = shape.eventsHaveLinkedRows === true ? sql`coalesce(sum(linked_rows), 0)::float8` : sql`0::float8`;
+  const { rows } = await tx.query<{ events: number; event_lines: number; linked_rows: number; conflicting: number }>(sql`
     WITH arrived AS MATERIALIZED (
       SELECT pl.profile_id, e.* FROM ${plan} pl JOIN ${events} e ON e.root_line = pl.component WHERE ${inChunk} AND pl.rows = 1
       UNION ALL
@@ -33,8 +36,9 @@ export async function applyEvents(tx: Transaction, { shape, inChunk }: ChunkCont
         WHERE e.profile_id = excluded.profile_id
           AND (e.occurred_at, e.properties, e.lists) IS DISTINCT FROM (excluded.occurred_at, excluded.properties, excluded.lists)
     )
-    SELECT count(*)::float8 AS events, coalesce(sum(list_rows), 0)::float8 AS event_lines, (SELECT count(*) FROM foreign_event)::float8 AS conflicting
+    SELECT count(*)::float8 AS events, coalesce(sum(list_rows), 0)::float8 AS event_lines,
+      ${linkedRows} AS linked_rows, (SELECT count(*) FROM foreign_event)::float8 AS conflicting
     FROM arrived a WHERE NOT EXISTS (SELECT FROM foreign_event f WHERE f.event_type_id = a.event_type_id AND f.event_id = a.event_id)`);
   const row = rows[0]!;
-  return { events: row.events, eventLines: row.event_lines, eventsConflicting: row.conflicting };
+  return { events: row.events, eventLines: row.event_lines, eventsConflicting: row.conflicting, linkedRows: row.linked_rows };
 }

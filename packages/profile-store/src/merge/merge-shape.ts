@@ -18,6 +18,8 @@ export interface MergeShape {
   readonly planLines: TableName;
   /** root_line bigint, event_type_id int, event_id text, occurred_at timestamptz, properties jsonb, lists jsonb, list_rows int. */
   readonly events?: TableName | undefined;
+  /** `events` also has linked_rows int: how many rows of linked files went into the event, for the caller's accounts. */
+  readonly eventsHaveLinkedRows?: boolean;
   /** Namespaces of id_1 .. id_n, in the goal's order of priority. */
   readonly namespaceIds: readonly number[];
   readonly uses: StagedParts;
