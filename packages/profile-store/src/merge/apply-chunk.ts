@@ -50,6 +50,8 @@ export async function applyChunk(tx: Transaction, shape: MergeShape, chunk: numb
 export async function applyComponents(tx: Transaction, shape: MergeShape, inChunk: Sql): Promise<ChunkCounts> {
   await tx.query(sql`SET LOCAL jit = off`);
   await tx.query(sql`SET LOCAL work_mem = '64MB'`);
+  // A batch may apply several times in one transaction.
+  await tx.query(sql`DROP TABLE IF EXISTS touched, segment_change, incoming, locked, identity_added`);
   await lockDefinitions(tx, shape.workspaceId, 'shared');
   const catalogue = await loadCatalogue(tx, shape.workspaceId);
   const context: ChunkContext = {
@@ -75,7 +77,7 @@ export async function applyComponents(tx: Transaction, shape: MergeShape, inChun
   const touchSimple = simple > 0 && followUp;
   if (touchSimple || other > 0) await createTouched(tx);
   const created = simple > 0 ? await insertSimple(tx, context, touchSimple) : 0;
-  if (other > 0) await mergeIncoming(tx, context);
+  if (other > 0) await mergeIncoming(tx, context, moved);
   if (touchSimple || other > 0) {
     if (shape.uses.consent) await applyConsent(tx, context);
   }
@@ -154,10 +156,13 @@ async function outboxOfCreated(tx: Transaction, { shape, inChunk, firstVersion }
 }
 
 /** Creates and updates the profiles of `incoming`; an unchanged profile's row is not rewritten. */
-async function mergeIncoming(tx: Transaction, context: ChunkContext): Promise<void> {
+async function mergeIncoming(tx: Transaction, context: ChunkContext, moved: number): Promise<void> {
   const { shape, firstVersion, inChunk } = context;
   const fresh = mergedProperties(shape.uses, sql`i`, undefined);
-  await tx.query(sql`DELETE FROM incoming i WHERE NOT EXISTS (SELECT FROM ${tableOf(shape.plan)} pl WHERE ${inChunk} AND pl.component = i.component)`);
+  if (moved > 0) {
+    await tx.query(sql`
+      DELETE FROM incoming i WHERE NOT EXISTS (SELECT FROM ${tableOf(shape.plan)} pl WHERE ${inChunk} AND pl.component = i.component)`);
+  }
   await tx.query(sql`
     WITH created AS (
       INSERT INTO profile.profile (id, workspace_id, domain_group_id, properties, version)

@@ -55,15 +55,15 @@ async function planBySingleIdentifier(tx: Transaction, shape: MergeShape): Promi
     GROUP BY i.profile_id, CASE WHEN i.profile_id IS NULL THEN s.id_1 END`;
   await tx.query(createTableAs(shape, tableOf(shape.plan), planColumns(shape, grouped, sql`false`)));
   const repeated = await tx.query<{ found: boolean }>(sql`SELECT EXISTS (SELECT FROM ${tableOf(shape.plan)} WHERE rows > 1) AS found`);
+  const node = sql`coalesce('p' || i.profile_id::text, 'v' || s.id_1)`;
   const lines = repeated.rows[0]?.found
     ? sql`
       SELECT s.line, c.component
-      FROM ${tableOf(shape.staging)} s ${identityJoin(shape, 0)}
+      FROM (SELECT s.line, ${node} AS node FROM ${tableOf(shape.staging)} s ${identityJoin(shape, 0)}) s
       JOIN (
-        SELECT min(s.line) AS component, i.profile_id, CASE WHEN i.profile_id IS NULL THEN s.id_1 END AS value
-        FROM ${tableOf(shape.staging)} s ${identityJoin(shape, 0)}
-        GROUP BY 2, 3 HAVING count(*) > 1
-      ) c ON c.profile_id IS NOT DISTINCT FROM i.profile_id AND c.value IS NOT DISTINCT FROM CASE WHEN i.profile_id IS NULL THEN s.id_1 END`
+        SELECT min(s.line) AS component, ${node} AS node FROM ${tableOf(shape.staging)} s ${identityJoin(shape, 0)}
+        GROUP BY 2 HAVING count(*) > 1
+      ) c USING (node)`
     : sql`SELECT 0::bigint AS line, 0::bigint AS component WHERE false`;
   await tx.query(createTableAs(shape, tableOf(shape.planLines), lines));
 }

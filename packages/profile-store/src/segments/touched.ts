@@ -7,7 +7,7 @@ import { sql, type Transaction } from '@millrace/database';
 export async function createTouched(tx: Transaction): Promise<void> {
   await tx.query(sql`
     CREATE TEMP TABLE touched (
-      profile_id uuid NOT NULL,
+      profile_id uuid PRIMARY KEY,
       component bigint,
       rows integer NOT NULL DEFAULT 1,
       outcome "char" NOT NULL,

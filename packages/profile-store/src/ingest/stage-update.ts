@@ -1,0 +1,148 @@
+import { profileUpdate, type MergeRule, type ProfileUpdate } from '@millrace/domain';
+import { jsonString, maxIdentifierLength, normaliseIdentifier, timestampParser, type Catalogue } from '@millrace/mapping';
+import { convertScalar, convertValue } from './json-value.js';
+
+export interface StagedIdentity {
+  readonly namespaceId: number;
+  readonly value: string;
+}
+
+export interface StagedEvent {
+  readonly eventTypeId: number;
+  readonly id: string;
+  readonly occurredAt: string;
+  /** JSON objects as text. */
+  readonly properties: string;
+  readonly lists: string;
+  readonly listRows: number;
+}
+
+/** One update made ready for the merge engine; JSON objects as text. */
+export interface StagedUpdate {
+  readonly index: number;
+  readonly identities: readonly StagedIdentity[];
+  readonly assign: string;
+  readonly fill: string | null;
+  readonly append: string | null;
+  readonly increment: string | null;
+  readonly consent: string | null;
+  readonly clears: boolean;
+  /** property -> the part of the row that writes it. */
+  readonly parts: ReadonlyMap<string, 'assign' | 'fill' | 'append' | 'increment'>;
+  readonly events: readonly StagedEvent[];
+}
+
+export interface RejectedUpdate {
+  readonly index: number;
+  readonly reason: string;
+}
+
+const partOf: Record<MergeRule, 'assign' | 'fill' | 'append' | 'increment'> = {
+  set: 'assign',
+  'set-or-clear': 'assign',
+  'set-if-empty': 'fill',
+  add: 'append',
+  sum: 'increment',
+};
+const parseTime = timestampParser('UTC');
+
+class Rejected extends Error {}
+
+/** Checks one item of a batch against the catalogue and converts it; the reason of a rejection names the field. */
+export function stageUpdate(index: number, item: unknown, catalogue: Catalogue): StagedUpdate | RejectedUpdate {
+  const parsed = profileUpdate.safeParse(item);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    return { index, reason: `${issue.path.join('.') || 'item'}: ${issue.message}` };
+  }
+  try {
+    return stage(index, parsed.data, catalogue);
+  } catch (error) {
+    if (error instanceof Rejected) return { index, reason: error.message };
+    throw error;
+  }
+}
+
+function stage(index: number, update: ProfileUpdate, catalogue: Catalogue): StagedUpdate {
+  const objects = { assign: [] as string[], fill: [] as string[], append: [] as string[], increment: [] as string[] };
+  const parts = new Map<string, 'assign' | 'fill' | 'append' | 'increment'>();
+  let clears = false;
+  update.properties.forEach(({ property: name, value, rule }, position) => {
+    const at = `properties.${position}`;
+    const property = catalogue.properties.get(name);
+    if (property === undefined) throw new Rejected(`${at}.property: the workspace has no property ${JSON.stringify(name)}`);
+    if (parts.has(name)) throw new Rejected(`${at}.property: ${JSON.stringify(name)} stands twice in this item`);
+    if (rule === 'add' && !property.list) throw new Rejected(`${at}.rule: "add" needs a list, and ${JSON.stringify(name)} is none`);
+    if (rule === 'sum' && property.type !== 'integer' && property.type !== 'decimal') {
+      throw new Rejected(`${at}.rule: "sum" needs a number, and ${JSON.stringify(name)} is none`);
+    }
+    const converted = convertValue(value, property, rule === 'add');
+    if (converted.kind === 'bad') throw new Rejected(`${at}.value: ${converted.message}`);
+    if (converted.json === null && rule !== 'set-or-clear') return;
+    if (converted.json === null) clears = true;
+    parts.set(name, partOf[rule]);
+    objects[partOf[rule]].push(`${jsonString(name)}:${converted.json ?? 'null'}`);
+  });
+  const object = (entries: readonly string[]): string | null => (entries.length === 0 ? null : `{${entries.join(',')}}`);
+  return {
+    index,
+    identities: stageIdentities(update, catalogue),
+    assign: object(objects.assign) ?? '{}',
+    fill: object(objects.fill),
+    append: object(objects.append),
+    increment: object(objects.increment),
+    consent: object(update.consent.map(({ objective, granted }) => `${jsonString(objective)}:${granted}`)),
+    clears,
+    parts,
+    events: update.events.map((event, position) => stageEvent(event, `events.${position}`, catalogue)),
+  };
+}
+
+function stageIdentities(update: ProfileUpdate, catalogue: Catalogue): readonly StagedIdentity[] {
+  return update.identities.map(({ namespace: code, value }, position) => {
+    const at = `identities.${position}`;
+    const namespace = catalogue.namespaces.get(code);
+    if (namespace === undefined) throw new Rejected(`${at}.namespace: the workspace has no identity namespace ${JSON.stringify(code)}`);
+    const normalised = value.includes('\0') ? undefined : normaliseIdentifier(value, namespace.normalisation);
+    if (normalised === undefined) throw new Rejected(`${at}.value: nothing is left of the identifier after normalisation`);
+    if (normalised.length > maxIdentifierLength) throw new Rejected(`${at}.value: longer than ${maxIdentifierLength} characters`);
+    return { namespaceId: namespace.id, value: normalised };
+  });
+}
+
+function stageEvent(event: ProfileUpdate['events'][number], at: string, catalogue: Catalogue): StagedEvent {
+  const eventType = catalogue.eventTypes.get(event.type);
+  if (eventType === undefined) throw new Rejected(`${at}.type: the workspace has no event type ${JSON.stringify(event.type)}`);
+  const occurredAt = parseTime(event.occurredAt);
+  if (occurredAt === undefined) throw new Rejected(`${at}.occurredAt: not a timestamp`);
+  if (event.id.includes('\0')) throw new Rejected(`${at}.id: holds a NUL character`);
+  const types = (definitions: readonly { name: string; type: Parameters<typeof convertScalar>[1] }[]): Map<string, Parameters<typeof convertScalar>[1]> =>
+    new Map(definitions.map(({ name, type }) => [name, type]));
+  const flat = (values: Readonly<Record<string, unknown>>, known: ReturnType<typeof types>, path: string): string => {
+    const entries: string[] = [];
+    for (const [name, value] of Object.entries(values)) {
+      const type = known.get(name);
+      if (type === undefined) throw new Rejected(`${path}: the event type has no ${JSON.stringify(name)}`);
+      const converted = convertScalar(value, type);
+      if (converted.kind === 'bad') throw new Rejected(`${path}.${name}: ${converted.message}`);
+      if (converted.json !== null) entries.push(`${jsonString(name)}:${converted.json}`);
+    }
+    return `{${entries.join(',')}}`;
+  };
+  let listRows = 0;
+  const lists = Object.entries(event.lists).map(([name, rows]) => {
+    const definition = eventType.definition.lists.find((list) => list.name === name);
+    if (definition === undefined) throw new Rejected(`${at}.lists: the event type has no list ${JSON.stringify(name)}`);
+    const known = types(definition.properties);
+    listRows += rows.length;
+    return `${jsonString(name)}:[${rows.map((row, position) => flat(row, known, `${at}.lists.${name}.${position}`)).join(',')}]`;
+  });
+  return {
+    eventTypeId: eventType.id,
+    id: event.id,
+    occurredAt,
+    properties: flat(event.properties, types(eventType.definition.properties), `${at}.properties`),
+    lists: `{${lists.join(',')}}`,
+    listRows,
+  };
+}

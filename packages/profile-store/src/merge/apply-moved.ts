@@ -1,0 +1,70 @@
+import { sql, type Transaction } from '@millrace/database';
+import { applyComponents, type ChunkCounts } from './apply-chunk.js';
+import { idColumn, tableOf, type MergeShape } from './merge-shape.js';
+
+const noCounts: ChunkCounts = {
+  created: 0,
+  updated: 0,
+  unchanged: 0,
+  profilesCreated: 0,
+  profilesUpdated: 0,
+  profilesUnchanged: 0,
+  moved: 0,
+  events: 0,
+  eventLines: 0,
+  eventsConflicting: 0,
+};
+
+export interface MovedCounts extends ChunkCounts {
+  /** Rows whose identifiers by now name two profiles. */
+  readonly ambiguous: number;
+}
+
+/**
+ * The final, serial chunk: components whose identities another writer took between plan and apply are resolved again
+ * against the present and applied, inside the caller's transaction. `moved` in the result counts those taken once more;
+ * call again in a new transaction until it is 0.
+ */
+export async function applyMoved(tx: Transaction, shape: MergeShape, chunk: number): Promise<MovedCounts> {
+  const [plan, staging, lines] = [tableOf(shape.plan), tableOf(shape.staging), tableOf(shape.planLines)];
+  const waiting = await tx.query<{ found: boolean }>(sql`SELECT EXISTS (SELECT FROM ${plan} WHERE status = 'm') AS found`);
+  if (!waiting.rows[0]?.found) return { ...noCounts, ambiguous: 0 };
+  await tx.query(sql`DROP TABLE IF EXISTS moved_line, moved_target`);
+  const identifiers = shape.namespaceIds.map((namespaceId, index) => sql`(${namespaceId}::int, s.${idColumn(index)})`);
+  await tx.query(sql`
+    CREATE TEMP TABLE moved_line ON COMMIT DROP AS
+    SELECT component, component AS line FROM ${plan} WHERE status = 'm' AND rows = 1
+    UNION ALL SELECT l.component, l.line FROM ${lines} l JOIN ${plan} pl USING (component) WHERE pl.status = 'm' AND pl.rows > 1`);
+  await tx.query(sql`
+    CREATE TEMP TABLE moved_target (component bigint PRIMARY KEY, profile_id uuid, found int NOT NULL) ON COMMIT DROP`);
+  await tx.query(sql`
+    INSERT INTO moved_target
+    SELECT m.component, min(i.profile_id::text)::uuid, count(DISTINCT i.profile_id)
+    FROM moved_line m JOIN ${staging} s ON s.line = m.line
+    CROSS JOIN LATERAL (VALUES ${sql.join(identifiers)}) AS v (namespace_id, value)
+    LEFT JOIN profile.identity i ON i.workspace_id = ${shape.workspaceId}::int AND i.namespace_id = v.namespace_id AND i.value = v.value
+    GROUP BY m.component`);
+  const ambiguous = await tx.query<{ rows: number }>(sql`
+    UPDATE ${plan} pl SET status = 'x' FROM moved_target t WHERE t.component = pl.component AND t.found > 1 RETURNING pl.rows`);
+  // Components that now reach the same profile become one, under the smallest line.
+  await tx.query(sql`
+    INSERT INTO ${lines} (line, component)
+    SELECT m.line, g.leader
+    FROM (SELECT component, min(component) OVER (PARTITION BY profile_id) AS leader, count(*) OVER (PARTITION BY profile_id) AS size
+          FROM moved_target WHERE found = 1) g
+    JOIN ${plan} pl ON pl.component = g.component JOIN moved_line m ON m.component = g.component
+    WHERE g.size > 1 AND (g.component <> g.leader OR pl.rows = 1)`);
+  await tx.query(sql`
+    UPDATE ${plan} pl
+    SET status = CASE WHEN g.component = g.leader THEN 'a' ELSE 'j' END::"char", rows = CASE WHEN g.component = g.leader THEN g.rows ELSE 0 END,
+      chunk = ${chunk}::int, profile_id = coalesce(g.profile_id, pl.profile_id), is_new = g.profile_id IS NULL
+    FROM (
+      SELECT t.component, t.profile_id,
+        CASE WHEN t.profile_id IS NULL THEN t.component ELSE min(t.component) OVER (PARTITION BY t.profile_id) END AS leader,
+        (CASE WHEN t.profile_id IS NULL THEN p.rows ELSE sum(p.rows) OVER (PARTITION BY t.profile_id) END)::int AS rows
+      FROM moved_target t JOIN ${plan} p USING (component) WHERE t.found <= 1
+    ) g
+    WHERE g.component = pl.component`);
+  const counts = await applyComponents(tx, shape, sql`pl.chunk = ${chunk}::int AND pl.status = 'a'`);
+  return { ...counts, ambiguous: ambiguous.rows.reduce((sum, row) => sum + row.rows, 0) };
+}

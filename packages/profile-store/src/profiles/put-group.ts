@@ -1,0 +1,57 @@
+import { sql, type Transaction } from '@millrace/database';
+import { InputError } from '@millrace/domain';
+import { normaliseIdentifier, type Catalogue } from '@millrace/mapping';
+import { lockDefinitions } from '../definitions/lock-definitions.js';
+import { streamedProperties } from '../definitions/stream-targets.js';
+import { evaluateSegments } from '../segments/evaluate-segments.js';
+import { createTouched } from '../segments/touched.js';
+import { writeOutbox } from '../segments/write-outbox.js';
+
+export interface GroupUpdate {
+  readonly type: string;
+  readonly key: string;
+  /** JSON object as text; replaces the properties named, keeps the others. */
+  readonly properties: string;
+  /** Profiles to link; those already linked stay. */
+  readonly members: readonly { readonly namespace: string; readonly value: string }[];
+}
+
+/** Creates or updates a group and links profiles to it; their segments follow in the same transaction. Returns the members not found. */
+export async function putGroup(tx: Transaction, catalogue: Catalogue, group: GroupUpdate): Promise<{ readonly unknownMembers: number }> {
+  const { workspaceId } = catalogue;
+  await lockDefinitions(tx, workspaceId, 'shared');
+  await tx.query(sql`INSERT INTO profile.group_type (workspace_id, code) VALUES (${workspaceId}, ${group.type}) ON CONFLICT DO NOTHING`);
+  const wanted = group.members.map(({ namespace, value }, index) => {
+    const found = catalogue.namespaces.get(namespace);
+    if (found === undefined) {
+      throw new InputError('namespace-not-found', `the workspace has no identity namespace ${JSON.stringify(namespace)}`, { at: `members.${index}.namespace` });
+    }
+    return { namespaceId: found.id, value: normaliseIdentifier(value, found.normalisation) ?? '' };
+  });
+  const members = await tx.query<{ id: string }>(sql`
+    SELECT DISTINCT i.profile_id AS id FROM unnest(${wanted.map((member) => member.namespaceId)}::int[], ${wanted.map((member) => member.value)}::text[])
+      AS w (namespace_id, value)
+    JOIN profile.identity i ON i.workspace_id = ${workspaceId} AND i.namespace_id = w.namespace_id AND i.value = w.value`);
+  const added = members.rows.map((row) => row.id);
+  // Everyone whose segments may change is locked by id before anything is written.
+  const touched = await tx.query<{ id: string }>(sql`
+    SELECT p.id FROM profile.profile p WHERE p.id = ANY (${added}::uuid[]) OR p.id IN (
+      SELECT gm.profile_id FROM profile.group_member gm JOIN profile.group g ON g.id = gm.group_id
+      JOIN profile.group_type t ON t.id = g.group_type_id WHERE t.workspace_id = ${workspaceId} AND t.code = ${group.type} AND g.key = ${group.key})
+    ORDER BY p.id FOR NO KEY UPDATE`);
+  const written = await tx.query<{ id: string }>(sql`
+    INSERT INTO profile.group AS g (group_type_id, key, properties)
+    SELECT id, ${group.key}, ${group.properties}::jsonb FROM profile.group_type WHERE workspace_id = ${workspaceId} AND code = ${group.type}
+    ON CONFLICT (group_type_id, key) DO UPDATE
+      SET properties = g.properties || excluded.properties, updated_at = now(), changed_xid = pg_current_xact_id()
+    RETURNING g.id`);
+  await tx.query(sql`
+    INSERT INTO profile.group_member (profile_id, group_id) SELECT id, ${written.rows[0]!.id}::uuid FROM unnest(${added}::uuid[]) AS m (id) ON CONFLICT DO NOTHING`);
+  await createTouched(tx);
+  await tx.query(sql`
+    INSERT INTO touched (profile_id, outcome, version)
+    SELECT id, 'n', version FROM profile.profile WHERE id = ANY (${touched.rows.map((row) => row.id)}::uuid[])`);
+  await evaluateSegments(tx, catalogue);
+  await writeOutbox(tx, workspaceId, (await streamedProperties(tx, workspaceId)) !== undefined);
+  return { unknownMembers: wanted.length - added.length };
+}

@@ -1,0 +1,111 @@
+import { sql, type Database, type Transaction } from '@millrace/database';
+import { compileSegment } from '@millrace/mapping';
+import type { SegmentRule } from '@millrace/domain';
+import { loadCatalogue } from '../definitions/load-catalogue.js';
+import { lockDefinitions } from '../definitions/lock-definitions.js';
+import { streamedProperties } from '../definitions/stream-targets.js';
+import { createTouched } from './touched.js';
+import { writeOutbox } from './write-outbox.js';
+
+const sliceProfiles = 5_000;
+
+interface PendingVersion {
+  readonly segment_id: string;
+  readonly version: number;
+  readonly workspace_id: number;
+}
+
+/**
+ * Does one slice of one segment version under construction, or its final switch. Several processes may call it at once:
+ * each takes a version nobody else holds. Returns whether work was found, so that callers go on until it is false.
+ */
+export async function buildSegments(database: Database): Promise<boolean> {
+  const pending = await database.query<PendingVersion>(sql`
+    SELECT v.segment_id, v.version, s.workspace_id FROM profile.segment_version v JOIN profile.segment s ON s.id = v.segment_id
+    WHERE v.state = 'building' ORDER BY v.created_at LIMIT 20`);
+  for (const version of pending.rows) {
+    const slice = await buildSlice(database, version);
+    if (slice === 'built') return true;
+    if (slice === 'complete') {
+      await switchVersion(database, version);
+      return true;
+    }
+  }
+  return false;
+}
+
+async function takeVersion(tx: Transaction, { segment_id, version }: PendingVersion): Promise<{ rule: SegmentRule; through: string | null } | undefined> {
+  const { rows } = await tx.query<{ rule: string; built_through: string | null }>(sql`
+    SELECT rule, built_through FROM profile.segment_version
+    WHERE segment_id = ${segment_id}::uuid AND version = ${version} AND state = 'building' FOR UPDATE SKIP LOCKED`);
+  const row = rows[0];
+  return row === undefined ? undefined : { rule: JSON.parse(row.rule) as SegmentRule, through: row.built_through };
+}
+
+async function buildSlice(database: Database, pending: PendingVersion): Promise<'built' | 'complete' | 'busy'> {
+  return database.transaction(async (tx) => {
+    await lockDefinitions(tx, pending.workspace_id, 'shared');
+    const taken = await takeVersion(tx, pending);
+    if (taken === undefined) return 'busy';
+    // Locked first, evaluated in a later statement: a writer's uncommitted change is waited for, never overwritten.
+    await tx.query(sql`
+      CREATE TEMP TABLE slice ON COMMIT DROP AS
+      SELECT p.id FROM profile.profile p
+      WHERE p.workspace_id = ${sql.integer(pending.workspace_id)}
+        AND p.id > ${sql.literal(taken.through ?? '00000000-0000-0000-0000-000000000000')}::uuid
+      ORDER BY p.id LIMIT ${sql.integer(sliceProfiles)}`);
+    await tx.query(sql`SELECT FROM profile.profile p JOIN slice USING (id) ORDER BY p.id FOR NO KEY UPDATE OF p`);
+    const { condition } = compileSegment(taken.rule, await loadCatalogue(tx, pending.workspace_id));
+    const { rowCount } = await tx.query(sql`
+      INSERT INTO profile.membership_build (profile_id, segment_id, realized)
+      SELECT p.id, ${pending.segment_id}::uuid, ${condition} FROM profile.profile p JOIN slice USING (id)
+      ON CONFLICT (segment_id, profile_id) DO UPDATE SET realized = excluded.realized`);
+    if (rowCount === 0) return 'complete';
+    await tx.query(sql`
+      UPDATE profile.segment_version SET built_through = (SELECT id FROM slice ORDER BY id DESC LIMIT 1)
+      WHERE segment_id = ${pending.segment_id}::uuid AND version = ${pending.version}`);
+    return 'built';
+  });
+}
+
+/** Puts the built version in force: memberships, timers, outbox and state change in one commit. */
+async function switchVersion(database: Database, pending: PendingVersion): Promise<void> {
+  await database.transaction(async (tx) => {
+    await lockDefinitions(tx, pending.workspace_id, 'exclusive');
+    const taken = await takeVersion(tx, pending);
+    if (taken === undefined) return;
+    const segment = sql`${pending.segment_id}::uuid`;
+    await createTouched(tx);
+    await tx.query(sql`CREATE TEMP TABLE segment_change (profile_id uuid NOT NULL, segment_id uuid NOT NULL) ON COMMIT DROP`);
+    await tx.query(sql`
+      WITH written AS (
+        INSERT INTO profile.membership (profile_id, segment_id, status)
+        SELECT b.profile_id, b.segment_id, CASE WHEN b.realized THEN 'realized' ELSE 'exited' END
+        FROM profile.membership_build b
+        LEFT JOIN profile.membership known ON known.profile_id = b.profile_id AND known.segment_id = b.segment_id
+        WHERE b.segment_id = ${segment} AND b.realized IS DISTINCT FROM coalesce(known.status = 'realized', false)
+        ORDER BY b.profile_id
+        ON CONFLICT (profile_id, segment_id) DO UPDATE
+          SET status = excluded.status, qualified_at = now(), updated_at = now(), changed_xid = pg_current_xact_id()
+        RETURNING profile_id, segment_id
+      )
+      INSERT INTO segment_change SELECT profile_id, segment_id FROM written`);
+    await tx.query(sql`
+      INSERT INTO touched (profile_id, outcome, version)
+      SELECT p.id, 'n', p.version FROM profile.profile p JOIN segment_change c ON c.profile_id = p.id`);
+    const { nextCheck } = compileSegment(taken.rule, await loadCatalogue(tx, pending.workspace_id));
+    await tx.query(sql`DELETE FROM profile.membership_timer WHERE segment_id = ${segment}`);
+    if (nextCheck !== undefined) {
+      await tx.query(sql`
+        INSERT INTO profile.membership_timer (profile_id, segment_id, check_at)
+        SELECT id, ${segment}, check_at
+        FROM (SELECT p.id, ${nextCheck} AS check_at FROM profile.profile p WHERE p.workspace_id = ${pending.workspace_id}) due
+        WHERE check_at IS NOT NULL`);
+    }
+    await writeOutbox(tx, pending.workspace_id, (await streamedProperties(tx, pending.workspace_id)) !== undefined);
+    await tx.query(sql`UPDATE profile.segment_version SET state = 'retired' WHERE segment_id = ${segment} AND state = 'current'`);
+    await tx.query(sql`UPDATE profile.segment_version SET state = 'current' WHERE segment_id = ${segment} AND version = ${pending.version}`);
+    await tx.query(sql`UPDATE profile.segment SET current_version = ${pending.version}, updated_at = now() WHERE id = ${segment}`);
+    await tx.query(sql`DELETE FROM profile.membership_build WHERE segment_id = ${segment}`);
+  });
+}
