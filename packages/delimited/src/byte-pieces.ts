@@ -1,0 +1,80 @@
+import type { Readable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+/** Large enough for few calls, small enough that a piece and its strings stay in the processor's cache. */
+const pieceBytes = 64 * 1024;
+/** Bytes after which the event loop gets a turn: some ten milliseconds of reading rows. */
+const bytesPerTurn = 1024 * 1024;
+
+const nothing = Buffer.alloc(0);
+
+/** Takes a source in pieces of one size: small chunks are put together, large ones cut. */
+export class BytePieces {
+  /** Bytes handed out so far. */
+  bytesRead = 0;
+
+  readonly #iterator: AsyncIterator<unknown>;
+  readonly #source: Readable;
+  readonly #signal: AbortSignal | undefined;
+  readonly #onAbort = (): void => {
+    this.#source.destroy(this.#signal?.reason instanceof Error ? this.#signal.reason : new Error('aborted'));
+  };
+  #chunk: Buffer = nothing;
+  #ended = false;
+  #sinceTurn = 0;
+
+  constructor(source: Readable, signal: AbortSignal | undefined) {
+    this.#source = source;
+    this.#signal = signal;
+    this.#iterator = source[Symbol.asyncIterator]();
+    signal?.addEventListener('abort', this.#onAbort, { once: true });
+    if (signal?.aborted === true) this.#onAbort();
+  }
+
+  /** The next piece, or undefined at the end. */
+  async next(): Promise<Buffer | undefined> {
+    this.#signal?.throwIfAborted();
+    if (this.#sinceTurn >= bytesPerTurn) {
+      this.#sinceTurn = 0;
+      await nextTurn();
+    }
+    let piece = this.#chunk;
+    if (piece.length < pieceBytes && !this.#ended) piece = await this.#gather(piece);
+    this.#chunk = piece.subarray(pieceBytes);
+    if (piece.length > pieceBytes) piece = piece.subarray(0, pieceBytes);
+    this.bytesRead += piece.length;
+    this.#sinceTurn += piece.length;
+    return piece.length === 0 ? undefined : piece;
+  }
+
+  /** Destroys the source if it has not ended. */
+  async close(): Promise<void> {
+    this.#signal?.removeEventListener('abort', this.#onAbort);
+    await this.#iterator.return?.();
+    this.#source.destroy();
+  }
+
+  async #gather(first: Buffer): Promise<Buffer> {
+    const parts = first.length === 0 ? [] : [first];
+    let { length } = first;
+    while (length < pieceBytes) {
+      const { done, value } = await this.#iterator.next();
+      if (done === true) {
+        this.#ended = true;
+        break;
+      }
+      const chunk = asBuffer(value);
+      if (chunk.length === 0) continue;
+      parts.push(chunk);
+      length += chunk.length;
+    }
+    return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts, length);
+  }
+}
+
+function asBuffer(chunk: unknown): Buffer {
+  if (Buffer.isBuffer(chunk)) return chunk;
+  if (chunk instanceof Uint8Array) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  if (typeof chunk === 'string') return Buffer.from(chunk);
+  throw new TypeError('a source of delimited text must deliver bytes');
+}
