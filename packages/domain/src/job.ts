@@ -18,7 +18,11 @@ export const wakeUps = {
 } as const satisfies Record<QueueName, z.ZodType>;
 
 /** What a unit of `import-run` and `export-run` carries beside its run, goal and snapshot. */
-export const goalUnitPayload = z.object({ version: z.literal(1) });
+export const goalUnitPayload = z.object({
+  version: z.literal(1),
+  /** An import: a person agreed that files whose sums were added under another configuration are added again. */
+  repeatSums: z.boolean().default(false),
+});
 /** One file of an export. */
 export const exportPartPayload = z.object({ version: z.literal(1), part: z.int().min(1) });
 

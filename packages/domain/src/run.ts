@@ -26,6 +26,7 @@ export const importCounts = z.object({
   linkedRowsRead: z.int().default(0),
   linkedRowsUsed: z.int().default(0),
   linkedRowsRejected: z.int().default(0),
+  linkedRowsSuperseded: z.int().default(0).describe('A later row of the same event took their place'),
   linkedRowsOrphaned: z.int().default(0).describe('Linked rows whose parent row is missing or was not applied'),
   fieldsRejected: z.int().default(0),
   events: z.int().default(0),
