@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { InputError, TransientError } from '@millrace/domain';
 
 /**
@@ -79,7 +80,7 @@ const socketCodes = new Set(['ECONNABORTED', 'ECONNRESET', 'EPIPE', 'ERR_STREAM_
 export function classifyAwsFault(error: unknown): AwsFault {
   if (error instanceof InputError) return fault('refused', error.code);
   if (error instanceof TransientError) return fault('unreachable', error.code);
-  if (!(error instanceof Error)) return fault('bug', typeof error);
+  if (!types.isNativeError(error)) return fault('bug', typeof error);
   const status = answerStatus(error);
   const code = errorCode(error, status);
 

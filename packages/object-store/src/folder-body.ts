@@ -1,6 +1,7 @@
 import type { BigIntStats } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
+import { types } from 'node:util';
 import { InputError } from '@millrace/domain';
 import type { ReadOptions } from './object-store.js';
 
@@ -50,7 +51,7 @@ class FileBody extends Readable {
       (chunk) => {
         if (!this.destroyed) this.push(chunk);
       },
-      (error: unknown) => this.destroy(error instanceof Error ? error : new Error('reading failed', { cause: error })),
+      (error: unknown) => this.destroy(types.isNativeError(error) ? error : new Error('reading failed', { cause: error })),
     );
   }
 

@@ -1,10 +1,11 @@
 import { access } from 'node:fs/promises';
+import { types } from 'node:util';
 import { InputError, TransientError } from '@millrace/domain';
 import { bucketPath } from './folder-paths.js';
 
 /** Says what a file system error means; other errors pass as they are. */
 export async function folderError(error: unknown, root: string, bucket: string, key: string | undefined): Promise<unknown> {
-  if (!(error instanceof Error) || !('code' in error) || error instanceof InputError || error instanceof TransientError) return error;
+  if (!types.isNativeError(error) || !('code' in error) || error instanceof InputError || error instanceof TransientError) return error;
   const name = key === undefined ? bucket : `${bucket}/${key}`;
   const details = { at: name, cause: error };
   switch (error.code) {

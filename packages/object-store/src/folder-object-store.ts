@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { access, link, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
+import { types } from 'node:util';
 import { InputError, reportPermissions, type PermissionReport } from '@millrace/domain';
 import { changed, etagOf, openFile } from './folder-body.js';
 import { folderError } from './folder-errors.js';
@@ -128,5 +129,5 @@ async function checkFolder(root: string, bucket: string, needs: PermissionNeeds)
 }
 
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+  return types.isNativeError(error) && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
 }

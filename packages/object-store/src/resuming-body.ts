@@ -1,5 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { types } from 'node:util';
 import { backoffMs, type RetryPolicy } from '@millrace/aws-client';
 import { TransientError } from '@millrace/domain';
 
@@ -99,7 +100,7 @@ export class ResumingBody extends Readable {
         body.resume();
       },
       (error: unknown) => {
-        this.destroy(error instanceof Error ? error : new Error('reading failed', { cause: error }));
+        this.destroy(types.isNativeError(error) ? error : new Error('reading failed', { cause: error }));
       },
     );
   }

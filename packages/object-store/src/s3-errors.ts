@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { classifyAwsFault } from '@millrace/aws-client';
 import { InputError, TransientError } from '@millrace/domain';
 
@@ -38,7 +39,7 @@ export function s3Error(error: unknown, attempt: S3Attempt): Error {
     case 'refused':
       return refusal(fault.code, fault.status, attempt, details);
     case 'bug':
-      return error instanceof Error ? error : new Error(`${action} on ${name} failed`, { cause: error });
+      return types.isNativeError(error) ? error : new Error(`${action} on ${name} failed`, { cause: error });
   }
 }
 
