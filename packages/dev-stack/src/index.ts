@@ -5,3 +5,4 @@ export { BucketClient, type StoredObject } from './aws/bucket-client.js';
 export { StreamClient, type ReadRecord } from './aws/stream-client.js';
 export type { AwsAccess } from './aws/signature.js';
 export { ask as askRedis } from './stand-ins/redis.js';
+export { migrateServices, serviceEnvironment, serviceNames, startServices, type ServiceName, type Services, type ServicesOptions } from './services.js';

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { choosePort, isFree } from './processes/ports.js';
 import { endLeftovers, isOwned, StateFile } from './processes/stack-state.js';
@@ -49,6 +49,8 @@ export interface Stack {
   /** What this stack runs itself. */
   readonly started: readonly StandIn[];
   readonly supervisor: Supervisor;
+  /** Ends one of the stand-ins with the signal (default: its polite one) and starts it again, Redis empty. */
+  restart(name: StandIn, signal?: NodeJS.Signals): Promise<void>;
   /** Ends everything this stack started, services included, last started first. */
   stop(onEnding?: (name: string) => void): Promise<void>;
 }
@@ -102,6 +104,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       credentials: credentialsFrom(env),
       started,
       supervisor,
+      restart: async (name, signal) => {
+        await supervisor.restart(name, signal);
+      },
       stop: async (onEnding) => {
         await supervisor.endAll(onEnding);
       },
@@ -110,6 +115,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await supervisor.endAll();
     throw error;
   }
+}
+
+/** Deletes a stack's data, after ending what an interrupted run of it has left; refuses while one is running. */
+export async function wipeStack(directory: string): Promise<void> {
+  if (!existsSync(directory)) return;
+  await takeOver(directory, () => undefined);
+  const { outside } = findPostgresHome(directory);
+  for (const folder of [directory, ...(outside === undefined ? [] : [outside])]) rmSync(folder, { recursive: true, force: true });
 }
 
 const names: Record<StandIn, string> = { postgres: 'PostgreSQL', redis: 'Redis', s3: 'the S3 stand-in', kinesis: 'the Kinesis stand-in' };

@@ -8,6 +8,8 @@ export interface RecordedProcess extends ProcessIdentity {
   readonly port?: number | undefined;
   readonly stopSignal: NodeJS.Signals;
   readonly graceMs: number;
+  /** Neighbours of one group are ended side by side. */
+  readonly group?: string | undefined;
 }
 
 export interface StackState {
@@ -55,13 +57,31 @@ export function isOwned(state: StackState): boolean {
 /** Ends what an ownerless state names, last started first. Only processes whose start time matches are touched. Returns their names. */
 export async function endLeftovers(file: StateFile, state: StackState): Promise<readonly string[]> {
   const running = state.processes.filter((recorded) => isRunning(recorded));
-  for (const recorded of running.toReversed()) await endProcess(recorded, { signal: recorded.stopSignal, graceMs: recorded.graceMs });
+  await endInOrder(running);
   // A successor may have taken the directory over meanwhile: what it wrote stays.
   if (file.read()?.owner.startedAt === state.owner.startedAt) {
     if (state.deleteWhenStopped.length === 0) file.write({ ...state, processes: [] });
     for (const folder of state.deleteWhenStopped) rmSync(folder, { recursive: true, force: true });
   }
   return running.map((recorded) => recorded.name);
+}
+
+/** Ends processes, last started first, whole groups at a time. */
+export async function endInOrder(processes: readonly RecordedProcess[], onEnding?: (name: string) => void): Promise<void> {
+  const batches: RecordedProcess[][] = [];
+  for (const recorded of processes.toReversed()) {
+    const last = batches.at(-1);
+    if (recorded.group !== undefined && last?.[0]?.group === recorded.group) last.push(recorded);
+    else batches.push([recorded]);
+  }
+  for (const batch of batches) {
+    await Promise.all(
+      batch.map(async (recorded) => {
+        onEnding?.(recorded.name);
+        await endProcess(recorded, { signal: recorded.stopSignal, graceMs: recorded.graceMs });
+      }),
+    );
+  }
 }
 
 /** This process, as owner of a stack. */

@@ -1,11 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as delay } from 'node:timers/promises';
 import { StackError } from '../stack-error.js';
 import { endProcess, identify } from './process-identity.js';
-import { ownIdentity, StateFile, type RecordedProcess } from './stack-state.js';
+import { endInOrder, ownIdentity, StateFile, type RecordedProcess } from './stack-state.js';
 
 export interface LaunchOptions {
   readonly name: string;
@@ -18,6 +18,8 @@ export interface LaunchOptions {
   readonly port?: number | undefined;
   readonly stopSignal?: NodeJS.Signals;
   readonly graceMs?: number;
+  /** Neighbours of one group are ended side by side. */
+  readonly group?: string;
   /** Resolves once the process can be used; polled until then. */
   readonly isReady: () => Promise<boolean>;
   readonly readyWithinMs?: number;
@@ -43,7 +45,9 @@ export class Supervisor {
   readonly #file: StateFile;
   readonly #deleteWhenStopped: readonly string[];
   readonly #running: { readonly recorded: RecordedProcess; readonly child: ChildProcess }[] = [];
+  readonly #launched = new Map<string, LaunchOptions>();
   #watchdog: ChildProcess | undefined;
+  #ending = false;
 
   constructor(directory: string, options: { readonly ports?: Readonly<Record<string, number>>; readonly deleteWhenStopped?: readonly string[] } = {}) {
     this.directory = directory;
@@ -56,7 +60,9 @@ export class Supervisor {
   }
 
   async launch(options: LaunchOptions): Promise<Managed> {
+    this.#launched.set(options.name, options);
     const logFile = path.join(this.directory, 'logs', `${options.name}.log`);
+    keepShort(logFile);
     const log = openSync(logFile, 'a');
     const child = spawn(options.command, options.args, {
       stdio: ['ignore', log, log],
@@ -85,6 +91,7 @@ export class Supervisor {
       port: options.port,
       stopSignal: options.stopSignal ?? 'SIGTERM',
       graceMs: options.graceMs ?? 12_000,
+      group: options.group,
     };
     const entry = { recorded, child };
     this.#running.push(entry);
@@ -106,12 +113,26 @@ export class Supervisor {
     await endProcess(entry.recorded, { signal: signal ?? entry.recorded.stopSignal, graceMs: entry.recorded.graceMs });
   }
 
+  /** Ends a process if it still runs and starts it as it was started before. */
+  async restart(name: string, signal?: NodeJS.Signals): Promise<Managed> {
+    const options = this.#launched.get(name);
+    if (options === undefined) throw new RangeError(`nothing named ${name} was started here`);
+    await this.end(name, signal);
+    return await this.launch(options);
+  }
+
+  /** True from the moment everything is being ended: exits are then no surprise. */
+  get isEnding(): boolean {
+    return this.#ending;
+  }
+
   /** Ends every process, last started first; safe to call more than once. */
   async endAll(onEnding?: (name: string) => void): Promise<void> {
-    for (const { recorded } of this.#running.toReversed()) {
-      onEnding?.(recorded.name);
-      await endProcess(recorded, { signal: recorded.stopSignal, graceMs: recorded.graceMs });
-    }
+    this.#ending = true;
+    await endInOrder(
+      this.#running.map(({ recorded }) => recorded),
+      onEnding,
+    );
     this.#running.length = 0;
     this.#save();
     this.#watchdog?.stdin?.end();
@@ -153,6 +174,12 @@ async function waitUntilReady(options: LaunchOptions, isAlive: () => boolean, lo
     }
     await delay(30);
   }
+}
+
+const maxLogBytes = 20 * 1024 * 1024;
+
+function keepShort(logFile: string): void {
+  if (existsSync(logFile) && statSync(logFile).size > maxLogBytes) renameSync(logFile, `${logFile}.1`);
 }
 
 function lastLines(logFile: string): string {
