@@ -99,10 +99,11 @@ async function ingestRun(tx: Transaction, catalogue: Catalogue, updates: readonl
   await insertRows(tx, shape, updates);
   if (shape.events !== undefined) await insertEvents(tx, shape.events.name, updates);
   await resolveRows(tx, shape);
-  await applyChunk(tx, shape, 0);
-  const outcomes = await readOutcomes(tx, shape);
-  for (let chunk = 1; (await applyMoved(tx, shape, chunk)).moved > 0 || chunk === 1; chunk += 1) {
-    for (const [line, outcome] of await readOutcomes(tx, shape)) outcomes.set(line, outcome);
+  let { moved } = await applyChunk(tx, shape, 0);
+  const outcomes = await readOutcomes(tx, shape, 0);
+  for (let chunk = 1; moved > 0; chunk += 1) {
+    ({ moved } = await applyMoved(tx, shape, chunk));
+    for (const [line, outcome] of await readOutcomes(tx, shape, chunk)) outcomes.set(line, outcome);
   }
   return updates.map(({ index }) => ({ index, ...(outcomes.get(index + 1) ?? { outcome: 'ambiguous' as const }) }));
 }
@@ -139,14 +140,14 @@ async function insertEvents(tx: Transaction, table: string, updates: readonly St
       ${events.map(({ event }) => event.lists)}::jsonb[], ${events.map(({ event }) => event.listRows)}::int[])`);
 }
 
-async function readOutcomes(tx: Transaction, shape: MergeShape): Promise<Map<number, Omit<ItemResult, 'index'>>> {
+async function readOutcomes(tx: Transaction, shape: MergeShape, chunk: number): Promise<Map<number, Omit<ItemResult, 'index'>>> {
   const [plan, lines] = [tableOf(shape.plan), tableOf(shape.planLines)];
   const touched = await tx.query<{ present: boolean }>(sql`SELECT to_regclass('pg_temp.touched') IS NOT NULL AS present`);
   const outcome = touched.rows[0]?.present ? sql`(SELECT t.outcome FROM touched t WHERE t.component = pl.component)` : sql`NULL`;
   const { rows } = await tx.query<{ line: number; status: PlanStatus | 'j'; is_new: boolean; profile_id: string; outcome: 'c' | 'u' | 'n' | null }>(sql`
     SELECT coalesce(l.line, pl.component)::float8 AS line, pl.status, pl.is_new, pl.profile_id, ${outcome} AS outcome
     FROM ${plan} pl LEFT JOIN ${lines} l ON l.component = pl.component AND pl.rows > 1
-    WHERE pl.status NOT IN ('m', 'j')`);
+    WHERE pl.chunk = ${chunk} AND pl.status NOT IN ('m', 'j')`);
   const words = { c: 'created', u: 'updated', n: 'unchanged' } as const;
   return new Map(
     rows.map((row): [number, Omit<ItemResult, 'index'>] => {

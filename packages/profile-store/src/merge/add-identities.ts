@@ -53,7 +53,7 @@ export async function addIdentities(tx: Transaction, context: ChunkContext, anyt
       JOIN profile.identity i ON i.workspace_id = ${shape.workspaceId}::int AND i.namespace_id = n.namespace_id AND i.value = n.value
       WHERE i.profile_id <> n.profile_id
     ) taken
-    WHERE taken.component = pl.component
+    WHERE taken.component = pl.component${shape.policy === 'first-match' ? sql` AND pl.is_new` : sql.empty}
     RETURNING pl.profile_id`);
   if (moved.rowCount > 0) {
     const ids = moved.rows.map((row) => row.profile_id);

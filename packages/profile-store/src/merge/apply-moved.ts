@@ -45,7 +45,7 @@ export async function applyMoved(tx: Transaction, shape: MergeShape, chunk: numb
     LEFT JOIN profile.identity i ON i.workspace_id = ${shape.workspaceId}::int AND i.namespace_id = v.namespace_id AND i.value = v.value
     GROUP BY m.component`);
   const ambiguous = await tx.query<{ rows: number }>(sql`
-    UPDATE ${plan} pl SET status = 'x' FROM moved_target t WHERE t.component = pl.component AND t.found > 1 RETURNING pl.rows`);
+    UPDATE ${plan} pl SET status = 'x', chunk = ${chunk}::int FROM moved_target t WHERE t.component = pl.component AND t.found > 1 RETURNING pl.rows`);
   // Components that now reach the same profile become one, under the smallest line.
   await tx.query(sql`
     INSERT INTO ${lines} (line, component)
