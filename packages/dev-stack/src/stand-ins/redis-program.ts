@@ -11,14 +11,20 @@ export interface RedisProgram {
   readonly env: NodeJS.ProcessEnv;
 }
 
-// What Debian's redis-server links against beyond libc and OpenSSL, which every Debian has.
-const packages = ['redis-server', 'redis-tools', 'liblua5.1-0', 'lua-bitop', 'lua-cjson', 'libjemalloc2', 'libatomic1'];
+// What redis-server links against beyond what apt itself needs. Names differ between releases: those unknown are left out.
+const packages = [
+  ...['redis-server', 'redis-tools', 'libatomic1', 'libjemalloc2', 'liblzf1', 'libsystemd0', 'libssl3', 'libssl3t64'],
+  ...['liblua5.1-0', 'lua-bitop', 'lua-cjson'],
+];
 
 /** A redis-server that runs: the one on PATH, or Debian's package unpacked into `cacheDirectory`; neither needs root. */
 export async function findRedisProgram(cacheDirectory: string, say: (line: string) => void): Promise<RedisProgram> {
   const onPath = findOnPath('redis-server');
-  if (onPath !== undefined && process.env['MILLRACE_REDIS_UNPACK'] !== '1') return { command: onPath, env: {} };
+  return onPath === undefined ? await unpackRedis(cacheDirectory, say) : { command: onPath, env: {} };
+}
 
+/** Debian's redis-server from `cacheDirectory`, fetched and unpacked there the first time. */
+export async function unpackRedis(cacheDirectory: string, say: (line: string) => void): Promise<RedisProgram> {
   const unpacked = path.join(cacheDirectory, 'redis-package');
   if (!existsSync(unpacked)) await unpack(unpacked, say);
   const program = programIn(unpacked);
@@ -63,13 +69,13 @@ async function unpack(target: string, say: (line: string) => void): Promise<void
   rmSync(work, { recursive: true, force: true });
   mkdirSync(path.join(work, 'debs'), { recursive: true });
   try {
-    let settings = await systemAptSettings();
-    if (settings === undefined) {
-      say('reading Debian\'s package lists');
-      settings = privateAptSettings(path.join(work, 'apt'));
+        // Lists of a fresh machine are empty, and those of an old one name files that are gone: then ours are read anew.
+    if (!(await isKnown('redis-server', [])) || !(await download([], work))) {
+      say("reading Debian's package lists");
+      const settings = privateAptSettings(path.join(work, 'apt'));
       await apt(['update', '-qq'], settings, work);
+      await download(settings, work, true);
     }
-    await apt(['download', '-qq', ...(await existingPackages(settings))], settings, path.join(work, 'debs'));
     for (const file of readdirSync(path.join(work, 'debs'))) await run('dpkg', ['-x', path.join(work, 'debs', file), path.join(work, 'root')]);
     renameSync(path.join(work, 'root'), target);
   } catch (error) {
@@ -80,9 +86,14 @@ async function unpack(target: string, say: (line: string) => void): Promise<void
   }
 }
 
-// The system's own lists when they know redis-server; undefined on a fresh machine, whose lists are empty.
-async function systemAptSettings(): Promise<readonly string[] | undefined> {
-  return (await known('redis-server', [])) ? [] : undefined;
+async function download(settings: readonly string[], work: string, last = false): Promise<boolean> {
+  try {
+    await apt(['download', '-qq', ...(await existingPackages(settings))], settings, path.join(work, 'debs'));
+    return true;
+  } catch (error) {
+    if (last) throw error;
+    return false;
+  }
 }
 
 function privateAptSettings(folder: string): readonly string[] {
@@ -95,11 +106,11 @@ function privateAptSettings(folder: string): readonly string[] {
 
 async function existingPackages(settings: readonly string[]): Promise<readonly string[]> {
   const found: string[] = [];
-  for (const name of packages) if (await known(name, settings)) found.push(name);
+  for (const name of packages) if (await isKnown(name, settings)) found.push(name);
   return found;
 }
 
-async function known(name: string, settings: readonly string[]): Promise<boolean> {
+async function isKnown(name: string, settings: readonly string[]): Promise<boolean> {
   try {
     const { stdout } = await run('apt-cache', [...settings, 'policy', name], { env: { ...process.env, LC_ALL: 'C' } });
     const candidate = /Candidate: (\S+)/.exec(stdout)?.[1];
