@@ -31,6 +31,7 @@ export {
   UnitWorker,
   type StopReason,
   type UnitContext,
+  type UnitEnd,
   type UnitHandler,
   type UnitOutcome,
   type UnitWorkerOptions,

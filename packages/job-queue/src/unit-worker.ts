@@ -23,6 +23,14 @@ export interface UnitContext {
   noteCounts(counts: Counts): void;
 }
 
+/** How a unit is about to be closed. */
+export interface UnitEnd {
+  readonly lease: Lease;
+  readonly outcome: 'failed' | 'cancelled';
+  /** Why it failed; undefined when it was cancelled. */
+  readonly error: unknown;
+}
+
 /** Does the unit and ends it itself (`finishUnit` or `handBackUnit`, in its own transaction). */
 export type UnitHandler = (unit: Unit, context: UnitContext) => Promise<void>;
 
@@ -38,7 +46,7 @@ export interface UnitWorkerOptions {
    * Removes what an attempt may have left outside the database (an open upload), before the worker closes a unit as failed or
    * cancelled, also one whose process died. What it throws is logged and does not keep the unit open.
    */
-  readonly cleanUp?: (unit: Unit, context: Pick<UnitContext, 'lease'>) => Promise<void>;
+  readonly cleanUp?: (unit: Unit, context: UnitEnd) => Promise<void>;
   /**
    * Asked when the run of a unit is cancelled: true when the work is past the point where it can be undone. The handler
    * is then called, or called again after a failure, as if nobody had asked. Default: never.
@@ -175,7 +183,7 @@ export class UnitWorker {
       }
     };
     const closeAs = async (outcome: 'failed' | 'cancelled', error?: unknown): Promise<UnitOutcome> => {
-      await this.#cleanUp(running);
+      await this.#cleanUp(running, outcome, error);
       return await close(outcome, () =>
         database.transaction(async (tx) =>
           outcome === 'failed' ? failUnit(tx, running.lease, unit, error, counts) : cancelUnit(tx, running.lease, unit, counts),
@@ -227,11 +235,11 @@ export class UnitWorker {
     );
   }
 
-  async #cleanUp(running: RunningUnit): Promise<void> {
+  async #cleanUp(running: RunningUnit, outcome: UnitEnd['outcome'], error: unknown): Promise<void> {
     try {
-      await this.#options.cleanUp?.(running.unit, { lease: running.lease });
-    } catch (error) {
-      this.#options.log.error({ err: error, ...fieldsOf(running.unit) }, 'cleaning up after a unit failed');
+      await this.#options.cleanUp?.(running.unit, { lease: running.lease, outcome, error });
+    } catch (failure) {
+      this.#options.log.error({ err: failure, ...fieldsOf(running.unit) }, 'cleaning up after a unit failed');
     }
   }
 
