@@ -3,8 +3,8 @@ import { InputError } from '@millrace/domain';
 import { ValidationError } from './problem.js';
 
 export interface JsonBodyRule {
-  /** Paths that begin so. */
-  readonly path: string;
+  /** Paths that begin so, or match; an expression goes before a text, a longer text before a shorter one. */
+  readonly path: string | RegExp;
   readonly limitBytes?: number;
   /** Instead of `JSON.parse`, e.g. to keep every digit of numbers. A SyntaxError becomes a 400. */
   readonly parse?: (text: string) => unknown;
@@ -21,7 +21,7 @@ export interface JsonBodyOptions {
 /** Reads JSON bodies as text within a size limit and parses them; anything wrong is an `InputError`. */
 export function jsonBodies(options: JsonBodyOptions): RequestHandler {
   const maxDepth = options.maxDepth ?? 100;
-  const rules = [...(options.rules ?? [])].sort((a, b) => b.path.length - a.path.length);
+  const rules = [...(options.rules ?? [])].sort((a, b) => precedence(b.path) - precedence(a.path));
   const readers = new Map<number, RequestHandler>();
   const readerOf = (limitBytes: number): RequestHandler => {
     const reader = readers.get(limitBytes) ?? express.text({ type: ['application/json', 'application/*+json'], limit: limitBytes });
@@ -29,7 +29,7 @@ export function jsonBodies(options: JsonBodyOptions): RequestHandler {
     return reader;
   };
   return (request: Request, response: Response, next: NextFunction) => {
-    const rule = rules.find((each) => request.path.startsWith(each.path));
+    const rule = rules.find(({ path }) => (typeof path === 'string' ? request.path.startsWith(path) : path.test(request.path)));
     const limitBytes = rule?.limitBytes ?? options.limitBytes ?? 1024 * 1024;
     void readerOf(limitBytes)(request, response, (error?: unknown) => {
       if (error !== undefined && error !== null) return next(readError(error, limitBytes));
@@ -46,6 +46,10 @@ export function jsonBodies(options: JsonBodyOptions): RequestHandler {
       next();
     });
   };
+}
+
+function precedence(path: string | RegExp): number {
+  return typeof path === 'string' ? path.length : Number.MAX_SAFE_INTEGER;
 }
 
 function readError(error: unknown, limitBytes: number): unknown {
