@@ -1,10 +1,4 @@
 import type { Readable } from 'node:stream';
-import { setImmediate as nextTurn } from 'node:timers/promises';
-
-/** Large enough for few calls, small enough that a piece and its strings stay in the processor's cache. */
-const pieceBytes = 64 * 1024;
-/** Bytes after which the event loop gets a turn: some ten milliseconds of reading rows. */
-const bytesPerTurn = 1024 * 1024;
 
 const nothing = Buffer.alloc(0);
 
@@ -21,10 +15,11 @@ export class BytePieces {
   };
   #chunk: Buffer = nothing;
   #ended = false;
-  #sinceTurn = 0;
+  readonly #pieceBytes: number;
 
-  constructor(source: Readable, signal: AbortSignal | undefined) {
+  constructor(source: Readable, pieceBytes: number, signal: AbortSignal | undefined) {
     this.#source = source;
+    this.#pieceBytes = pieceBytes;
     this.#signal = signal;
     this.#iterator = source[Symbol.asyncIterator]();
     signal?.addEventListener('abort', this.#onAbort, { once: true });
@@ -34,16 +29,12 @@ export class BytePieces {
   /** The next piece, or undefined at the end. */
   async next(): Promise<Buffer | undefined> {
     this.#signal?.throwIfAborted();
-    if (this.#sinceTurn >= bytesPerTurn) {
-      this.#sinceTurn = 0;
-      await nextTurn();
-    }
+    const pieceBytes = this.#pieceBytes;
     let piece = this.#chunk;
     if (piece.length < pieceBytes && !this.#ended) piece = await this.#gather(piece);
     this.#chunk = piece.subarray(pieceBytes);
     if (piece.length > pieceBytes) piece = piece.subarray(0, pieceBytes);
     this.bytesRead += piece.length;
-    this.#sinceTurn += piece.length;
     return piece.length === 0 ? undefined : piece;
   }
 
@@ -57,7 +48,7 @@ export class BytePieces {
   async #gather(first: Buffer): Promise<Buffer> {
     const parts = first.length === 0 ? [] : [first];
     let { length } = first;
-    while (length < pieceBytes) {
+    while (length < this.#pieceBytes) {
       const { done, value } = await this.#iterator.next();
       if (done === true) {
         this.#ended = true;

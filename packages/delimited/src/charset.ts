@@ -14,6 +14,7 @@ export interface BadCharacter {
 
 export interface DecodedText {
   text: string;
+  /** In order of index; in UTF-8 the first of each line, which is enough to reject its row. */
   bad: BadCharacter[] | undefined;
 }
 
@@ -130,7 +131,9 @@ function decodeDamagedUtf8(bytes: Buffer, offset: number): DecodedText {
     const before = bytes.toString('utf8', from, at);
     parts.push(before, '\ufffd');
     length += before.length;
-    bad.push({ index: length, byteOffset: offset + at, bytes: hex(bytes.subarray(at, at - step)) });
+    if (bad.length === 0 || /[\r\n]/.test(before)) {
+      bad.push({ index: length, byteOffset: offset + at, bytes: hex(bytes.subarray(at, at - step)) });
+    }
     length += 1;
     at -= step;
     from = at;

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InputError, type CsvDialect } from '@millrace/domain';
 import { BytePieces } from './byte-pieces.js';
 import { charsetOf, createDecoder, type PieceDecoder } from './charset.js';
@@ -9,10 +10,18 @@ import type { ParsedRow, RowBatch } from './row.js';
 import { TextWindow } from './text-window.js';
 
 const batchRows = 1000;
+/** The event loop gets a turn after so many characters or rows: some ten milliseconds of reading. */
+const charactersPerTurn = 1024 * 1024;
+const rowsPerTurn = 16_000;
 
 export interface ReadOptions {
   /** Ends the reading: the source is destroyed and `batches` throws the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Bytes read in one go; what is read does not depend on it. The default is large enough for few calls and small
+   * enough that a piece and its strings stay in the processor's cache.
+   */
+  readonly pieceBytes?: number | undefined;
 }
 
 export interface Table {
@@ -39,7 +48,7 @@ export interface Table {
  * `dialect-invalid`; and whatever error the source ends with, here or in `batches`
  */
 export async function readTable(source: Readable, dialect: CsvDialect, options: ReadOptions = {}): Promise<Table> {
-  const pieces = new BytePieces(source, options.signal);
+  const pieces = new BytePieces(source, Math.max(16, options.pieceBytes ?? 64 * 1024), options.signal);
   try {
     checkDialect(dialect);
     return await new TableReader(pieces, dialect).open();
@@ -55,6 +64,8 @@ class TableReader {
   readonly #window: TextWindow;
   #decoder: PieceDecoder | undefined;
   #scanner!: RecordScanner;
+  #charactersSinceTurn = 0;
+  #rowsSinceTurn = 0;
 
   constructor(pieces: BytePieces, dialect: CsvDialect) {
     this.#pieces = pieces;
@@ -82,7 +93,10 @@ class TableReader {
     const [row] = rows;
     if (row === undefined) throw new InputError('empty-file', 'the file is empty: it should begin with a header line');
     if (row.kind === 'bad') {
-      throw new InputError('header-unreadable', `line ${row.line}, the header: ${row.message}`, { at: `${row.line}` });
+      const hint = row.code === 'nul' ? '; the file may be UTF-16' : '';
+      throw new InputError('header-unreadable', `line ${row.line}, the header: ${row.message}${hint}`, {
+        at: `${row.line}`,
+      });
     }
     const header = row.fields.map(ownCopy);
     const duplicates = [...new Set(header.filter((name, index) => header.indexOf(name) !== index))];
@@ -121,6 +135,7 @@ class TableReader {
       for (;;) {
         while (this.#scanner.scan(rows, batchRows)) {
           yield { rows, bytesRead: this.#pieces.bytesRead };
+          await this.#takeTurn(0, rows.length);
           rows = [];
         }
         if (rows.length > 0) yield { rows, bytesRead: this.#pieces.bytesRead };
@@ -170,7 +185,17 @@ class TableReader {
       const decoded = (this.#decoder as PieceDecoder).decode(piece ?? Buffer.alloc(0), final);
       this.#window.add(decoded.text, final, decoded.bad);
       wanted -= decoded.text.length;
+      await this.#takeTurn(decoded.text.length, 0);
     } while (wanted > 0 && !this.#window.final);
+  }
+
+  async #takeTurn(characters: number, rows: number): Promise<void> {
+    this.#charactersSinceTurn += characters;
+    this.#rowsSinceTurn += rows;
+    if (this.#charactersSinceTurn < charactersPerTurn && this.#rowsSinceTurn < rowsPerTurn) return;
+    this.#charactersSinceTurn = 0;
+    this.#rowsSinceTurn = 0;
+    await nextTurn();
   }
 
   #isAtEnd(): boolean {

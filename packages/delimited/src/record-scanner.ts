@@ -271,7 +271,7 @@ export class RecordScanner {
   }
 
   #bad(code: BadRowCode, column: number, message: string, line: number, start: number, end: number): ParsedRow {
-    const raw = ownCopy(this.#window.text.slice(start, Math.min(end, start + rawLimit)));
+    const raw = ownCopy(this.#window.text.slice(start, Math.min(end, start + rawLimit, start + this.#maxLength)));
     return { kind: 'bad', line, column: column === 0 ? undefined : column, code, message, raw };
   }
 }

@@ -44,7 +44,9 @@ export class TextWindow {
     if (bad !== undefined || this.#bad.length > 0) {
       const firstOfAdded = this.#base + rest;
       this.#bad = this.#bad.filter((character) => character.index >= this.#base);
-      for (const character of bad ?? []) this.#bad.push({ ...character, index: firstOfAdded + character.index });
+      for (const { index, byteOffset, bytes } of bad ?? []) {
+        this.#bad.push({ index: firstOfAdded + index, byteOffset, bytes });
+      }
     }
     this.text = rest === 0 ? text : this.text.slice(this.position) + text;
     this.position = 0;

@@ -1,0 +1,95 @@
+import { Readable, pipeline } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { InputError } from '@millrace/domain';
+
+export interface DecompressLimits {
+  /** Decompressed bytes after which the file is refused: a few kilobytes can unpack to terabytes. */
+  readonly maxOutputBytes: number;
+}
+
+/** Fewer, larger pieces than zlib's own 16 KiB: each costs a trip through the thread pool. */
+const chunkBytes = 128 * 1024;
+
+/**
+ * Unpacks a source that begins like gzip and passes any other on as it is, whatever its name says. Several gzip members
+ * behind one another are one text. Compression runs in libuv's thread pool.
+ *
+ * The stream ends with InputError `gzip-truncated`, `gzip-damaged` or `gzip-too-large`, or with the source's error;
+ * destroying it destroys the source.
+ */
+export function decompress(source: Readable, limits: DecompressLimits): Readable {
+  return Readable.from(decompressed(source, limits), { objectMode: false, highWaterMark: 2 * chunkBytes });
+}
+
+async function* decompressed(source: Readable, { maxOutputBytes }: DecompressLimits): AsyncGenerator<Buffer> {
+  const chunks: AsyncIterator<Buffer> = source[Symbol.asyncIterator]();
+  try {
+    const head = await takeHead(chunks);
+    const isGzip = head[0] === 0x1f && head[1] === 0x8b;
+    const whole = rejoin(head, chunks);
+    if (!isGzip) {
+      yield* whole;
+      return;
+    }
+    yield* gunzipped(whole, maxOutputBytes);
+  } finally {
+    await chunks.return?.();
+    source.destroy();
+  }
+}
+
+async function* gunzipped(compressed: AsyncGenerator<Buffer>, maxOutputBytes: number): AsyncGenerator<Buffer> {
+  const gunzip = createGunzip({ chunkSize: chunkBytes });
+  let sourceError: Error | undefined;
+  const input = Readable.from(compressed, { objectMode: false });
+  input.once('error', (error) => (sourceError = error));
+  pipeline(input, gunzip, () => {});
+  let bytes = 0;
+  try {
+    for await (const chunk of gunzip as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > maxOutputBytes) {
+        const message = `the file unpacks to more than ${maxOutputBytes} bytes; raise the limit if that is right`;
+        throw new InputError('gzip-too-large', message);
+      }
+      yield chunk;
+    }
+  } catch (error) {
+    throw sourceError ?? explain(error);
+  } finally {
+    gunzip.destroy();
+    input.destroy();
+  }
+}
+
+function explain(error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'Z_BUF_ERROR') {
+    const message = 'the gzip file ends before its end: it was cut off, probably while it was written; send it again';
+    return new InputError('gzip-truncated', message, { cause: error });
+  }
+  if (code === 'Z_DATA_ERROR') {
+    const message = 'the gzip file is damaged: its checksum or its compressed data is wrong; send it again';
+    return new InputError('gzip-damaged', message, { cause: error });
+  }
+  return error;
+}
+
+async function takeHead(chunks: AsyncIterator<Buffer>): Promise<Buffer> {
+  let head = Buffer.alloc(0);
+  while (head.length < 2) {
+    const { done, value } = await chunks.next();
+    if (done === true) break;
+    head = head.length === 0 ? Buffer.from(value) : Buffer.concat([head, value]);
+  }
+  return head;
+}
+
+async function* rejoin(head: Buffer, chunks: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+  if (head.length > 0) yield head;
+  for (;;) {
+    const { done, value } = await chunks.next();
+    if (done === true) return;
+    yield value;
+  }
+}

@@ -1,0 +1,42 @@
+import { Readable } from 'node:stream';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { readTable } from '../src/index.js';
+import { dialectOf } from './read-all.js';
+
+/** Files that make careless readers look at the same text again and again. */
+const hostile: Readonly<Record<string, (bytes: number) => string>> = {
+  'a quote left open at the start': (bytes) => `"open,1\n${'1,""\n'.repeat(bytes / 5)}`,
+  'a quote left open in a file without others': (bytes) => `"open,1\n${'1,2\n'.repeat(bytes / 4)}`,
+  'a quote left open in every line': (bytes) => '1,"x\n'.repeat(bytes / 5),
+  'fields that close and open a quote': (bytes) => 'a","\n'.repeat(bytes / 5),
+  'quotes only': (bytes) => '"'.repeat(bytes),
+  'pairs of quotes after an open one': (bytes) => `1,"${'""'.repeat(bytes / 2)}`,
+  'one line without end': (bytes) => 'x'.repeat(bytes),
+  'line breaks only': (bytes) => '\n'.repeat(bytes),
+  'carriage returns only': (bytes) => '\r'.repeat(bytes),
+  'empty quoted fields in one line': (bytes) => '"",'.repeat(bytes / 3),
+  'stray quotes in every line': (bytes) => '"x"y,1\n'.repeat(bytes / 7),
+  'odd runs of quotes': (bytes) => '"""\n'.repeat(bytes / 4),
+  'half a record per line': (bytes) => '1,"\n",2,"\n'.repeat(bytes / 10),
+  'undecodable bytes': (bytes) => '\u00ff'.repeat(bytes),
+};
+
+describe('hostile files', () => {
+  it.each(Object.entries(hostile))('are read in linear time and small steps: %s', async (_name, make) => {
+    const file = Buffer.from(`a,b\n${make(8_000_000)}`, 'latin1');
+    const delay = monitorEventLoopDelay({ resolution: 5 });
+    delay.enable();
+    const started = performance.now();
+    const table = await readTable(Readable.from([file]), dialectOf());
+    let rows = 0;
+    for await (const batch of table.batches) rows += batch.rows.length;
+    const seconds = (performance.now() - started) / 1000;
+    delay.disable();
+    if (process.env['MILLRACE_PRINT_TIMES'] !== undefined) {
+      console.log(`${_name}: ${seconds.toFixed(2)} s, ${rows} rows, longest step ${(delay.max / 1e6).toFixed(0)} ms`);
+    }
+    // A quadratic reader needs minutes; a slow machine does not make a linear one need ten seconds.
+    expect(seconds).toBeLessThan(10);
+    expect(delay.max / 1e6).toBeLessThan(1500);
+  });
+});
