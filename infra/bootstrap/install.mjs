@@ -11,7 +11,10 @@ const pnpmVersion = root.packageManager.replace('pnpm@', '');
 export function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < oldestNode[0] || (major === oldestNode[0] && minor < oldestNode[1])) {
-    throw new BootstrapError(`this is Node ${process.versions.node}, but Millrace needs ${oldestNode.join('.')} or newer`, 'install it from https://nodejs.org');
+    throw new BootstrapError(
+      `this is Node ${process.versions.node}, but Millrace needs ${oldestNode.join('.')} or newer`,
+      'install it from https://nodejs.org',
+    );
   }
   if (process.platform === 'win32') {
     throw new BootstrapError('the embedded stack runs on Linux and macOS', 'use WSL 2, or Docker: docker compose up');
@@ -23,7 +26,10 @@ export async function providePnpm() {
   if (versionOf('pnpm') === pnpmVersion) return;
   const tools = path.join(devDirectory, 'tools');
   const program = path.join(tools, 'node_modules/pnpm/bin/pnpm.mjs');
-  const installed = () => (existsSync(program) ? JSON.parse(readFileSync(path.join(tools, 'node_modules/pnpm/package.json'), 'utf8')).version : undefined);
+  const installed = () =>
+    existsSync(program)
+      ? JSON.parse(readFileSync(path.join(tools, 'node_modules/pnpm/package.json'), 'utf8')).version
+      : undefined;
   if (installed() !== pnpmVersion) {
     mkdirSync(tools, { recursive: true });
     rmSync(path.join(tools, 'node_modules'), { recursive: true, force: true });
@@ -31,7 +37,17 @@ export async function providePnpm() {
       `fetching pnpm ${pnpmVersion}`,
       'pnpm',
       'npm',
-      ['install', '--prefix', tools, '--no-save', '--no-package-lock', '--no-audit', '--no-fund', '--loglevel=error', `pnpm@${pnpmVersion}`],
+      [
+        'install',
+        '--prefix',
+        tools,
+        '--no-save',
+        '--no-package-lock',
+        '--no-audit',
+        '--no-fund',
+        '--loglevel=error',
+        `pnpm@${pnpmVersion}`,
+      ],
       { nextStep: 'check the network (npm has to reach its registry: npm ping), then run the same command again' },
     );
   }
@@ -48,21 +64,34 @@ export async function installPackages() {
   const stampFile = path.join(repositoryRoot, 'node_modules', '.millrace-install');
   const stamp = installStamp();
   if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return;
-  await runStep('installing packages', 'install', 'pnpm', ['install', '--frozen-lockfile', '--prod=false', '--reporter=append-only'], {
-    nextStep: 'check the network and the free disk space, then run the same command again: it goes on where it stopped',
-  });
+  await runStep(
+    'installing packages',
+    'install',
+    'pnpm',
+    ['install', '--frozen-lockfile', '--prod=false', '--reporter=append-only'],
+    {
+      nextStep:
+        'check the network and the free disk space, then run the same command again: it goes on where it stopped',
+    },
+  );
   writeFileSync(stampFile, stamp);
 }
 
 function installStamp() {
   const hash = createHash('sha256').update(`${process.version} ${process.platform} ${process.arch} ${pnpmVersion}`);
-  for (const file of ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json']) hash.update(readFileSync(path.join(repositoryRoot, file)));
+  for (const file of ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json'])
+    hash.update(readFileSync(path.join(repositoryRoot, file)));
   return hash.digest('hex');
 }
 
 function versionOf(program) {
   try {
-    return execFileSync(program, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], cwd: repositoryRoot, timeout: 10_000 }).trim();
+    return execFileSync(program, ['--version'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      cwd: repositoryRoot,
+      timeout: 10_000,
+    }).trim();
   } catch {
     return undefined;
   }

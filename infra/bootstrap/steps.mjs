@@ -37,12 +37,17 @@ export async function runStep(title, log, command, args, { env = process.env, ne
   }
   const ended = await new Promise((resolve) => {
     child.once('error', (error) => resolve(error.message));
-    child.once('close', (code, signal) => resolve(code === 0 ? undefined : `it ended with ${signal ?? `code ${code}`}`));
+    child.once('close', (code, signal) =>
+      resolve(code === 0 ? undefined : `it ended with ${signal ?? `code ${code}`}`),
+    );
   });
   output.end();
   progress.end(ended === undefined);
   if (ended !== undefined) {
-    throw new BootstrapError(`${title} failed: ${ended}\n  ${tail.join('\n  ')}\n`, nextStep ?? `the whole output is in ${logFile}`);
+    throw new BootstrapError(
+      `${title} failed: ${ended}\n  ${tail.join('\n  ')}\n`,
+      nextStep ?? `the whole output is in ${logFile}`,
+    );
   }
 }
 

@@ -15,7 +15,13 @@ export function loadKeys(directory: string, services: readonly string[]): StackK
   const file = path.join(directory, 'keys.json');
   const known = existsSync(file) ? read(file) : { sealing: {}, apiKey: `mr_${randomBytes(30).toString('base64url')}` };
   const missing = services.filter((service) => known.sealing[service] === undefined);
-  const keys = { ...known, sealing: { ...known.sealing, ...Object.fromEntries(missing.map((service) => [service, randomBytes(32).toString('base64')])) } };
+  const keys = {
+    ...known,
+    sealing: {
+      ...known.sealing,
+      ...Object.fromEntries(missing.map((service) => [service, randomBytes(32).toString('base64')])),
+    },
+  };
   if (missing.length > 0) {
     writeFileSync(file, `${JSON.stringify(keys, null, 2)}\n`, { mode: 0o600 });
     chmodSync(file, 0o600);

@@ -22,7 +22,7 @@ export interface ServicesOptions {
   readonly preferredPorts?: Readonly<Record<string, number>>;
   readonly say?: (line: string) => void;
   /** Told of a service that ends without having been asked to. */
-  readonly onExit?: (service: ServiceName, how: string) => void;
+  readonly onExit?: ((services: Services, service: ServiceName, how: string) => void) | undefined;
 }
 
 /** The built services, running as processes of their own. Logs: `<stack>/logs/<service>.log`. */
@@ -51,9 +51,14 @@ export async function startServices(stack: Stack, options: ServicesOptions = {})
   const { supervisor } = stack;
   const ports = new Map<ServiceName, number>();
   for (const service of services) {
-    const preferred = [supervisor.ports[service], options.preferredPorts?.[service]].filter((port) => port !== undefined);
+    const preferred = [supervisor.ports[service], options.preferredPorts?.[service]].filter(
+      (port) => port !== undefined,
+    );
     const taken = [...ports.values()];
-    const port = await choosePort(service, preferred.filter((candidate) => !taken.includes(candidate)));
+    const port = await choosePort(
+      service,
+      preferred.filter((candidate) => !taken.includes(candidate)),
+    );
     ports.set(service, port);
     supervisor.ports[service] = port;
   }
@@ -63,7 +68,8 @@ export async function startServices(stack: Stack, options: ServicesOptions = {})
   const watch = (service: ServiceName, managed: Managed): void => {
     running.set(service, managed);
     void managed.ended.then(({ code, signal }) => {
-      if (running.get(service) === managed && !asked.has(service) && !supervisor.isEnding) options.onExit?.(service, signal ?? `code ${code ?? 'unknown'}`);
+      if (running.get(service) === managed && !asked.has(service) && !supervisor.isEnding)
+        options.onExit?.(handles, service, signal ?? `code ${code ?? 'unknown'}`);
     });
   };
   const portOf = (service: ServiceName): number => {
@@ -72,6 +78,28 @@ export async function startServices(stack: Stack, options: ServicesOptions = {})
     return port;
   };
 
+  const managedOf = (service: ServiceName): Managed => {
+    const managed = running.get(service);
+    if (managed === undefined) throw new RangeError(`${service} was not started`);
+    return managed;
+  };
+  const handles: Services = {
+    apiKey: keys.apiKey,
+    apiUrl: ports.has('config-api') ? `http://127.0.0.1:${portOf('config-api')}` : '',
+    url: (service) => `http://127.0.0.1:${portOf(service)}`,
+    pid: (service) => managedOf(service).pid,
+    logFile: (service) => managedOf(service).logFile,
+    kill: async (service, signal) => {
+      asked.add(service);
+      await supervisor.end(service, signal);
+    },
+    restart: async (service, signal) => {
+      asked.add(service);
+      const managed = await supervisor.restart(service, signal);
+      asked.delete(service);
+      watch(service, managed);
+    },
+  };
   say(`starting ${services.join(', ')}`);
   await Promise.all(
     services.map(async (service) => {
@@ -90,29 +118,7 @@ export async function startServices(stack: Stack, options: ServicesOptions = {})
       watch(service, managed);
     }),
   );
-
-  const managedOf = (service: ServiceName): Managed => {
-    const managed = running.get(service);
-    if (managed === undefined) throw new RangeError(`${service} was not started`);
-    return managed;
-  };
-  return {
-    apiKey: keys.apiKey,
-    apiUrl: ports.has('config-api') ? `http://127.0.0.1:${portOf('config-api')}` : '',
-    url: (service) => `http://127.0.0.1:${portOf(service)}`,
-    pid: (service) => managedOf(service).pid,
-    logFile: (service) => managedOf(service).logFile,
-    kill: async (service, signal) => {
-      asked.add(service);
-      await supervisor.end(service, signal);
-    },
-    restart: async (service, signal) => {
-      asked.add(service);
-      const managed = await supervisor.restart(service, signal);
-      asked.delete(service);
-      watch(service, managed);
-    },
-  };
+  return handles;
 }
 
 /** Runs each service's migration step against the stack's database; they take turns by a lock of their own. */
@@ -124,10 +130,17 @@ export async function migrateServices(stack: Stack, services: readonly ServiceNa
     try {
       await run(process.execPath, [file], { env: serviceEnvironment(stack, service, 0), maxBuffer: 16 * 1024 * 1024 });
     } catch (error) {
-      const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim().split('\n').slice(-5).join('\n  ') : String(error);
-      throw new StackError(`the migrations of ${service} failed:\n  ${said}`, 'a store made by a newer release cannot be used by an older one; otherwise this is a bug worth reporting', {
-        cause: error,
-      });
+      const said =
+        error instanceof Error && 'stderr' in error
+          ? String(error.stderr).trim().split('\n').slice(-5).join('\n  ')
+          : String(error);
+      throw new StackError(
+        `the migrations of ${service} failed:\n  ${said}`,
+        'a store made by a newer release cannot be used by an older one; otherwise this is a bug worth reporting',
+        {
+          cause: error,
+        },
+      );
     }
   }
 }
@@ -139,7 +152,9 @@ export function serviceEnvironment(stack: Stack, service: ServiceName, port: num
     service === 'config-api'
       ? { MILLRACE_SEALING_KEYS: JSON.stringify(keys.sealing), MILLRACE_BOOTSTRAP_API_KEY: keys.apiKey }
       : { MILLRACE_SEALING_KEY: keys.sealing[service] };
-  const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MILLRACE_') && name !== 'NODE_OPTIONS'));
+  const inherited = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith('MILLRACE_') && name !== 'NODE_OPTIONS'),
+  );
   return {
     ...inherited,
     NODE_ENV: 'production',
@@ -158,7 +173,10 @@ function mainFile(service: ServiceName): string {
 
 function checkBuilt(service: ServiceName): void {
   if (!existsSync(mainFile(service))) {
-    throw new StackError(`${service} is not built (${mainFile(service)} is missing)`, 'run `npm start` or `pnpm build`');
+    throw new StackError(
+      `${service} is not built (${mainFile(service)} is missing)`,
+      'run `npm start` or `pnpm build`',
+    );
   }
 }
 

@@ -56,7 +56,12 @@ export interface Stack {
 }
 
 const databaseName = 'millrace';
-const givenBy = { postgres: 'MILLRACE_DATABASE_URL', redis: 'MILLRACE_REDIS_URL', s3: 'MILLRACE_S3_ENDPOINT', kinesis: 'MILLRACE_KINESIS_ENDPOINT' } as const;
+const givenBy = {
+  postgres: 'MILLRACE_DATABASE_URL',
+  redis: 'MILLRACE_REDIS_URL',
+  s3: 'MILLRACE_S3_ENDPOINT',
+  kinesis: 'MILLRACE_KINESIS_ENDPOINT',
+} as const;
 
 /**
  * Starts what is missing of PostgreSQL, Redis, S3 and Kinesis, after ending what an interrupted earlier run left behind.
@@ -72,7 +77,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const needs = options.needs ?? (['postgres', 'redis', 's3', 'kinesis'] as const);
   const home = needs.includes('postgres') && !env[givenBy.postgres] ? findPostgresHome(directory) : undefined;
   const outside = home?.outside === undefined ? [] : [home.outside];
-  const supervisor = new Supervisor(directory, { ports: lastPorts, deleteWhenStopped: throwaway ? [directory, ...outside] : [] });
+  const supervisor = new Supervisor(directory, {
+    ports: lastPorts,
+    deleteWhenStopped: throwaway ? [directory, ...outside] : [],
+  });
   const started: StandIn[] = [];
 
   const provide = async (name: StandIn, start: (port: number) => Promise<string>): Promise<string> => {
@@ -93,9 +101,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const database = await provide('postgres', async (port) => {
       if (home === undefined) throw new Error('no home was looked for');
       const password = databasePassword(directory);
-      return (await startPostgres(supervisor, home, { port, password, database: databaseName, durable: !throwaway })).url;
+      return (await startPostgres(supervisor, home, { port, password, database: databaseName, durable: !throwaway }))
+        .url;
     });
-    const redis = await provide('redis', async (port) => (await startRedis(supervisor, port, options.cacheDirectory ?? directory, say)).url);
+    const redis = await provide(
+      'redis',
+      async (port) => (await startRedis(supervisor, port, options.cacheDirectory ?? directory, say)).url,
+    );
     const s3 = await provide('s3', async (port) => (await startS3(supervisor, port)).url);
     const kinesis = await provide('kinesis', async (port) => (await startKinesis(supervisor, port, !throwaway)).url);
     return {
@@ -122,10 +134,16 @@ export async function wipeStack(directory: string): Promise<void> {
   if (!existsSync(directory)) return;
   await takeOver(directory, () => undefined);
   const { outside } = findPostgresHome(directory);
-  for (const folder of [directory, ...(outside === undefined ? [] : [outside])]) rmSync(folder, { recursive: true, force: true });
+  for (const folder of [directory, ...(outside === undefined ? [] : [outside])])
+    rmSync(folder, { recursive: true, force: true });
 }
 
-const names: Record<StandIn, string> = { postgres: 'PostgreSQL', redis: 'Redis', s3: 'the S3 stand-in', kinesis: 'the Kinesis stand-in' };
+const names: Record<StandIn, string> = {
+  postgres: 'PostgreSQL',
+  redis: 'Redis',
+  s3: 'the S3 stand-in',
+  kinesis: 'the Kinesis stand-in',
+};
 
 async function takeOver(directory: string, say: (line: string) => void): Promise<Readonly<Record<string, number>>> {
   const file = new StateFile(directory);
@@ -144,7 +162,11 @@ async function takeOver(directory: string, say: (line: string) => void): Promise
 }
 
 // Between choosing a port and listening on it another program may take it: then the next one is tried.
-async function withPort(name: string, preferred: readonly number[], start: (port: number) => Promise<string>): Promise<string> {
+async function withPort(
+  name: string,
+  preferred: readonly number[],
+  start: (port: number) => Promise<string>,
+): Promise<string> {
   for (let attempt = 1; ; attempt += 1) {
     const port = await choosePort(name, attempt === 1 ? preferred : []);
     try {

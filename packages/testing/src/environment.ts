@@ -12,7 +12,9 @@ export const variables = {
 export function testUrl(name: keyof typeof variables): string {
   const url = process.env[variables[name]];
   if (!url) {
-    throw new Error(`${variables[name]} is not set: use \`integrationPreset\` from '@millrace/testing/jest' in this package's jest.config.js`);
+    throw new Error(
+      `${variables[name]} is not set: use \`integrationPreset\` from '@millrace/testing/jest' in this package's jest.config.js`,
+    );
   }
   return url;
 }

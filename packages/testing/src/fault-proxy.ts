@@ -5,7 +5,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 /** What happens to a request instead of, or after, being forwarded. */
 export type Fault =
   /** Answered by the proxy; the server behind never sees it. */
-  | { readonly kind: 'status'; readonly status: number; readonly body?: string; readonly headers?: Readonly<Record<string, string>> }
+  | {
+      readonly kind: 'status';
+      readonly status: number;
+      readonly body?: string;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
   /** The connection is cut before anything is forwarded. */
   | { readonly kind: 'reset' }
   /** Forwarded late. */
@@ -99,7 +104,12 @@ export class FaultProxy {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
-    const seen = { method: request.method ?? '', path: request.url ?? '/', headers: request.headers, body: Buffer.concat(chunks) };
+    const seen = {
+      method: request.method ?? '',
+      path: request.url ?? '/',
+      headers: request.headers,
+      body: Buffer.concat(chunks),
+    };
     this.seen.push(seen);
     const fault = this.#nextFault(seen);
     switch (fault?.kind) {
@@ -135,10 +145,13 @@ export class FaultProxy {
     const headers = { ...seen.headers };
     delete headers['transfer-encoding'];
     delete headers['expect'];
-    if (seen.body.length > 0 || headers['content-length'] !== undefined) headers['content-length'] = String(seen.body.length);
+    if (seen.body.length > 0 || headers['content-length'] !== undefined)
+      headers['content-length'] = String(seen.body.length);
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
       const { hostname, port } = this.#target;
-      forward({ hostname, port, method: seen.method, path: seen.path, headers, agent: false }, resolve).on('error', reject).end(seen.body);
+      forward({ hostname, port, method: seen.method, path: seen.path, headers, agent: false }, resolve)
+        .on('error', reject)
+        .end(seen.body);
     });
     switch (fault?.kind) {
       case 'lose-answer':
@@ -162,12 +175,18 @@ export class FaultProxy {
         const chunks: Buffer[] = [];
         for await (const chunk of answer) chunks.push(chunk as Buffer);
         const body = Buffer.from(fault.body(Buffer.concat(chunks).toString()));
-        response.writeHead(fault.status ?? answer.statusCode ?? 502, { ...answer.headers, 'content-length': String(body.length) }).end(body);
+        response
+          .writeHead(fault.status ?? answer.statusCode ?? 502, {
+            ...answer.headers,
+            'content-length': String(body.length),
+          })
+          .end(body);
         return;
       }
       default:
         response.writeHead(answer.statusCode ?? 502, answer.headers);
-        for await (const chunk of answer) if (!response.write(chunk)) await new Promise((resolve) => response.once('drain', resolve));
+        for await (const chunk of answer)
+          if (!response.write(chunk)) await new Promise((resolve) => response.once('drain', resolve));
         response.end();
     }
   }

@@ -9,7 +9,12 @@ declare global {
   var millraceTestStack: Stack | undefined;
 }
 
-const variableOf = { postgres: variables.database, redis: variables.redis, s3: variables.s3, kinesis: variables.kinesis } as const;
+const variableOf = {
+  postgres: variables.database,
+  redis: variables.redis,
+  s3: variables.s3,
+  kinesis: variables.kinesis,
+} as const;
 
 /** Starts what MILLRACE_TEST_* does not name; the whole of it goes away with the test run, even a killed one. */
 export default async function setup(): Promise<void> {
@@ -29,6 +34,11 @@ export default async function setup(): Promise<void> {
     throwaway: true,
   });
   globalThis.millraceTestStack = stack;
-  const urls = { postgres: stack.urls.database, redis: stack.urls.redis, s3: stack.urls.s3, kinesis: stack.urls.kinesis };
+  const urls = {
+    postgres: stack.urls.database,
+    redis: stack.urls.redis,
+    s3: stack.urls.s3,
+    kinesis: stack.urls.kinesis,
+  };
   for (const name of needs) process.env[variableOf[name]] = urls[name];
 }

@@ -1,5 +1,11 @@
 export { awsAccess, testUrl } from './environment.js';
 export { FaultProxy, type Fault, type FaultRule, type SeenRequest } from './fault-proxy.js';
-export { assertTestDatabase, createTestDatabase, dropTestDatabase, type TestDatabase, type TestDatabaseOptions } from './test-database.js';
+export {
+  assertTestDatabase,
+  createTestDatabase,
+  dropTestDatabase,
+  type TestDatabase,
+  type TestDatabaseOptions,
+} from './test-database.js';
 export { createTestBucket, createTestStream, testRedisUrl } from './test-resources.js';
 export { waitFor } from './wait-for.js';

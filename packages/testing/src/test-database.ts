@@ -30,7 +30,10 @@ export async function createTestDatabase<Sets extends readonly TemplateMigration
   options?: TestDatabaseOptions<Sets>,
 ): Promise<TestDatabase> {
   const server = testUrl('database');
-  const database = `test_${name.toLowerCase().replace(/[^a-z0-9]+/g, '_').slice(0, 40)}_${randomBytes(4).toString('hex')}`;
+  const database = `test_${name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '_')
+    .slice(0, 40)}_${randomBytes(4).toString('hex')}`;
   const template = options === undefined ? undefined : await ensureTemplate(server, options);
   await onServer(server, async (client) => {
     const copy = template === undefined ? '' : ` TEMPLATE ${client.escapeIdentifier(template)}`;
@@ -63,9 +66,15 @@ export async function dropTestDatabase(url: string): Promise<void> {
   });
 }
 
-async function ensureTemplate<Sets extends readonly TemplateMigrations[]>(server: string, options: TestDatabaseOptions<Sets>): Promise<string> {
+async function ensureTemplate<Sets extends readonly TemplateMigrations[]>(
+  server: string,
+  options: TestDatabaseOptions<Sets>,
+): Promise<string> {
   // The sources count as well, so that an edited migration gets a template of its own.
-  const content = options.sets.map(({ schema, migrations }) => [schema, migrations.map((migration) => [migration.name, String(migration)])]);
+  const content = options.sets.map(({ schema, migrations }) => [
+    schema,
+    migrations.map((migration) => [migration.name, String(migration)]),
+  ]);
   const hash = createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 16);
   const template = `test_template_${hash}`;
   await onServer(server, async (client) => {
@@ -90,7 +99,10 @@ function withDatabase(server: string, database: string): string {
 }
 
 async function onServer<T>(server: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: withDatabase(server, 'postgres'), application_name: 'millrace-testing' });
+  const client = new pg.Client({
+    connectionString: withDatabase(server, 'postgres'),
+    application_name: 'millrace-testing',
+  });
   await client.connect();
   try {
     return await work(client);

@@ -16,11 +16,13 @@ export async function waitFor<T>(
     try {
       const value = await condition();
       lastError = undefined;
-      if (value !== undefined && value !== null && value !== false) return value as Exclude<T, undefined | null | false>;
+      if (value !== undefined && value !== null && value !== false)
+        return value as Exclude<T, undefined | null | false>;
     } catch (error) {
       lastError = error;
     }
-    if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain for ${description}`, { cause: lastError });
+    if (Date.now() > deadline)
+      throw new Error(`waited ${timeoutMs} ms in vain for ${description}`, { cause: lastError });
     await delay(pauseMs);
     pauseMs = Math.min(pauseMs * 1.5, 200);
   }

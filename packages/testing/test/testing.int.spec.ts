@@ -1,5 +1,15 @@
 import pg from 'pg';
-import { assertTestDatabase, awsAccess, createTestBucket, createTestDatabase, createTestStream, dropTestDatabase, FaultProxy, testRedisUrl, waitFor } from '@millrace/testing';
+import {
+  assertTestDatabase,
+  awsAccess,
+  createTestBucket,
+  createTestDatabase,
+  createTestStream,
+  dropTestDatabase,
+  FaultProxy,
+  testRedisUrl,
+  waitFor,
+} from '@millrace/testing';
 import { askRedis, BucketClient } from '@millrace/dev-stack';
 
 async function ask(url: string, text: string): Promise<unknown[]> {
@@ -22,7 +32,10 @@ describe('createTestDatabase', () => {
       migrations += 1;
       await ask(url, 'CREATE TABLE thing (id integer)');
     };
-    const [first, second] = await Promise.all([createTestDatabase('one', { migrate, sets }), createTestDatabase('two', { migrate, sets })]);
+    const [first, second] = await Promise.all([
+      createTestDatabase('one', { migrate, sets }),
+      createTestDatabase('two', { migrate, sets }),
+    ]);
     await ask(first.url, 'INSERT INTO thing VALUES (1)');
     expect(await ask(second.url, 'SELECT * FROM thing')).toEqual([]);
     expect(migrations).toBe(1);
@@ -91,7 +104,12 @@ describe('FaultProxy', () => {
   });
 
   it('answers with a status as often as told, after as many as told', async () => {
-    proxy.inject({ when: ({ method }) => method === 'PUT', fault: { kind: 'status', status: 503, body: '<Code>SlowDown</Code>' }, skip: 1, times: 2 });
+    proxy.inject({
+      when: ({ method }) => method === 'PUT',
+      fault: { kind: 'status', status: 503, body: '<Code>SlowDown</Code>' },
+      skip: 1,
+      times: 2,
+    });
     await through.put(bucket, 'x', '1');
     await expect(through.put(bucket, 'x', '2')).rejects.toThrow('SlowDown');
     await expect(through.put(bucket, 'x', '3')).rejects.toThrow('SlowDown');
@@ -107,7 +125,10 @@ describe('FaultProxy', () => {
 
   it('carries a request out and loses the answer', async () => {
     proxy.inject({ when: () => true, fault: { kind: 'lose-answer' } });
-    const answer = await Promise.race([through.put(bucket, 'kept', '1').then(() => 'answered'), waitFor(async () => direct.exists(bucket, 'kept'))]);
+    const answer = await Promise.race([
+      through.put(bucket, 'kept', '1').then(() => 'answered'),
+      waitFor(async () => direct.exists(bucket, 'kept')),
+    ]);
     expect(answer).toBe(true);
   });
 

@@ -53,12 +53,17 @@ export class BucketClient {
     const found: StoredObject[] = [];
     let token: string | undefined;
     do {
-      const query: Record<string, string> = { 'list-type': '2', prefix, ...(token === undefined ? {} : { 'continuation-token': token }) };
+      const query: Record<string, string> = {
+        'list-type': '2',
+        prefix,
+        ...(token === undefined ? {} : { 'continuation-token': token }),
+      };
       const text = await (await this.#send({ method: 'GET', path: `/${bucket}`, query })).text();
       for (const [, entry = ''] of text.matchAll(/<Contents>(.*?)<\/Contents>/gs)) {
         found.push({ key: unescape(element(entry, 'Key') ?? ''), bytes: Number(element(entry, 'Size')) });
       }
-      token = element(text, 'IsTruncated') === 'true' ? unescape(element(text, 'NextContinuationToken') ?? '') : undefined;
+      token =
+        element(text, 'IsTruncated') === 'true' ? unescape(element(text, 'NextContinuationToken') ?? '') : undefined;
     } while (token);
     return found;
   }
@@ -87,9 +92,12 @@ function element(xml: string, name: string): string | undefined {
 
 function unescape(text: string): string {
   const named: Record<string, string> = { lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' };
-  return text.replace(/&(?:#x([0-9a-f]+)|#(\d+)|(\w+));/gi, (whole, hexadecimal?: string, decimal?: string, name?: string) => {
-    if (hexadecimal !== undefined) return String.fromCodePoint(parseInt(hexadecimal, 16));
-    if (decimal !== undefined) return String.fromCodePoint(Number(decimal));
-    return named[name ?? ''] ?? whole;
-  });
+  return text.replace(
+    /&(?:#x([0-9a-f]+)|#(\d+)|(\w+));/gi,
+    (whole, hexadecimal?: string, decimal?: string, name?: string) => {
+      if (hexadecimal !== undefined) return String.fromCodePoint(parseInt(hexadecimal, 16));
+      if (decimal !== undefined) return String.fromCodePoint(Number(decimal));
+      return named[name ?? ''] ?? whole;
+    },
+  );
 }

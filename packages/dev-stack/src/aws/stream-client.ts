@@ -27,7 +27,9 @@ export class StreamClient {
     await this.#call('CreateStream', { StreamName: name, ShardCount: shards }, ['ResourceInUseException']);
     const deadline = Date.now() + 60_000;
     for (;;) {
-      const answer = await this.#call<{ StreamDescriptionSummary: { StreamStatus: string } }>('DescribeStreamSummary', { StreamName: name });
+      const answer = await this.#call<{ StreamDescriptionSummary: { StreamStatus: string } }>('DescribeStreamSummary', {
+        StreamName: name,
+      });
       if (answer.StreamDescriptionSummary.StreamStatus === 'ACTIVE') return;
       if (Date.now() > deadline) throw new Error(`stream ${name} is not active after a minute`);
       await delay(25);
@@ -51,12 +53,18 @@ export class StreamClient {
       ShardIteratorType: 'TRIM_HORIZON',
     });
     while (iterator) {
-      const answer: { Records: readonly RawRecord[]; NextShardIterator?: string; MillisBehindLatest?: number } = await this.#call('GetRecords', {
-        ShardIterator: iterator,
-        Limit: 10_000,
-      });
+      const answer: { Records: readonly RawRecord[]; NextShardIterator?: string; MillisBehindLatest?: number } =
+        await this.#call('GetRecords', {
+          ShardIterator: iterator,
+          Limit: 10_000,
+        });
       for (const record of answer.Records) {
-        yield { shardId, sequenceNumber: record.SequenceNumber, partitionKey: record.PartitionKey, data: Buffer.from(record.Data, 'base64') };
+        yield {
+          shardId,
+          sequenceNumber: record.SequenceNumber,
+          partitionKey: record.PartitionKey,
+          data: Buffer.from(record.Data, 'base64'),
+        };
       }
       if (answer.Records.length === 0 && (answer.MillisBehindLatest ?? 0) === 0) return;
       iterator = answer.NextShardIterator;

@@ -65,7 +65,10 @@ export function tell(error: unknown, directory: string): void {
   let where = '';
   try {
     mkdirSync(path.dirname(file), { recursive: true });
-    writeFileSync(file, `${new Date().toISOString()}\n${trace}\n${error instanceof Error && error.cause ? String(error.cause) : ''}\n`);
+    writeFileSync(
+      file,
+      `${new Date().toISOString()}\n${trace}\n${error instanceof Error && error.cause instanceof Error ? (error.cause.stack ?? '') : ''}\n`,
+    );
     where = `the details are in ${file}, the services' logs beside it`;
   } catch {
     where = 'the details could not be written to disk: is it full?';

@@ -14,7 +14,8 @@ import { Shutdown } from './shutdown.js';
 export async function demo(directory: string, args: readonly string[]): Promise<number> {
   const { northwind } = readArguments(args);
   // Tell of a wrong folder before anything starts.
-  const given = northwind === undefined ? undefined : northwindScenario(path.resolve(process.env['INIT_CWD'] ?? '', northwind));
+  const given =
+    northwind === undefined ? undefined : northwindScenario(path.resolve(process.env['INIT_CWD'] ?? '', northwind));
   const shutdown = new Shutdown();
   const steps = new Steps();
   const own = path.join(directory, 'demo');
@@ -22,7 +23,7 @@ export async function demo(directory: string, args: readonly string[]): Promise<
   try {
     await wipeStack(own);
     const { around } = await launch(own, steps, shutdown, (services, service, how) => {
-      steps.note(`${service} ended unexpectedly (${how}); its log: ${services()?.logFile(service) ?? path.join(own, 'logs')}`);
+      steps.note(`${service} ended unexpectedly (${how}); its log: ${services.logFile(service)}`);
     });
     const sample = path.join(own, 'sample-data');
     if (given === undefined) {
@@ -45,6 +46,10 @@ function readArguments(args: readonly string[]): { northwind?: string | undefine
   try {
     return parseArgs({ args: [...args], options: { northwind: { type: 'string' } } }).values;
   } catch (error) {
-    throw new StackError(error instanceof Error ? error.message : String(error), 'use: npm run demo, or npm run demo -- --northwind DIR', { cause: error });
+    throw new StackError(
+      error instanceof Error ? error.message : String(error),
+      'use: npm run demo, or npm run demo -- --northwind DIR',
+      { cause: error },
+    );
   }
 }

@@ -3,7 +3,7 @@ import { BucketClient } from '../aws/bucket-client.js';
 import { StreamClient } from '../aws/stream-client.js';
 import { ApiClient } from '../demo/api-client.js';
 import type { Surroundings } from '../demo/prepare-workspace.js';
-import { repositoryRoot, startServices, type ServiceName, type Services } from '../services.js';
+import { repositoryRoot, startServices, type Services, type ServicesOptions } from '../services.js';
 import { startStack, type Stack } from '../stack.js';
 import type { Steps } from './console.js';
 import type { Shutdown } from './shutdown.js';
@@ -31,7 +31,7 @@ export async function launch(
   directory: string,
   steps: Steps,
   shutdown: Shutdown,
-  onExit: (services: () => Services | undefined, service: ServiceName, how: string) => void,
+  onExit: ServicesOptions['onExit'],
 ): Promise<Launched> {
   const say = (line: string): void => {
     if (shutdown.asked) throw new Error('stopped while starting');
@@ -43,14 +43,7 @@ export async function launch(
     await stack.stop();
     console.log('✓ everything is stopped; the data stays for the next start');
   });
-  let services: Services | undefined;
-  services = await startServices(stack, {
-    preferredPorts,
-    say,
-    onExit: (service, how) => {
-      onExit(() => services, service, how);
-    },
-  });
+  const services = await startServices(stack, { preferredPorts, say, onExit });
   steps.done();
   const access = (endpoint: string) => ({ endpoint, region: 'us-east-1', ...stack.credentials });
   const around = {

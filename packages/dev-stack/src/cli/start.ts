@@ -36,22 +36,27 @@ export async function start(directory: string): Promise<number> {
 // A service that falls over is started again, less and less eagerly: its work is in PostgreSQL and goes on.
 const restarts = new Map<ServiceName, number>();
 
-async function revive(services: () => Services | undefined, service: ServiceName, how: string, shutdown: Shutdown, steps: Steps): Promise<void> {
+async function revive(
+  services: Services,
+  service: ServiceName,
+  how: string,
+  shutdown: Shutdown,
+  steps: Steps,
+): Promise<void> {
   const count = (restarts.get(service) ?? 0) + 1;
   restarts.set(service, count);
-  const running = services();
-  if (running === undefined) return;
   if (count > 5) {
-    steps.note(`${service} ended again (${how}) and is left stopped; its log: ${running.logFile(service)}`);
+    steps.note(`${service} ended again (${how}) and is left stopped; its log: ${services.logFile(service)}`);
     return;
   }
-  steps.note(`${service} ended unexpectedly (${how}); starting it again; its log: ${running.logFile(service)}`);
+  steps.note(`${service} ended unexpectedly (${how}); starting it again; its log: ${services.logFile(service)}`);
   try {
     await delay(500 * count, undefined, { signal: shutdown.signal });
-    await running.restart(service);
+    await services.restart(service);
     steps.note(`${service} is back`);
   } catch (error) {
-    if (!shutdown.asked) steps.note(`${service} did not come back: ${error instanceof Error ? error.message : String(error)}`);
+    if (!shutdown.asked)
+      steps.note(`${service} did not come back: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 

@@ -52,13 +52,19 @@ function failures(report: JestReport): readonly string[] {
   return report.testResults.flatMap((suite) => {
     const failed = suite.assertionResults.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName);
     const couldNotRun = suite.status === 'failed' && failed.length === 0;
-    return couldNotRun ? [`${path.basename(suite.name)} could not run: ${suite.message.split('\n').find((line) => line.trim() !== '') ?? ''}`] : failed;
+    return couldNotRun
+      ? [
+          `${path.basename(suite.name)} could not run: ${suite.message.split('\n').find((line) => line.trim() !== '') ?? ''}`,
+        ]
+      : failed;
   });
 }
 
 /** Folders of the workspace whose package.json has a `test` script. */
 function testedPackages(): readonly string[] {
-  const nested = ['apps', 'packages'].flatMap((parent) => readdirSync(path.join(repositoryRoot, parent)).map((name) => path.join(repositoryRoot, parent, name)));
+  const nested = ['apps', 'packages'].flatMap((parent) =>
+    readdirSync(path.join(repositoryRoot, parent)).map((name) => path.join(repositoryRoot, parent, name)),
+  );
   return [...nested, path.join(repositoryRoot, 'e2e'), path.join(repositoryRoot, 'bench')].filter((folder) => {
     const manifest = path.join(folder, 'package.json');
     if (!existsSync(manifest)) return false;

@@ -13,7 +13,12 @@ export async function test(directory: string, args: readonly string[]): Promise<
   const steps = new Steps();
   mkdirSync(directory, { recursive: true });
   steps.next('starting a throwaway stack for the tests');
-  const stack = await startStack({ directory: path.join(directory, 'test'), cacheDirectory: directory, env: {}, throwaway: true });
+  const stack = await startStack({
+    directory: path.join(directory, 'test'),
+    cacheDirectory: directory,
+    env: {},
+    throwaway: true,
+  });
   shutdown.add(async () => {
     await stack.stop();
   });
@@ -36,15 +41,24 @@ export async function test(directory: string, args: readonly string[]): Promise<
   await shutdown.run();
   const { passed, failed, skipped, problems } = readResults();
   for (const problem of problems) console.log(`✗ ${problem}`);
-  if (!(clean && endToEndClean) && failed === 0) console.log('✗ a test command ended with an error although no test failed: see its output above');
+  if (!(clean && endToEndClean) && failed === 0)
+    console.log('✗ a test command ended with an error although no test failed: see its output above');
   console.log(`Tests: ${passed} passed, ${failed} failed, ${skipped} skipped`);
   return clean && endToEndClean && failed === 0 ? 0 : 1;
 }
 
-async function turboTest(selection: readonly string[], args: readonly string[], env: NodeJS.ProcessEnv): Promise<boolean> {
+async function turboTest(
+  selection: readonly string[],
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Promise<boolean> {
   const turbo = path.join(repositoryRoot, 'node_modules/.bin/turbo');
   const jest = ['--json', `--outputFile=${resultsFile}`, '--passWithNoTests', ...args];
-  const child = spawn(turbo, ['run', 'test', '--continue=always', '--log-order=stream', ...selection, '--', ...jest], { cwd: repositoryRoot, env, stdio: 'inherit' });
+  const child = spawn(turbo, ['run', 'test', '--continue=always', '--log-order=stream', ...selection, '--', ...jest], {
+    cwd: repositoryRoot,
+    env,
+    stdio: 'inherit',
+  });
   return await new Promise((resolve) => {
     child.once('error', () => {
       resolve(false);

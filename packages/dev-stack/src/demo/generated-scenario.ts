@@ -11,7 +11,10 @@ export function generatedScenario(directory: string): Scenario {
     title: 'Demo shop',
     bucket: 'demo-exchange',
     stream: 'demo-profile-changes',
-    files: ['customers.csv', 'orders.csv.gz', 'order-lines.txt'].map((name) => ({ file: path.join(directory, name), name })),
+    files: ['customers.csv', 'orders.csv.gz', 'order-lines.txt'].map((name) => ({
+      file: path.join(directory, name),
+      name,
+    })),
     properties: [
       { name: 'person.name.firstName' },
       { name: 'person.name.lastName' },

@@ -8,9 +8,16 @@ export function northwindScenario(directory: string): Scenario {
   const names = ['customers.csv', 'orders.csv', 'order-details.csv'];
   const missing = names.filter((name) => !existsSync(path.join(directory, name)));
   if (missing.length > 0) {
-    throw new StackError(`${path.resolve(directory)} has no ${missing.join(', ')}`, 'give the folder that holds the Northwind files: npm run demo -- --northwind DIR');
+    throw new StackError(
+      `${path.resolve(directory)} has no ${missing.join(', ')}`,
+      'give the folder that holds the Northwind files: npm run demo -- --northwind DIR',
+    );
   }
-  const property = (column: string, name: string, rule?: string) => ({ column, property: name, ...(rule === undefined ? {} : { rule }) });
+  const property = (column: string, name: string, rule?: string) => ({
+    column,
+    property: name,
+    ...(rule === undefined ? {} : { rule }),
+  });
   return {
     workspace: 'northwind',
     title: 'Northwind Traders',
@@ -37,8 +44,20 @@ export function northwindScenario(directory: string): Scenario {
       csv: { nullWords: ['NULL'] },
       source: { pattern: { kind: 'exact', name: 'customers.csv' } },
       linked: [
-        { alias: 'orders', pattern: { kind: 'exact', name: 'orders.csv' }, parent: 'root', column: 'customerID', parentColumn: 'customerID' },
-        { alias: 'details', pattern: { kind: 'exact', name: 'order-details.csv' }, parent: 'orders', column: 'orderID', parentColumn: 'orderID' },
+        {
+          alias: 'orders',
+          pattern: { kind: 'exact', name: 'orders.csv' },
+          parent: 'root',
+          column: 'customerID',
+          parentColumn: 'customerID',
+        },
+        {
+          alias: 'details',
+          pattern: { kind: 'exact', name: 'order-details.csv' },
+          parent: 'orders',
+          column: 'orderID',
+          parentColumn: 'orderID',
+        },
       ],
       matching: { identifiers: [{ column: 'customerID', namespace: 'customerId' }] },
       mappings: [

@@ -28,13 +28,19 @@ export async function prepareWorkspace(scenario: Scenario, around: Surroundings)
   await api.ensure('/workspaces', { name: scenario.workspace, title: scenario.title });
   for (const property of scenario.properties) await api.ensure(`${path}/properties`, property);
   const segmentIds = new Map<string, string>();
-  for (const { name, rule } of scenario.segments) segmentIds.set(name, await findOrMake(api, `${path}/segments`, { name, rule }));
+  for (const { name, rule } of scenario.segments)
+    segmentIds.set(name, await findOrMake(api, `${path}/segments`, { name, rule }));
 
   await around.bucket.createBucket(scenario.bucket);
   await around.stream.ensureStream(scenario.stream, 2);
   const credentials = { kind: 'access-key', ...around.credentials };
   const s3 = await connect(api, path, { kind: 's3', name: 'Sample bucket', endpoint: around.urls.s3, credentials });
-  const kinesis = await connect(api, path, { kind: 'kinesis', name: 'Change stream', endpoint: around.urls.kinesis, credentials });
+  const kinesis = await connect(api, path, {
+    kind: 'kinesis',
+    name: 'Change stream',
+    endpoint: around.urls.kinesis,
+    credentials,
+  });
 
   // The stream comes first: it then carries the import's changes as they happen.
   await findOrMake(api, `${path}/connections/${kinesis}/goals`, {
@@ -70,7 +76,9 @@ function withSource(scenario: Scenario): Readonly<Record<string, unknown>> {
 
 /** Puts the scenario's files into the bucket, unless they are there with the same size. */
 export async function uploadFiles(scenario: Scenario, bucket: BucketClient): Promise<number> {
-  const present = new Map((await bucket.list(scenario.bucket, `${importFolder}/`)).map(({ key, bytes }) => [key, bytes]));
+  const present = new Map(
+    (await bucket.list(scenario.bucket, `${importFolder}/`)).map(({ key, bytes }) => [key, bytes]),
+  );
   let uploaded = 0;
   for (const { file, name } of scenario.files) {
     const key = `${importFolder}/${name}`;
@@ -89,10 +97,13 @@ async function findOrMake(api: ApiClient, path: string, body: Readonly<Record<st
 }
 
 async function connect(api: ApiClient, path: string, body: Readonly<Record<string, unknown>>): Promise<string> {
-  const { items } = await api.get<{ items: readonly (Identified & { readonly endpoint?: string })[] }>(`${path}/connections`);
+  const { items } = await api.get<{ items: readonly (Identified & { readonly endpoint?: string })[] }>(
+    `${path}/connections`,
+  );
   const found = items.find(({ name }) => name === body['name']);
   if (found === undefined) return (await api.post<Identified>(`${path}/connections`, body)).id;
   // The stand-ins may have had to move to other ports.
-  if (found.endpoint !== body['endpoint']) await api.patch(`${path}/connections/${found.id}`, { endpoint: body['endpoint'] });
+  if (found.endpoint !== body['endpoint'])
+    await api.patch(`${path}/connections/${found.id}`, { endpoint: body['endpoint'] });
   return found.id;
 }

@@ -22,7 +22,8 @@ interface Manifest {
 export async function readExports(bucket: BucketClient, bucketName: string): Promise<readonly WrittenFile[]> {
   const keys = (await bucket.list(bucketName, `${exportFolder}/`)).map(({ key }) => key);
   const manifests: Manifest[] = [];
-  for (const key of keys.filter((each) => each.endsWith('.json'))) manifests.push(JSON.parse((await bucket.get(bucketName, key)).toString()) as Manifest);
+  for (const key of keys.filter((each) => each.endsWith('.json')))
+    manifests.push(JSON.parse((await bucket.get(bucketName, key)).toString()) as Manifest);
   const promised = new Map(manifests.flatMap(({ files }) => files.map((file) => [baseName(file.name), file] as const)));
   const written: WrittenFile[] = [];
   for (const key of keys.filter((each) => !each.endsWith('.json'))) {
@@ -31,12 +32,15 @@ export async function readExports(bucket: BucketClient, bucketName: string): Pro
     promised.delete(baseName(key));
     if (promise === undefined) throw new Error(`s3://${bucketName}/${key} stands in no manifest`);
     if (promise.rows !== file.rows || promise.sha256 !== file.sha256) {
-      throw new Error(`s3://${bucketName}/${key} differs from its manifest: ${file.rows} rows where ${promise.rows} are promised`);
+      throw new Error(
+        `s3://${bucketName}/${key} differs from its manifest: ${file.rows} rows where ${promise.rows} are promised`,
+      );
     }
     written.push(file);
   }
   const [absent] = promised.keys();
-  if (absent !== undefined) throw new Error(`the manifest names ${absent}, which is not in s3://${bucketName}/${exportFolder}/`);
+  if (absent !== undefined)
+    throw new Error(`the manifest names ${absent}, which is not in s3://${bucketName}/${exportFolder}/`);
   return written;
 }
 
@@ -60,7 +64,10 @@ async function readRows(bucket: BucketClient, bucketName: string, key: string): 
   return { key, rows: Math.max(0, records - 1), sha256: digest.digest('hex') };
 }
 
-async function* watch(stream: ReadableStream<Uint8Array>, see: (chunk: Uint8Array) => void): AsyncGenerator<Uint8Array> {
+async function* watch(
+  stream: ReadableStream<Uint8Array>,
+  see: (chunk: Uint8Array) => void,
+): AsyncGenerator<Uint8Array> {
   for await (const chunk of stream as unknown as AsyncIterable<Uint8Array>) {
     see(chunk);
     yield chunk;

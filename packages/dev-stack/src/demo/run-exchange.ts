@@ -20,7 +20,12 @@ export interface ExchangeResult {
 }
 
 /** The whole exchange once: files into the bucket, a run that imports and exports, changes on the stream, then everything counted. */
-export async function runExchange(scenario: Scenario, around: Surroundings, steps: Steps, signal: AbortSignal): Promise<ExchangeResult> {
+export async function runExchange(
+  scenario: Scenario,
+  around: Surroundings,
+  steps: Steps,
+  signal: AbortSignal,
+): Promise<ExchangeResult> {
   const begun = Date.now();
   const workspace = `/workspaces/${scenario.workspace}`;
   steps.next(`setting up the workspace "${scenario.workspace}"`);
@@ -53,11 +58,17 @@ async function follow(api: ApiClient, path: string, steps: Steps, signal: AbortS
   for (;;) {
     const run = await api.get<RunView>(path);
     const active = run.goals?.find(({ state }) => state === 'running');
-    if (active !== undefined) steps.detail = `${active.name ?? active.kind ?? ''} ${progressOf(active.progress)}`.trim();
+    if (active !== undefined)
+      steps.detail = `${active.name ?? active.kind ?? ''} ${progressOf(active.progress)}`.trim();
     if (run.state === 'succeeded') return;
     if (run.state === 'failed' || run.state === 'cancelled') {
-      const reasons = (run.goals ?? []).flatMap(({ name, error }) => (error ? [`${name ?? 'goal'}: ${error.message}${error.at === undefined ? '' : ` (${error.at})`}`] : []));
-      throw new StackError(`the run ${run.state}${reasons.length > 0 ? `: ${reasons.join('; ')}` : ''}`, 'the services\' logs are in .dev/logs and, for the demo, .dev/demo/logs');
+      const reasons = (run.goals ?? []).flatMap(({ name, error }) =>
+        error ? [`${name ?? 'goal'}: ${error.message}${error.at === undefined ? '' : ` (${error.at})`}`] : [],
+      );
+      throw new StackError(
+        `the run ${run.state}${reasons.length > 0 ? `: ${reasons.join('; ')}` : ''}`,
+        "the services' logs are in .dev/logs and, for the demo, .dev/demo/logs",
+      );
     }
     await delay(150, undefined, { signal });
   }
@@ -65,7 +76,10 @@ async function follow(api: ApiClient, path: string, steps: Steps, signal: AbortS
 
 function progressOf(progress: NonNullable<RunView['goals']>[number]['progress']): string {
   if (!progress) return '';
-  const share = progress.total === undefined || progress.total === 0 ? '' : ` (${Math.floor((100 * progress.done) / progress.total)} %)`;
+  const share =
+    progress.total === undefined || progress.total === 0
+      ? ''
+      : ` (${Math.floor((100 * progress.done) / progress.total)} %)`;
   return `· ${progress.phase}: ${progress.done} ${progress.unit}${share}`;
 }
 
@@ -74,7 +88,13 @@ const streamLimitMs = 120_000;
 
 // Delivery follows the commits by itself. Every exported profile is in a mapped segment, so at least that many
 // profiles must show up; then the stream has to stay quiet for a while.
-async function readStream(stream: StreamClient, name: string, atLeast: number, steps: Steps, signal: AbortSignal): Promise<number> {
+async function readStream(
+  stream: StreamClient,
+  name: string,
+  atLeast: number,
+  steps: Steps,
+  signal: AbortSignal,
+): Promise<number> {
   const deadline = Date.now() + streamLimitMs;
   let [records, changedAt] = [-1, Date.now()];
   for (;;) {
@@ -84,7 +104,10 @@ async function readStream(stream: StreamClient, name: string, atLeast: number, s
     steps.detail = `${records} records on the stream`;
     if (records >= atLeast && Date.now() - changedAt >= quietMs) return records;
     if (Date.now() > deadline) {
-      throw new StackError(`only ${records} records reached the stream within ${streamLimitMs / 1000} s, at least ${atLeast} were due`, 'look into the log of stream-publisher');
+      throw new StackError(
+        `only ${records} records reached the stream within ${streamLimitMs / 1000} s, at least ${atLeast} were due`,
+        'look into the log of stream-publisher',
+      );
     }
     await delay(200, undefined, { signal });
   }

@@ -14,7 +14,12 @@ export interface RunView {
     readonly name?: string;
     readonly kind?: string;
     readonly state?: string;
-    readonly progress?: { readonly phase: string; readonly done: number; readonly total?: number; readonly unit: string } | null;
+    readonly progress?: {
+      readonly phase: string;
+      readonly done: number;
+      readonly total?: number;
+      readonly unit: string;
+    } | null;
     readonly counts?: Readonly<Record<string, unknown>> | null;
     readonly error?: { readonly code: string; readonly message: string; readonly at?: string } | null;
   }[];

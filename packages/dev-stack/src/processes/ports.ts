@@ -21,7 +21,8 @@ export async function choosePort(name: string, preferred: readonly number[], fix
     }
   }
   const port = await tryListen(0);
-  if (port === undefined) throw new StackError(`no port is free for ${name}`, 'close programs that hold many ports open, then try again');
+  if (port === undefined)
+    throw new StackError(`no port is free for ${name}`, 'close programs that hold many ports open, then try again');
   return port;
 }
 

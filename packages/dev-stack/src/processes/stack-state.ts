@@ -67,7 +67,10 @@ export async function endLeftovers(file: StateFile, state: StackState): Promise<
 }
 
 /** Ends processes, last started first, whole groups at a time. */
-export async function endInOrder(processes: readonly RecordedProcess[], onEnding?: (name: string) => void): Promise<void> {
+export async function endInOrder(
+  processes: readonly RecordedProcess[],
+  onEnding?: (name: string) => void,
+): Promise<void> {
   const batches: RecordedProcess[][] = [];
   for (const recorded of processes.toReversed()) {
     const last = batches.at(-1);

@@ -49,7 +49,10 @@ export class Supervisor {
   #watchdog: ChildProcess | undefined;
   #ending = false;
 
-  constructor(directory: string, options: { readonly ports?: Readonly<Record<string, number>>; readonly deleteWhenStopped?: readonly string[] } = {}) {
+  constructor(
+    directory: string,
+    options: { readonly ports?: Readonly<Record<string, number>>; readonly deleteWhenStopped?: readonly string[] } = {},
+  ) {
     this.directory = directory;
     this.ports = { ...options.ports };
     this.#deleteWhenStopped = options.deleteWhenStopped ?? [];
@@ -82,7 +85,10 @@ export class Supervisor {
     });
     const identity = child.pid === undefined ? undefined : identify(child.pid);
     if (identity === undefined) {
-      throw new StackError(`${options.name} did not start (${options.command})${lastLines(logFile)}`, `look into ${logFile}`);
+      throw new StackError(
+        `${options.name} did not start (${options.command})${lastLines(logFile)}`,
+        `look into ${logFile}`,
+      );
     }
     child.unref();
     const recorded: RecordedProcess = {
@@ -156,7 +162,10 @@ export class Supervisor {
 
   #startWatchdog(): void {
     const script = fileURLToPath(new URL('watchdog.js', import.meta.url));
-    const watchdog = spawn(process.execPath, [script, this.directory, String(process.pid)], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+    const watchdog = spawn(process.execPath, [script, this.directory, String(process.pid)], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      detached: true,
+    });
     watchdog.on('error', () => undefined);
     watchdog.stdin.on('error', () => undefined);
     watchdog.unref();
@@ -168,9 +177,16 @@ export class Supervisor {
 async function waitUntilReady(options: LaunchOptions, isAlive: () => boolean, logFile: string): Promise<void> {
   const deadline = Date.now() + (options.readyWithinMs ?? 30_000);
   while (!(await options.isReady())) {
-    if (!isAlive()) throw new StackError(`${options.name} stopped while starting${lastLines(logFile)}`, `the whole log is in ${logFile}`);
+    if (!isAlive())
+      throw new StackError(
+        `${options.name} stopped while starting${lastLines(logFile)}`,
+        `the whole log is in ${logFile}`,
+      );
     if (Date.now() > deadline) {
-      throw new StackError(`${options.name} is not ready after ${(options.readyWithinMs ?? 30_000) / 1000} s${lastLines(logFile)}`, `the whole log is in ${logFile}`);
+      throw new StackError(
+        `${options.name} is not ready after ${(options.readyWithinMs ?? 30_000) / 1000} s${lastLines(logFile)}`,
+        `the whole log is in ${logFile}`,
+      );
     }
     await delay(30);
   }

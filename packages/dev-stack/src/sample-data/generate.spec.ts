@@ -21,7 +21,12 @@ describe('generateSampleData', () => {
   });
 
   it('writes the same bytes for the same seed and others for another', async () => {
-    const digest = (): string => createHash('sha256').update(read('customers.csv')).update(gunzipSync(read('orders.csv.gz'))).update(read('order-lines.txt')).digest('hex');
+    const digest = (): string =>
+      createHash('sha256')
+        .update(read('customers.csv'))
+        .update(gunzipSync(read('orders.csv.gz')))
+        .update(read('order-lines.txt'))
+        .digest('hex');
     const first = digest();
     expect(await generateSampleData(directory, sizes)).toEqual(facts);
     expect(digest()).toBe(first);
@@ -41,7 +46,17 @@ describe('generateSampleData', () => {
   it('has the ugliness of real files', () => {
     const customers = read('customers.csv').toString();
     expect(customers.startsWith('\uFEFFcustomer id;')).toBe(true);
-    const oddities = ['"said ""call me back"", twice"', '"first line\nsecond line"', '\n0000001;', ';\\N;', 'NULL', ';""', 'Nguyễn', ';01067;', ';a lot;'];
+    const oddities = [
+      '"said ""call me back"", twice"',
+      '"first line\nsecond line"',
+      '\n0000001;',
+      ';\\N;',
+      'NULL',
+      ';""',
+      'Nguyễn',
+      ';01067;',
+      ';a lot;',
+    ];
     expect(oddities.filter((oddity) => !customers.includes(oddity))).toEqual([]);
     expect(customers).toMatch(/[^\r]\n/);
     expect(customers).toMatch(/\r\n/);

@@ -39,7 +39,15 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
  */
 export async function generateSampleData(directory: string, sizes: SampleSizes): Promise<SampleFacts> {
   mkdirSync(directory, { recursive: true });
-  const facts: Mutable<SampleFacts> = { customerRows: 0, badCustomerRows: 0, customers: 0, orders: 0, orphanOrders: 0, lines: 0, orphanLines: 0 };
+  const facts: Mutable<SampleFacts> = {
+    customerRows: 0,
+    badCustomerRows: 0,
+    customers: 0,
+    orders: 0,
+    orphanOrders: 0,
+    lines: 0,
+    orphanLines: 0,
+  };
   const file = (name: string): Writable => createWriteStream(path.join(directory, name));
   await pipeline(Readable.from(inBlocks(customerRows(sizes, facts))), file('customers.csv'));
   await pipeline(Readable.from(inBlocks(orderRows(sizes, facts))), createGzip({ level: 6 }), file('orders.csv.gz'));
@@ -64,7 +72,9 @@ function* customerRows(sizes: SampleSizes, facts: Mutable<SampleFacts>): Generat
     if (random.chance(0.01)) {
       // The same customer once more, with newer points and the e-mail address in other letters.
       const email = customer[1] ?? '';
-      const again = customer.with(1, email === 'NULL' ? email : email.toUpperCase()).with(11, String(random.integer(0, 9000)));
+      const again = customer
+        .with(1, email === 'NULL' ? email : email.toUpperCase())
+        .with(11, String(random.integer(0, 9000)));
       facts.customerRows += 1;
       yield again.join(';') + ending();
     }
@@ -72,12 +82,27 @@ function* customerRows(sizes: SampleSizes, facts: Mutable<SampleFacts>): Generat
 }
 
 const customerColumns = [
-  'customer id', 'e-mail', 'phone', 'first name', 'last name', 'street', 'city', 'postal code', 'country', 'birthday', 'newsletter', 'points', 'note',
+  'customer id',
+  'e-mail',
+  'phone',
+  'first name',
+  'last name',
+  'street',
+  'city',
+  'postal code',
+  'country',
+  'birthday',
+  'newsletter',
+  'points',
+  'note',
 ] as const;
 
 function makeCustomer(random: Random, number: number): readonly string[] {
   const [firstName, lastName, place] = [random.pick(firstNames), random.pick(lastNames), random.pick(places)];
-  const mailbox = `${firstName}.${lastName}`.normalize('NFD').replace(/[^A-Za-z.]/g, '').toLowerCase();
+  const mailbox = `${firstName}.${lastName}`
+    .normalize('NFD')
+    .replace(/[^A-Za-z.]/g, '')
+    .toLowerCase();
   const missing = (): string => random.pick(['NULL', '', '\\N']);
   const birthday = `${random.integer(1940, 2006)}-${two(random.integer(1, 12))}-${two(random.integer(1, 28))}`;
   return [
@@ -111,7 +136,10 @@ function* orderRows(sizes: SampleSizes, facts: Mutable<SampleFacts>): Generator<
     facts.orders += 1;
     if (orphan) facts.orphanOrders += 1;
     const customer = orphan ? `X${number}` : customerId(random.integer(1, sizes.customers));
-    const orderedAt = new Date(Date.UTC(2024, 0, 1) + random.integer(0, 700 * 86_400) * 1000).toISOString().replace('T', ' ').replace('Z', '');
+    const orderedAt = new Date(Date.UTC(2024, 0, 1) + random.integer(0, 700 * 86_400) * 1000)
+      .toISOString()
+      .replace('T', ' ')
+      .replace('Z', '');
     yield `${orderId(number)},${customer},${orderedAt},${random.pick(['EUR', 'USD', 'GBP'])},${random.pick(['paid', 'sent', '"returned, refunded"'])}\n`;
   }
 }

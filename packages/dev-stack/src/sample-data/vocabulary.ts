@@ -1,11 +1,51 @@
 export const firstNames = [
-  'Anna', 'Zoë', 'François', 'Jürgen', 'Søren', 'María', 'Łukasz', 'Ingrid', 'Omar', 'Yuki', 'Chloé', 'Björn', 'Niamh', 'Óscar', 'Priya', 'Đorđe',
-  'Emily', 'Ahmed', 'Wei', 'Katarína', 'Noah', 'Amélie', 'Håkon', 'Beatriz',
+  'Anna',
+  'Zoë',
+  'François',
+  'Jürgen',
+  'Søren',
+  'María',
+  'Łukasz',
+  'Ingrid',
+  'Omar',
+  'Yuki',
+  'Chloé',
+  'Björn',
+  'Niamh',
+  'Óscar',
+  'Priya',
+  'Đorđe',
+  'Emily',
+  'Ahmed',
+  'Wei',
+  'Katarína',
+  'Noah',
+  'Amélie',
+  'Håkon',
+  'Beatriz',
 ] as const;
 
 export const lastNames = [
-  'Müller', 'O\'Brien', 'García', 'Nguyễn', 'Smith', 'Kowalski', 'Öztürk', 'Jensen', 'D\'Angelo', 'van der Berg', 'Lefèvre', 'Ibrahim', 'Tanaka',
-  'Novák', 'Álvarez', 'Schröder', 'Lindström', 'Silva', 'Patel', 'Ferreira',
+  'Müller',
+  "O'Brien",
+  'García',
+  'Nguyễn',
+  'Smith',
+  'Kowalski',
+  'Öztürk',
+  'Jensen',
+  "D'Angelo",
+  'van der Berg',
+  'Lefèvre',
+  'Ibrahim',
+  'Tanaka',
+  'Novák',
+  'Álvarez',
+  'Schröder',
+  'Lindström',
+  'Silva',
+  'Patel',
+  'Ferreira',
 ] as const;
 
 export const places = [
@@ -23,7 +63,15 @@ export const places = [
   { city: 'São Paulo', country: 'Brazil', postalCode: '01000-000' },
 ] as const;
 
-export const streets = ['Hauptstraße', 'Rue de l\'Église', 'High Street', 'Calle Mayor', 'Ørstedsvej', 'Avenida Paulista', 'ul. Długa'] as const;
+export const streets = [
+  'Hauptstraße',
+  "Rue de l'Église",
+  'High Street',
+  'Calle Mayor',
+  'Ørstedsvej',
+  'Avenida Paulista',
+  'ul. Długa',
+] as const;
 
 /** Free text with everything that trips a careless reader of CSV. */
 export const notes = [
@@ -44,7 +92,7 @@ export const products = [
   { id: '0002', name: 'Teapot "Kyoto"', price: 39.9 },
   { id: '0003', name: 'Crème brûlée set', price: 24 },
   { id: '0017', name: 'Apron, blue', price: 18.25 },
-  { id: '0042', name: 'Chef\'s knife', price: 89 },
+  { id: '0042', name: "Chef's knife", price: 89 },
   { id: '0108', name: 'Jar; glass, 1 l', price: 5.2 },
   { id: '0256', name: 'Baking tin', price: 12.75 },
   { id: '1024', name: 'Pasta roller', price: 54.4 },

@@ -12,11 +12,27 @@ export async function startS3(supervisor: Supervisor, port: number): Promise<{ m
 }
 
 /** kinesalite; with `persistent` its streams outlive it in `<stack>/kinesis`. */
-export async function startKinesis(supervisor: Supervisor, port: number, persistent: boolean): Promise<{ managed: Managed; url: string }> {
-  return await startNode(supervisor, 'kinesis', './kinesis-server.js', port, persistent ? [path.join(supervisor.directory, 'kinesis')] : []);
+export async function startKinesis(
+  supervisor: Supervisor,
+  port: number,
+  persistent: boolean,
+): Promise<{ managed: Managed; url: string }> {
+  return await startNode(
+    supervisor,
+    'kinesis',
+    './kinesis-server.js',
+    port,
+    persistent ? [path.join(supervisor.directory, 'kinesis')] : [],
+  );
 }
 
-async function startNode(supervisor: Supervisor, name: string, script: string, port: number, args: readonly string[]): Promise<{ managed: Managed; url: string }> {
+async function startNode(
+  supervisor: Supervisor,
+  name: string,
+  script: string,
+  port: number,
+  args: readonly string[],
+): Promise<{ managed: Managed; url: string }> {
   const managed = await supervisor.launch({
     name,
     command: process.execPath,

@@ -5,7 +5,13 @@ const port = Number(process.argv[2]);
 const directory = process.argv[3];
 if (!Number.isInteger(port)) throw new Error('usage: kinesis-server.js <port> [directory]');
 
-const server = kinesalite({ path: directory, createStreamMs: 20, deleteStreamMs: 20, updateStreamMs: 20, shardLimit: 1000 });
+const server = kinesalite({
+  path: directory,
+  createStreamMs: 20,
+  deleteStreamMs: 20,
+  updateStreamMs: 20,
+  shardLimit: 1000,
+});
 server.keepAliveTimeout = 75_000;
 server.listen(port, '127.0.0.1');
 

@@ -23,7 +23,11 @@ export interface RunningPostgres {
 }
 
 /** Starts PostgreSQL on the loopback interface, making its data folder and database on the first start. */
-export async function startPostgres(supervisor: Supervisor, home: PostgresHome, options: PostgresOptions): Promise<RunningPostgres> {
+export async function startPostgres(
+  supervisor: Supervisor,
+  home: PostgresHome,
+  options: PostgresOptions,
+): Promise<RunningPostgres> {
   const data = home.dataDirectory;
   if (existsSync(data)) await checkExisting(data);
   else await initialise(home, options.password);
@@ -53,7 +57,8 @@ export async function startPostgres(supervisor: Supervisor, home: PostgresHome, 
     readyWithinMs: 60_000,
     isReady: async () => Promise.resolve(isReady(data)),
   });
-  const url = (database: string): string => `postgres://millrace:${encodeURIComponent(options.password)}@127.0.0.1:${options.port}/${database}`;
+  const url = (database: string): string =>
+    `postgres://millrace:${encodeURIComponent(options.password)}@127.0.0.1:${options.port}/${database}`;
   await ensureDatabase(url('postgres'), options.database);
   return { managed, url: url(options.database) };
 }
@@ -70,7 +75,9 @@ function isReady(data: string): boolean {
 }
 
 async function checkExisting(data: string): Promise<void> {
-  const version = existsSync(path.join(data, 'PG_VERSION')) ? readFileSync(path.join(data, 'PG_VERSION'), 'utf8').trim() : 'none';
+  const version = existsSync(path.join(data, 'PG_VERSION'))
+    ? readFileSync(path.join(data, 'PG_VERSION'), 'utf8').trim()
+    : 'none';
   if (version !== majorVersion) {
     throw new StackError(
       `the data folder ${data} holds PostgreSQL ${version}, this release brings ${majorVersion}`,
@@ -121,7 +128,12 @@ async function initialise(home: PostgresHome, password: string): Promise<void> {
 }
 
 async function run(command: string, args: readonly string[], home: PostgresHome): Promise<void> {
-  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/', env: { PATH: process.env['PATH'], LC_ALL: 'C' }, ...home.runAs });
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    cwd: '/',
+    env: { PATH: process.env['PATH'], LC_ALL: 'C' },
+    ...home.runAs,
+  });
   let complaint = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     complaint += text;
@@ -136,7 +148,7 @@ async function run(command: string, args: readonly string[], home: PostgresHome)
   if (code !== 0) {
     throw new StackError(
       `PostgreSQL's data folder could not be made: ${complaint.trim()}`,
-      'free some disk space or check the folder\'s permissions; or give a server of your own in MILLRACE_DATABASE_URL',
+      "free some disk space or check the folder's permissions; or give a server of your own in MILLRACE_DATABASE_URL",
     );
   }
 }

@@ -12,9 +12,9 @@ export interface RedisProgram {
 }
 
 // What redis-server links against beyond what apt itself needs. Names differ between releases: those unknown are left out.
+// prettier-ignore
 const packages = [
-  ...['redis-server', 'redis-tools', 'libatomic1', 'libjemalloc2', 'liblzf1', 'libsystemd0', 'libssl3', 'libssl3t64'],
-  ...['liblua5.1-0', 'lua-bitop', 'lua-cjson'],
+  'redis-server', 'redis-tools', 'libatomic1', 'libjemalloc2', 'liblzf1', 'libsystemd0', 'libssl3', 'libssl3t64', 'liblua5.1-0', 'lua-bitop', 'lua-cjson',
 ];
 
 /** A redis-server that runs: the one on PATH, or Debian's package unpacked into `cacheDirectory`; neither needs root. */
@@ -31,7 +31,11 @@ export async function unpackRedis(cacheDirectory: string, say: (line: string) =>
   try {
     await run(program.command, ['--version'], { env: { ...process.env, ...program.env } });
   } catch (error) {
-    throw new StackError(`the unpacked redis-server does not run on this machine: ${firstLine(error)}`, `${ownRedis}; then delete ${unpacked}`, { cause: error });
+    throw new StackError(
+      `the unpacked redis-server does not run on this machine: ${firstLine(error)}`,
+      `${ownRedis}; then delete ${unpacked}`,
+      { cause: error },
+    );
   }
   return program;
 }
@@ -51,7 +55,12 @@ function programIn(root: string): RedisProgram {
   const libraries = ['usr/lib', 'lib'].flatMap((folder) => {
     const full = path.join(root, folder);
     if (!existsSync(full)) return [];
-    return [full, ...readdirSync(full, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => path.join(full, entry.name))];
+    return [
+      full,
+      ...readdirSync(full, { withFileTypes: true })
+        .filter((entry) => entry.isDirectory())
+        .map((entry) => path.join(full, entry.name)),
+    ];
   });
   const inherited = process.env['LD_LIBRARY_PATH'];
   return {
@@ -62,25 +71,29 @@ function programIn(root: string): RedisProgram {
 
 async function unpack(target: string, say: (line: string) => void): Promise<void> {
   for (const tool of ['apt-get', 'apt-cache', 'dpkg']) {
-    if (findOnPath(tool) === undefined) throw new StackError('Redis is missing and this is not a Debian system, whose package could be used', ownRedis);
+    if (findOnPath(tool) === undefined)
+      throw new StackError('Redis is missing and this is not a Debian system, whose package could be used', ownRedis);
   }
-  say('Redis is missing: fetching Debian\'s package (nothing is installed, it stays in this folder)');
+  say("Redis is missing: fetching Debian's package (nothing is installed, it stays in this folder)");
   const work = `${target}.new`;
   rmSync(work, { recursive: true, force: true });
   mkdirSync(path.join(work, 'debs'), { recursive: true });
   try {
-        // Lists of a fresh machine are empty, and those of an old one name files that are gone: then ours are read anew.
+    // Lists of a fresh machine are empty, and those of an old one name files that are gone: then ours are read anew.
     if (!(await isKnown('redis-server', [])) || !(await download([], work))) {
       say("reading Debian's package lists");
       const settings = privateAptSettings(path.join(work, 'apt'));
       await apt(['update', '-qq'], settings, work);
       await download(settings, work, true);
     }
-    for (const file of readdirSync(path.join(work, 'debs'))) await run('dpkg', ['-x', path.join(work, 'debs', file), path.join(work, 'root')]);
+    for (const file of readdirSync(path.join(work, 'debs')))
+      await run('dpkg', ['-x', path.join(work, 'debs', file), path.join(work, 'root')]);
     renameSync(path.join(work, 'root'), target);
   } catch (error) {
     if (error instanceof StackError) throw error;
-    throw new StackError(`Debian's Redis package could not be fetched: ${firstLine(error)}`, ownRedis, { cause: error });
+    throw new StackError(`Debian's Redis package could not be fetched: ${firstLine(error)}`, ownRedis, {
+      cause: error,
+    });
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
@@ -101,7 +114,16 @@ function privateAptSettings(folder: string): readonly string[] {
   mkdirSync(path.join(lists, 'partial'), { recursive: true });
   mkdirSync(path.join(cache, 'archives', 'partial'), { recursive: true });
   // The sandbox user `_apt` may not reach this folder; as root it is switched off, otherwise it plays no part.
-  return ['-o', `Dir::State::Lists=${lists}`, '-o', `Dir::Cache=${cache}`, '-o', 'Debug::NoLocking=1', '-o', 'APT::Sandbox::User=root'];
+  return [
+    '-o',
+    `Dir::State::Lists=${lists}`,
+    '-o',
+    `Dir::Cache=${cache}`,
+    '-o',
+    'Debug::NoLocking=1',
+    '-o',
+    'APT::Sandbox::User=root',
+  ];
 }
 
 async function existingPackages(settings: readonly string[]): Promise<readonly string[]> {
@@ -121,10 +143,15 @@ async function isKnown(name: string, settings: readonly string[]): Promise<boole
 }
 
 async function apt(args: readonly string[], settings: readonly string[], cwd: string): Promise<void> {
-  await run('apt-get', [...settings, '-o', 'Acquire::Retries=3', ...args], { cwd, env: { ...process.env, LC_ALL: 'C' }, timeout: 180_000 });
+  await run('apt-get', [...settings, '-o', 'Acquire::Retries=3', ...args], {
+    cwd,
+    env: { ...process.env, LC_ALL: 'C' },
+    timeout: 180_000,
+  });
 }
 
 function firstLine(error: unknown): string {
-  const text = error instanceof Error ? (('stderr' in error && String(error.stderr).trim()) || error.message) : String(error);
+  const text =
+    error instanceof Error ? ('stderr' in error && String(error.stderr).trim()) || error.message : String(error);
   return text.split('\n').find((line) => line.startsWith('E:')) ?? text.split('\n')[0] ?? text;
 }

@@ -5,11 +5,29 @@ import type { Managed, Supervisor } from '../processes/supervisor.js';
 import { findRedisProgram } from './redis-program.js';
 
 /** Starts Redis on the loopback interface, without persistence: PostgreSQL remembers, Redis only wakes. */
-export async function startRedis(supervisor: Supervisor, port: number, cacheDirectory: string, say: (line: string) => void): Promise<{ managed: Managed; url: string }> {
+export async function startRedis(
+  supervisor: Supervisor,
+  port: number,
+  cacheDirectory: string,
+  say: (line: string) => void,
+): Promise<{ managed: Managed; url: string }> {
   const program = await findRedisProgram(cacheDirectory, say);
   const directory = path.join(supervisor.directory, 'redis');
   mkdirSync(directory, { recursive: true });
-  const settings = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no', '--databases', '512'];
+  const settings = [
+    '--port',
+    String(port),
+    '--bind',
+    '127.0.0.1',
+    '--dir',
+    directory,
+    '--save',
+    '',
+    '--appendonly',
+    'no',
+    '--databases',
+    '512',
+  ];
   const managed = await supervisor.launch({
     name: 'redis',
     command: program.command,

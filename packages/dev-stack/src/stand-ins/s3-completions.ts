@@ -24,7 +24,8 @@ const completions: S3Middleware = async (ctx, next) => {
   }
   const key = steps.join('/');
   if (key === '') return await onBucket(ctx, bucket, next);
-  if (typeof ctx.query['uploadId'] === 'string') return await onUpload(ctx, { bucket, key, id: ctx.query['uploadId'] }, next);
+  if (typeof ctx.query['uploadId'] === 'string')
+    return await onUpload(ctx, { bucket, key, id: ctx.query['uploadId'] }, next);
   return await onObject(ctx, bucket, key, next);
 };
 
@@ -44,11 +45,15 @@ async function onBucket(ctx: S3Context, bucket: string, next: () => Promise<unkn
 
 async function listObjects(ctx: S3Context, bucket: string): Promise<void> {
   const { prefix = '', delimiter = '' } = ctx.query;
-  const after = ctx.query['continuation-token'] ? Buffer.from(ctx.query['continuation-token'], 'base64url').toString() : (ctx.query['start-after'] ?? '');
+  const after = ctx.query['continuation-token']
+    ? Buffer.from(ctx.query['continuation-token'], 'base64url').toString()
+    : (ctx.query['start-after'] ?? '');
   const pageSize = Math.min(1000, Number(ctx.query['max-keys'] ?? 1000));
   const found = await ctx.store.listObjects(bucket, { prefix, delimiter });
   // It lists folder by folder, S3 by the bytes of the keys.
-  const objects = found.objects.filter(({ key }) => key > after).toSorted((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
+  const objects = found.objects
+    .filter(({ key }) => key > after)
+    .toSorted((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
   const page = objects.slice(0, pageSize);
   const isTruncated = page.length < objects.length;
   const encode = ctx.query['encoding-type'] === 'url' ? encodeURIComponent : String;
@@ -119,7 +124,13 @@ async function listParts(ctx: S3Context, upload: UploadName, folder: string): Pr
     ETag: `"${await readFile(path.join(folder, `${number}.md5`), 'utf8').catch(() => '')}"`,
   }));
   ctx.body = {
-    ListPartsResult: { Bucket: upload.bucket, Key: upload.key, UploadId: upload.id, IsTruncated: page.length < numbers.length, Part: await Promise.all(parts) },
+    ListPartsResult: {
+      Bucket: upload.bucket,
+      Key: upload.key,
+      UploadId: upload.id,
+      IsTruncated: page.length < numbers.length,
+      Part: await Promise.all(parts),
+    },
   };
 }
 
@@ -128,7 +139,12 @@ async function copyPart(ctx: S3Context, upload: UploadName): Promise<void> {
   const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(ctx.headers['x-amz-copy-source-range'] ?? '') ?? [];
   const file = ctx.store.getResourcePath(source.bucket, source.key, 'object');
   const range = from === undefined ? {} : { start: Number(from), end: Number(to) };
-  const { md5 } = await ctx.store.putPart(upload.bucket, upload.id, Number(ctx.query['partNumber']), createReadStream(file, range));
+  const { md5 } = await ctx.store.putPart(
+    upload.bucket,
+    upload.id,
+    Number(ctx.query['partNumber']),
+    createReadStream(file, range),
+  );
   ctx.body = { CopyPartResult: { LastModified: new Date().toISOString(), ETag: `"${md5}"` } };
 }
 
@@ -139,12 +155,15 @@ async function onObject(ctx: S3Context, bucket: string, key: string, next: () =>
     ctx.headers['x-amz-copy-source'] = encodeURI(`${source.bucket}/${source.key}`);
   }
   const ifMatch = ctx.headers['if-match'];
-  if (ifMatch !== undefined && ['GET', 'HEAD', 'DELETE'].includes(ctx.method)) await checkEtag(ctx, bucket, key, ifMatch);
+  if (ifMatch !== undefined && ['GET', 'HEAD', 'DELETE'].includes(ctx.method))
+    await checkEtag(ctx, bucket, key, ifMatch);
   return await next();
 }
 
 async function checkedCopySource(ctx: S3Context): Promise<{ bucket: string; key: string }> {
-  const [bucket = '', ...steps] = decodeURIComponent(ctx.headers['x-amz-copy-source'] ?? '').replace(/^\//, '').split('/');
+  const [bucket = '', ...steps] = decodeURIComponent(ctx.headers['x-amz-copy-source'] ?? '')
+    .replace(/^\//, '')
+    .split('/');
   const key = steps.join('/');
   const ifMatch = ctx.headers['x-amz-copy-source-if-match'];
   if (ifMatch !== undefined) await checkEtag(ctx, bucket, key, ifMatch);
@@ -158,6 +177,7 @@ async function checkEtag(ctx: S3Context, bucket: string, key: string, expected: 
 }
 
 function uploadPath(ctx: S3Context, bucket: string, id: string): string {
-  if (id.includes('/') || id.includes('..')) throw new S3Error('NoSuchUpload', 'The specified multipart upload does not exist.');
+  if (id.includes('/') || id.includes('..'))
+    throw new S3Error('NoSuchUpload', 'The specified multipart upload does not exist.');
   return path.join(ctx.store.getResourcePath(bucket, undefined, 'uploads'), id);
 }

@@ -26,7 +26,10 @@ declare module 's3rver' {
     getBucket(bucket: string): Promise<object | null>;
     getMetadata(bucket: string, key: string): Promise<Readonly<Record<string, string>>>;
     getResourcePath(bucket: string, key: string | undefined, resource: 'object' | 'uploads'): string;
-    listObjects(bucket: string, options: { prefix: string; delimiter: string }): Promise<{
+    listObjects(
+      bucket: string,
+      options: { prefix: string; delimiter: string },
+    ): Promise<{
       readonly objects: readonly {
         readonly key: string;
         readonly size: number;
