@@ -25,11 +25,9 @@ export interface AwsClientOptions {
   readonly endpoint?: string;
   readonly credentials?: SdkCredentials;
   readonly requestHandler: NodeHttpHandler;
-  /** One: the packages retry by themselves, because they know what may be sent twice. */
-  readonly maxAttempts: 1;
 }
 
-/** Constructor options shared by every AWS client. The client's `destroy()` closes the sockets. */
+/** Constructor options shared by every AWS client, which then goes through `withoutSdkRetries`. Its `destroy()` closes the sockets. */
 export function awsClientOptions(target: AwsTarget, limits: ConnectionLimits = {}): AwsClientOptions {
   silenceNodeVersionWarning();
   const credentials = sdkCredentials(target.credentials, target.region);
@@ -46,8 +44,23 @@ export function awsClientOptions(target: AwsTarget, limits: ConnectionLimits = {
       socketTimeout: limits.idleTimeoutMs ?? 60_000,
       logger: quiet,
     }),
-    maxAttempts: 1,
   };
+}
+
+interface RetryingClient {
+  readonly middlewareStack: {
+    add(middleware: <Next>(next: Next) => Next, options: { name: string; step: 'finalizeRequest'; priority: 'high'; override: true }): void;
+  };
+}
+
+/**
+ * Takes the SDK's own retry out of a client: the packages retry by themselves, because they know what may be sent
+ * twice, and its wrapper hides the codes of socket errors that were made in another realm, as in every test. What
+ * replaces it keeps its name, because others are placed by it.
+ */
+export function withoutSdkRetries<Client extends RetryingClient>(client: Client): Client {
+  client.middlewareStack.add((next) => next, { name: 'retryMiddleware', step: 'finalizeRequest', priority: 'high', override: true });
+  return client;
 }
 
 /**

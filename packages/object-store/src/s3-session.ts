@@ -2,6 +2,7 @@ import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import {
   awsClientOptions,
   defaultRetryPolicy,
+  withoutSdkRetries,
   withRetries,
   type AwsTarget,
   type ConnectionLimits,
@@ -48,7 +49,7 @@ function s3Client(options: S3SessionOptions): S3Client {
     // Saves a round trip per part; a part that is refused is sent again as a whole anyway.
     expectContinueHeader: false,
   };
-  const client = new S3Client(config);
+  const client = withoutSdkRetries(new S3Client(config));
   client.middlewareStack.add(
     (next, context) => async (args) => {
       const { request } = args;
