@@ -1,0 +1,86 @@
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+
+export class CreatePublisherSchema1763700400000 implements MigrationInterface {
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.query(`
+CREATE TABLE publisher.goal (
+  goal_id uuid PRIMARY KEY,
+  workspace_id integer NOT NULL,
+  snapshot_id uuid NOT NULL,
+  -- active: changes are collected and sent; paused: collected only; inactive: writers make no outbox rows for it.
+  state text NOT NULL CHECK (state IN ('active', 'paused', 'inactive')),
+  -- What the goal maps, as the outbox names it.
+  property_ids integer[] NOT NULL,
+  segment_ids uuid[] NOT NULL,
+  suppress_same_value boolean NOT NULL,
+  -- Consent changes trigger only goals that read consent.
+  reads_consent boolean NOT NULL DEFAULT false,
+  activated_at timestamptz NOT NULL DEFAULT now(),
+  deactivated_at timestamptz,
+  -- Why the goal as a whole cannot send at present, in words for its owner; null while it can.
+  fault jsonb,
+  updated_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX goal_workspace ON publisher.goal (workspace_id);
+
+CREATE TABLE publisher.mapped_segment (
+  goal_id uuid NOT NULL REFERENCES publisher.goal ON DELETE CASCADE,
+  segment_id uuid NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (goal_id, segment_id)
+);
+
+CREATE TABLE publisher.backfill (
+  goal_id uuid NOT NULL REFERENCES publisher.goal ON DELETE CASCADE,
+  segment_id uuid NOT NULL,
+  state text NOT NULL CHECK (state IN ('running', 'done', 'cancelled')),
+  -- The last profile id passed; members follow in the order of their ids.
+  cursor uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
+  -- Members that left after this time are sent too: nobody told the stream while the goal was inactive.
+  exited_since timestamptz,
+  members bigint NOT NULL DEFAULT 0,
+  queued bigint NOT NULL DEFAULT 0,
+  started_at timestamptz NOT NULL DEFAULT now(),
+  finished_at timestamptz,
+  PRIMARY KEY (goal_id, segment_id)
+);
+CREATE INDEX backfill_running ON publisher.backfill (started_at) WHERE state = 'running';
+
+-- Never the same number twice, not even for a row deleted and made again: whoever acknowledges a number
+-- that is gone acknowledges nothing.
+CREATE SEQUENCE publisher.delivery_seq CACHE 32;
+
+CREATE TABLE publisher.delivery (
+  goal_id uuid NOT NULL,
+  profile_id uuid NOT NULL,
+  -- profile.lane(profile_id)
+  lane smallint NOT NULL,
+  -- 0: a change as it happens; 1: backfill, which waits behind those.
+  priority smallint NOT NULL DEFAULT 0,
+  seq bigint NOT NULL DEFAULT nextval('publisher.delivery_seq'),
+  -- Bits: 1 segment, 2 identity, 4 attribute, 8 consent, 16 backfill, 32 replay.
+  reasons integer NOT NULL,
+  -- The mapped segments that changed since the last record.
+  segments uuid[] NOT NULL DEFAULT '{}',
+  state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'failed')),
+  attempts smallint NOT NULL DEFAULT 0,
+  not_before timestamptz NOT NULL DEFAULT now(),
+  first_change_at timestamptz NOT NULL,
+  changed_at timestamptz NOT NULL,
+  error_code text,
+  error_message text,
+  failed_at timestamptz,
+  PRIMARY KEY (goal_id, profile_id)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 20000,
+        autovacuum_vacuum_insert_scale_factor = 0.0, autovacuum_vacuum_insert_threshold = 100000,
+        autovacuum_analyze_scale_factor = 0.0, autovacuum_analyze_threshold = 50000);
+CREATE INDEX delivery_due ON publisher.delivery (goal_id, lane, priority, not_before) WHERE state = 'pending';
+CREATE INDEX delivery_failed ON publisher.delivery (goal_id, failed_at) WHERE state = 'failed';
+`);
+  }
+
+  async down(): Promise<void> {
+    throw new Error('migrations only go forward: restore a backup instead');
+  }
+}

@@ -1,0 +1,66 @@
+import { retryDelayMs } from './retry-delay.js';
+
+// Rows read for one request may weigh this much; a little below the service's 10 MiB, as sizes vary.
+const targetRequestBytes = 8 * 1024 * 1024;
+
+/**
+ * How fast one goal sends from one set of lanes: halves its requests when whole requests fail, doubles them when they pass,
+ * and rests in between. Times are `performance.now()`.
+ */
+export class GoalFlow {
+  readonly #maxRecords: number;
+  #limit: number;
+  #averageBytes = 1024;
+  #failedRequests = 0;
+  #restUntilMs = 0;
+  /** A request is under way, or its outcome not yet written down. */
+  busy = false;
+  /** When to ask next what is due. */
+  lookAtMs = 0;
+  /** What the goal's owner was told last by this process. */
+  shown: 'works' | 'fault' | undefined;
+
+  constructor(maxRecords: number) {
+    this.#maxRecords = maxRecords;
+    this.#limit = maxRecords;
+  }
+
+  /** Records to ask for. */
+  get limit(): number {
+    return Math.max(1, Math.min(this.#limit, Math.floor(targetRequestBytes / this.#averageBytes)));
+  }
+
+  /** Requests that failed as a whole since the last that did not. */
+  get failedRequests(): number {
+    return this.#failedRequests;
+  }
+
+  /** When the goal may send again; undefined while it is busy. */
+  get readyAtMs(): number | undefined {
+    return this.busy ? undefined : Math.max(this.lookAtMs, this.#restUntilMs);
+  }
+
+  lookBy(timeMs: number): void {
+    this.lookAtMs = Math.min(this.lookAtMs, timeMs);
+  }
+
+  requestPassed(records: number, bytes: number): void {
+    this.#failedRequests = 0;
+    this.#limit = Math.min(this.#maxRecords, this.#limit * 2);
+    if (records > 0) this.#averageBytes = bytes / records;
+  }
+
+  /** `share`: of the request's records that the stream had no room for. A second later a shard takes as much again. */
+  requestThrottled(nowMs: number, share: number, random: () => number = Math.random): void {
+    this.#failedRequests = 0;
+    this.#limit = Math.max(1, Math.floor(this.#limit * (1 - share)));
+    this.#restUntilMs = nowMs + 1000 * share * (0.5 + random());
+  }
+
+  requestFailed(nowMs: number, random: () => number = Math.random): void {
+    this.#failedRequests += 1;
+    this.#limit = Math.max(1, Math.floor(this.#limit / 2));
+    this.#restUntilMs = nowMs + Math.min(30_000, retryDelayMs(this.#failedRequests, random));
+    this.lookAtMs = this.#restUntilMs;
+  }
+}

@@ -1,0 +1,120 @@
+import type { Database } from '@millrace/database';
+import { LaneShare, type WakeUps } from '@millrace/job-queue';
+import type { Logger } from '@millrace/service-kit';
+import { handleCommands } from '../activate-stream/handle-commands.js';
+import { queueBackfillSlice, type SliceLimits } from '../storage/backfills.js';
+import { readBacklog, readOutboxAge } from '../storage/backlog.js';
+import { GoalRegistry, type OpenStream } from './goal-registry.js';
+import { heldLanes, laneOf, laneResources } from './held-lanes.js';
+import { LaneSlot, type LaneSlotOptions } from './lane-slot.js';
+import type { PublisherEvents } from './publisher.events.js';
+import { Repeating } from './repeating.js';
+
+export interface PublisherSettings extends LaneSlotOptions {
+  /** Loops side by side, each with its share of the lanes; as many requests per goal may be under way. */
+  readonly slots: number;
+  readonly leaseMs: number;
+  readonly backfill: SliceLimits;
+  readonly backlogEveryMs: number;
+}
+
+export interface PublisherOptions {
+  /** At least one connection per slot and two more. */
+  readonly database: Database;
+  /** A pool of its own, so that busy slots never starve a heartbeat. */
+  readonly leaseDatabase: Database;
+  readonly wakeUps: WakeUps;
+  readonly openStream: OpenStream;
+  readonly events: PublisherEvents;
+  /** Unique per process. */
+  readonly owner: string;
+  readonly log: Logger;
+  readonly settings: PublisherSettings;
+}
+
+/** One publisher process: its lanes, the slots that send for them, commands, backfills and the backlog's figures. */
+export class Publisher {
+  readonly #options: PublisherOptions;
+  readonly #registry: GoalRegistry;
+  readonly #lanes: LaneShare;
+  readonly #slots: readonly LaneSlot[];
+  readonly #control: Repeating;
+  readonly #backfill: Repeating;
+  readonly #backlog: Repeating;
+  #unsubscribe: () => void = () => undefined;
+
+  constructor(options: PublisherOptions) {
+    const { database, events, settings } = options;
+    this.#options = options;
+    this.#registry = new GoalRegistry(database, options.openStream, events);
+    this.#lanes = new LaneShare({
+      database: options.leaseDatabase,
+      kind: 'stream-lane',
+      resources: laneResources,
+      owner: options.owner,
+      leaseTtlMs: settings.leaseMs,
+      // A request sent at the last moment may still be on its way that long.
+      graceMs: settings.requestTimeoutMs,
+      beforeRelease: async (resources) => {
+        const lanes = new Set(resources.map(laneOf));
+        await Promise.all(this.#slots.map((slot) => slot.drain(lanes)));
+      },
+      log: options.log,
+    });
+    this.#slots = Array.from(
+      { length: settings.slots },
+      (_, index) =>
+        new LaneSlot(database, () => heldLanes(this.#lanes.held(), index, settings.slots), () => this.#registry.goals(), events, settings),
+    );
+    const onError = (error: unknown): void => events.turnFailed(error);
+    this.#control = new Repeating({ minMs: 200, maxMs: 1000, onError }, () => this.#handleControl());
+    this.#backfill = new Repeating({ minMs: 20, maxMs: 1000, onError }, () => this.#queueBackfill());
+    this.#backlog = new Repeating({ minMs: settings.backlogEveryMs, maxMs: settings.backlogEveryMs, onError }, async () => {
+      events.backlog(await readBacklog(database), await readOutboxAge(database));
+    });
+  }
+
+  /** Resolves when the first lanes are held, or the first try to get some has failed. */
+  async start(): Promise<void> {
+    this.#control.start();
+    await this.#lanes.start();
+    for (const slot of this.#slots) slot.start();
+    this.#backfill.start();
+    this.#backlog.start();
+    this.#unsubscribe = this.#options.wakeUps.onWakeUp('stream-lane', () => {
+      for (const slot of this.#slots) slot.wake();
+      this.#control.wake();
+    });
+  }
+
+  /** Ends the requests under way, writes down their outcome and gives the lanes back, for a successor to take at once. */
+  async stop(): Promise<void> {
+    this.#unsubscribe();
+    await Promise.all([this.#control.stop(), this.#backfill.stop(), this.#backlog.stop(), ...this.#slots.map((slot) => slot.stop())]);
+    await this.#lanes.stop();
+    this.#registry.close();
+  }
+
+  /** How many lanes are held now. */
+  get lanesHeld(): number {
+    return this.#lanes.held().size;
+  }
+
+  async #handleControl(): Promise<void> {
+    const { database, events } = this.#options;
+    const handled = await handleCommands(database, events);
+    await this.#registry.refresh();
+    if (handled > 0) {
+      this.#backfill.wake();
+      for (const slot of this.#slots) slot.wake();
+    }
+  }
+
+  async #queueBackfill(): Promise<void> {
+    const slice = await queueBackfillSlice(this.#options.database, this.#options.settings.backfill);
+    if (slice === undefined) return;
+    this.#options.events.backfillSlice(slice);
+    this.#backfill.wake();
+    for (const slot of this.#slots) slot.lookEverywhere();
+  }
+}

@@ -1,0 +1,124 @@
+import { sql, type Executor } from '@millrace/database';
+
+/** One profile that a goal owes the stream its present state. */
+export interface DueDelivery {
+  readonly goalId: string;
+  readonly profileId: string;
+  readonly lane: number;
+  /** Names this state of the delivery: a change that merges in gives it another. */
+  readonly seq: string;
+  readonly reasons: number;
+  /** Mapped segments that changed since the last record. */
+  readonly segments: readonly string[];
+  /** Failed so far. */
+  readonly attempts: number;
+  /** Epoch milliseconds of the latest change. */
+  readonly changedAtMs: number;
+  /** How long the oldest change in it had waited when this was read. */
+  readonly waitedMs: number;
+}
+
+interface DueRow {
+  readonly goal_id: string;
+  readonly profile_id: string;
+  readonly lane: number;
+  readonly seq: string;
+  readonly reasons: number;
+  readonly segments: string;
+  readonly attempts: number;
+  readonly changed_ms: number;
+  readonly waited_ms: number;
+}
+
+export interface DueRequest {
+  /** The goals to look at, each with the snapshot its records are built by: a goal that has moved on meanwhile yields nothing. */
+  readonly goals: readonly { readonly goalId: string; readonly snapshotId: string }[];
+  readonly lanes: readonly number[];
+  /** Of one goal and lane. */
+  readonly rowsPerLane: number;
+}
+
+/** What is due now, so much of every goal and lane; changes before backfill, and what waits longest first. */
+export async function readDue(executor: Executor, request: DueRequest): Promise<readonly DueDelivery[]> {
+  const { rows } = await executor.query<DueRow>(sql`
+    SELECT due.goal_id, due.profile_id, due.lane, due.seq, due.reasons, array_to_string(due.segments, ',') AS segments, due.attempts,
+      date_part('epoch', due.changed_at) * 1000 AS changed_ms,
+      date_part('epoch', clock_timestamp() - due.first_change_at) * 1000 AS waited_ms
+    FROM unnest(${request.goals.map((goal) => goal.goalId)}::uuid[], ${request.goals.map((goal) => goal.snapshotId)}::uuid[])
+      AS asked (goal_id, snapshot_id)
+    JOIN publisher.goal g ON g.goal_id = asked.goal_id AND g.snapshot_id = asked.snapshot_id AND g.state = 'active'
+    CROSS JOIN unnest(${request.lanes}::smallint[]) AS held (lane)
+    CROSS JOIN LATERAL (
+      SELECT d.goal_id, d.profile_id, d.lane, d.seq, d.reasons, d.segments, d.attempts, d.changed_at, d.first_change_at,
+        d.priority, d.not_before
+      FROM publisher.delivery d
+      WHERE d.goal_id = g.goal_id AND d.lane = held.lane AND d.state = 'pending' AND d.not_before <= now()
+      ORDER BY d.priority, d.not_before
+      LIMIT ${request.rowsPerLane}
+    ) AS due
+    ORDER BY due.priority, due.not_before`);
+  return rows.map((row) => ({
+    goalId: row.goal_id,
+    profileId: row.profile_id,
+    lane: row.lane,
+    seq: row.seq,
+    reasons: row.reasons,
+    segments: row.segments === '' ? [] : row.segments.split(','),
+    attempts: row.attempts,
+    changedAtMs: row.changed_ms,
+    waitedMs: row.waited_ms,
+  }));
+}
+
+/** Names a delivery as it was when its record was built. */
+export interface DeliveryKey {
+  readonly goalId: string;
+  readonly profileId: string;
+  readonly seq: string;
+}
+
+/**
+ * Removes deliveries whose record was acknowledged, or that turned out to owe nothing. One that a change merged into meanwhile
+ * has another number and stays, due again.
+ */
+export async function removeDeliveries(executor: Executor, done: readonly DeliveryKey[]): Promise<void> {
+  // Written out: a driver that quotes each element of an array costs as much as the statement.
+  const list = (values: readonly string[]): string => `{${values.join(',')}}`;
+  await executor.query(sql`
+    DELETE FROM publisher.delivery d
+    USING unnest(
+      ${list(done.map((delivery) => delivery.goalId))}::uuid[], ${list(done.map((delivery) => delivery.profileId))}::uuid[],
+      ${list(done.map((delivery) => delivery.seq))}::bigint[]
+    ) AS k (goal_id, profile_id, seq)
+    WHERE d.goal_id = k.goal_id AND d.profile_id = k.profile_id AND d.seq = k.seq`);
+}
+
+export interface FailedDelivery extends DeliveryKey {
+  /** The stream's own word for what went wrong. */
+  readonly code: string;
+  readonly message: string;
+  /** Undefined: no retry is left; kept as `failed`. */
+  readonly retryInMs: number | undefined;
+}
+
+/**
+ * Writes down failed records: to be sent again later, or kept as failed. Where a change merged in meanwhile, the wait holds
+ * all the same, but instead of being kept as failed the delivery starts anew.
+ */
+export async function noteFailures(executor: Executor, failures: readonly FailedDelivery[]): Promise<void> {
+  await executor.query(sql`
+    UPDATE publisher.delivery d SET
+      attempts = CASE WHEN k.retry_ms IS NULL AND d.seq <> k.seq THEN 0 ELSE d.attempts + 1 END,
+      state = CASE WHEN k.retry_ms IS NULL AND d.seq = k.seq THEN 'failed' ELSE d.state END,
+      failed_at = CASE WHEN k.retry_ms IS NULL AND d.seq = k.seq THEN clock_timestamp() ELSE d.failed_at END,
+      not_before = CASE WHEN k.retry_ms IS NULL THEN d.not_before ELSE clock_timestamp() + k.retry_ms * interval '1 millisecond' END,
+      error_code = k.code,
+      error_message = k.message
+    FROM unnest(
+      ${failures.map((failure) => failure.goalId)}::uuid[], ${failures.map((failure) => failure.profileId)}::uuid[],
+      ${failures.map((failure) => failure.seq)}::bigint[], ${failures.map((failure) => failure.code)}::text[],
+      ${failures.map((failure) => failure.message.slice(0, 500))}::text[],
+      ${failures.map((failure) => failure.retryInMs ?? null)}::float8[]
+    ) AS k (goal_id, profile_id, seq, code, message, retry_ms)
+    WHERE d.goal_id = k.goal_id AND d.profile_id = k.profile_id AND d.state = 'pending'`);
+}

@@ -1,0 +1,67 @@
+import { sql, type Executor } from '@millrace/database';
+import type { ProfileIdentity, ProfileMembership, ProfileState } from '../build-record/record-template.js';
+
+// JSON text escapes control characters, so this one never occurs inside a value.
+const separator = '\u001f';
+
+interface StateRow {
+  readonly id: string;
+  readonly version: string;
+  readonly attributes: string;
+  readonly identities: string | null;
+  readonly memberships: string | null;
+}
+
+/**
+ * The present state of profiles of one workspace, each of one moment, by profile id; profiles that are gone are left out.
+ * `properties` gives the order of `ProfileState.attributes`.
+ *
+ * One text column per aspect, put together by PostgreSQL: arrays and JSON would cost the driver more to take apart than all the rest.
+ */
+export async function readProfileStates(
+  executor: Executor,
+  workspaceId: number,
+  properties: readonly string[],
+  profileIds: readonly string[],
+): Promise<ReadonlyMap<string, ProfileState>> {
+  if (profileIds.length === 0) return new Map();
+  const values = properties.map((name) => sql`(p.properties -> ${name}::text)::text`);
+  const { rows } = await executor.query<StateRow>(sql`
+    SELECT p.id, p.version,
+      ${values.length === 0 ? sql`''` : sql`array_to_string(ARRAY[${sql.join(values)}], ${separator}, '')`} AS attributes,
+      (SELECT string_agg(i.namespace_id || ':' || to_json(i.value), ${separator} ORDER BY i.namespace_id, i.value COLLATE "C")
+       FROM profile.identity i WHERE i.profile_id = p.id) AS identities,
+      (SELECT string_agg(
+         m.segment_id || CASE m.status WHEN 'realized' THEN '+' ELSE '-' END || trunc(date_part('epoch', m.qualified_at) * 1000 + 0.0005)::bigint,
+         ${separator} ORDER BY m.segment_id)
+       FROM profile.membership m WHERE m.profile_id = p.id) AS memberships
+    FROM unnest(${`{${profileIds.join(',')}}`}::uuid[]) AS wanted (id)
+    JOIN profile.profile p ON p.id = wanted.id
+    WHERE p.workspace_id = ${workspaceId}`);
+  return new Map(rows.map((row) => [row.id, toState(row)]));
+}
+
+function toState(row: StateRow): ProfileState {
+  return {
+    profileId: row.id,
+    version: row.version,
+    attributes: row.attributes.split(separator),
+    identities: row.identities === null ? [] : row.identities.split(separator).map(toIdentity),
+    memberships: row.memberships === null ? [] : row.memberships.split(separator).map(toMembership),
+  };
+}
+
+function toIdentity(text: string): ProfileIdentity {
+  const colon = text.indexOf(':');
+  return { namespaceId: Number(text.slice(0, colon)), valueJson: text.slice(colon + 1) };
+}
+
+const idLength = 36;
+
+function toMembership(text: string): ProfileMembership {
+  return {
+    segmentId: text.slice(0, idLength),
+    status: text[idLength] === '+' ? 'realized' : 'exited',
+    qualifiedAtMs: Number(text.slice(idLength + 1)),
+  };
+}

@@ -1,0 +1,76 @@
+import { sql, type Executor } from '@millrace/database';
+import { reason } from './reasons.js';
+
+export interface TakenChanges {
+  /** Outbox rows consumed, those no goal cares about included. */
+  readonly taken: number;
+  /** The lanes held more than was taken. */
+  readonly more: boolean;
+  /** Goals that have something new to send. */
+  readonly goalIds: readonly string[];
+}
+
+/**
+ * Turns outbox rows of the lanes into deliveries, one per goal and profile, and removes them: all in one statement.
+ *
+ * A statement of its own transaction needs no fencing by the lane's lease: nothing can freeze between taking and writing,
+ * two publishers never take the same row, and the merge comes out the same whoever does it. The lease guards what cannot be
+ * taken back: the sending.
+ *
+ * A goal cares when a mapped segment changed, an identity came or went, a mapped property was written (changed, for goals that
+ * suppress same-value writes), or consent changed and the goal reads consent. Whether the profile is eligible is decided when
+ * it is sent, by its state then.
+ */
+export async function takeOutbox(executor: Executor, lanes: readonly number[], rowsPerLane: number): Promise<TakenChanges> {
+  const { rows } = await executor.query<{ taken: number; fullest: number; goal_ids: string[] | null }>(sql`
+    WITH taken AS (
+      DELETE FROM profile.outbox
+      WHERE ctid = ANY (ARRAY(
+        SELECT head.ctid
+        FROM unnest(${lanes}::smallint[]) AS held (lane)
+        CROSS JOIN LATERAL (
+          SELECT o.ctid FROM profile.outbox o WHERE o.lane = held.lane ORDER BY o.id LIMIT ${rowsPerLane}
+        ) AS head
+      ))
+      RETURNING lane, workspace_id, profile_id, written, changed, segments, identities, consent, occurred_at
+    ), cared AS (
+      SELECT g.goal_id, t.profile_id, t.lane, t.occurred_at, t.segments, g.segment_ids,
+        CASE WHEN t.segments && g.segment_ids THEN ${reason.segment}::int ELSE 0 END
+        | CASE WHEN t.identities THEN ${reason.identity}::int ELSE 0 END
+        | CASE WHEN CASE WHEN g.suppress_same_value THEN t.changed ELSE t.written || t.changed END && g.property_ids
+            THEN ${reason.attribute}::int ELSE 0 END
+        | CASE WHEN t.consent AND g.reads_consent THEN ${reason.consent}::int ELSE 0 END AS reasons
+      FROM taken t
+      JOIN publisher.goal g ON g.workspace_id = t.workspace_id AND g.state <> 'inactive'
+    ), merged AS (
+      INSERT INTO publisher.delivery AS d (goal_id, profile_id, lane, reasons, segments, first_change_at, changed_at)
+      SELECT c.goal_id, c.profile_id, c.lane, bit_or(c.reasons),
+        COALESCE(array_agg(DISTINCT s.id) FILTER (WHERE s.id IS NOT NULL), '{}'), min(c.occurred_at), max(c.occurred_at)
+      FROM cared c
+      LEFT JOIN LATERAL unnest(c.segments) AS s (id) ON s.id = ANY (c.segment_ids)
+      WHERE c.reasons <> 0
+      GROUP BY c.goal_id, c.profile_id, c.lane
+      ORDER BY c.goal_id, c.profile_id
+      ON CONFLICT (goal_id, profile_id) DO UPDATE SET
+        seq = excluded.seq,
+        reasons = d.reasons | excluded.reasons,
+        segments = CASE
+          WHEN excluded.segments = '{}' THEN d.segments
+          WHEN d.segments = '{}' THEN excluded.segments
+          ELSE ARRAY(SELECT DISTINCT unnest(d.segments || excluded.segments)) END,
+        changed_at = greatest(d.changed_at, excluded.changed_at),
+        -- A failed delivery starts anew; a backfill that something happened to meanwhile waits no longer.
+        state = 'pending',
+        priority = excluded.priority,
+        attempts = CASE WHEN d.state = 'failed' THEN 0 ELSE d.attempts END,
+        first_change_at = CASE WHEN d.state = 'failed' OR d.priority <> excluded.priority THEN excluded.first_change_at ELSE d.first_change_at END,
+        not_before = CASE WHEN d.state = 'failed' THEN excluded.not_before ELSE d.not_before END,
+        failed_at = NULL
+      RETURNING goal_id
+    )
+    SELECT (SELECT count(*) FROM taken)::int AS taken,
+      (SELECT COALESCE(max(rows), 0) FROM (SELECT count(*) AS rows FROM taken GROUP BY lane) AS lane)::int AS fullest,
+      (SELECT array_agg(DISTINCT goal_id::text) FROM merged) AS goal_ids`);
+  const row = rows[0];
+  return { taken: row?.taken ?? 0, more: (row?.fullest ?? 0) >= rowsPerLane, goalIds: row?.goal_ids ?? [] };
+}
