@@ -63,7 +63,8 @@ async function* gunzipped(compressed: AsyncGenerator<Buffer>, maxOutputBytes: nu
 }
 
 function explain(error: unknown): unknown {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  // Not `instanceof Error`: zlib's errors come from Node's own realm, which is another one in tests.
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
   if (code === 'Z_BUF_ERROR') {
     const message = 'the gzip file ends before its end: it was cut off, probably while it was written; send it again';
     return new InputError('gzip-truncated', message, { cause: error });
