@@ -10,7 +10,7 @@ export interface ListedObject {
   readonly size: number;
 }
 
-export type FileState = 'listed' | 'staged' | 'planned' | 'applied' | 'finished' | 'skipped' | 'failed' | 'cancelled';
+export type FileState = 'listed' | 'staged' | 'planned' | 'applied' | 'finished' | 'skipped' | 'abandoned';
 
 /** How far the import of one set has come: a row of importer.file. */
 export interface ImportFile {
@@ -115,7 +115,7 @@ export async function adoptUnfinished(
     FROM (
       SELECT id, run_id FROM importer.file
       WHERE goal_id = ${run.goalId} AND set_hash = ${file.setHash} AND config_hash = ${file.configHash} AND run_id <> ${run.runId}
-        AND state IN ('planned', 'failed', 'cancelled') AND plan_number IS NOT NULL
+        AND state IN ('planned', 'abandoned') AND plan_number IS NOT NULL
         AND EXISTS (SELECT FROM importer.chunk c WHERE c.file_id = importer.file.id)
         AND NOT EXISTS (SELECT FROM work.unit u WHERE u.id = unit_id AND u.state IN ('ready', 'running'))
       ORDER BY id DESC LIMIT 1 FOR UPDATE
@@ -150,9 +150,16 @@ export async function updateFile(executor: Executor, id: string, change: FileCha
   await executor.query(sql`UPDATE importer.file SET ${sql.join(assignments)} WHERE id = ${id}`);
 }
 
-/** Marks what a run left unfinished as ended. Plans with applied chunks are kept for the next run to go on with. */
-export async function abandonFiles(executor: Executor, run: Omit<GoalRun, 'unitId'>, state: 'failed' | 'cancelled'): Promise<void> {
-  await executor.query(sql`
-    UPDATE importer.file SET state = ${state}, updated_at = now()
-    WHERE run_id = ${run.runId} AND goal_id = ${run.goalId} AND state IN ('listed', 'staged', 'planned')`);
+/**
+ * Gives up what a failed or cancelled run left unfinished. A plan of which chunks are applied is kept for the next run to
+ * go on with. Returns the numbers of the tables nobody needs any more.
+ */
+export async function abandonFiles(tx: Transaction, run: Omit<GoalRun, 'unitId'>): Promise<{ readonly stages: readonly string[]; readonly plans: readonly string[] }> {
+  const { rows } = await tx.query<{ stage: string | null; plan: string | null }>(sql`
+    UPDATE importer.file AS f SET state = 'abandoned', updated_at = now(), stage_number = NULL,
+      plan_number = CASE WHEN EXISTS (SELECT FROM importer.chunk c WHERE c.file_id = f.id) THEN plan_number END
+    WHERE run_id = ${run.runId} AND goal_id = ${run.goalId} AND state IN ('listed', 'staged', 'planned')
+    RETURNING old.stage_number AS stage, CASE WHEN new.plan_number IS NULL THEN old.plan_number END AS plan`);
+  const present = (numbers: readonly (string | null)[]): string[] => numbers.filter((number) => number !== null);
+  return { stages: present(rows.map((row) => row.stage)), plans: present(rows.map((row) => row.plan)) };
 }

@@ -20,7 +20,7 @@ CREATE TABLE importer.file (
   -- Over the root and the linked objects: any changed member makes it another set.
   set_hash text NOT NULL,
   config_hash text NOT NULL,
-  state text NOT NULL CHECK (state IN ('listed', 'staged', 'planned', 'applied', 'finished', 'skipped', 'failed', 'cancelled')),
+  state text NOT NULL CHECK (state IN ('listed', 'staged', 'planned', 'applied', 'finished', 'skipped', 'abandoned')),
   -- Numbers of the unlogged staging tables and of the logged plan tables while they exist.
   stage_number bigint,
   plan_number bigint,

@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import { commonConfig } from '@millrace/service-kit';
+import type { ImportSettings } from './run-import/import-job.js';
+
+const count = (least: number, most: number): z.ZodCoercedNumber => z.coerce.number().int().min(least).max(most);
+
+export const configSchema = z.object({
+  ...commonConfig,
+  MILLRACE_PORT: commonConfig.MILLRACE_PORT.default(3002),
+  MILLRACE_SEALING_KEY: z
+    .base64('must be 32 bytes in base64')
+    .transform((text) => new Uint8Array(Buffer.from(text, 'base64')))
+    .refine((key) => key.length === 32, 'must be 32 bytes in base64'),
+  MILLRACE_SERVICE_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
+  MILLRACE_IMPORT_RUNS: count(1, 32).default(2),
+  MILLRACE_IMPORT_LANES: count(1, 32).default(2),
+  MILLRACE_IMPORT_CHUNK_LINES: count(1, 1_000_000).default(20_000),
+  MILLRACE_IMPORT_LISTED_REJECTS: count(0, 10_000_000).default(100_000),
+  MILLRACE_IMPORT_MAX_PLAIN_GIB: count(1, 10_240).default(200),
+  MILLRACE_IMPORT_LEASE_MS: count(1000, 600_000).default(30_000),
+});
+export type Config = z.output<typeof configSchema>;
+
+export function importSettings(config: Config): ImportSettings {
+  return {
+    lanes: config.MILLRACE_IMPORT_LANES,
+    chunkLines: config.MILLRACE_IMPORT_CHUNK_LINES,
+    maxStoredRejects: config.MILLRACE_IMPORT_LISTED_REJECTS,
+    maxPlainBytes: config.MILLRACE_IMPORT_MAX_PLAIN_GIB * 1024 ** 3,
+  };
+}

@@ -1,0 +1,86 @@
+import { importCounts, type ImportCounts } from '@millrace/domain';
+import type { ChunkCounts, MovedCounts, PlanSummary } from '@millrace/profile-store';
+import type { LinkCounts } from '../link-files/link-events.js';
+import type { StagedObject } from '../stage-file/stage-object.js';
+
+export const noCounts: ImportCounts = importCounts.parse({});
+
+/** Member-wise sum; reasons of skipping are united. */
+export function addCounts(left: ImportCounts, right: ImportCounts): ImportCounts {
+  const sum: Record<string, unknown> = {};
+  for (const name of Object.keys(noCounts) as (keyof ImportCounts)[]) {
+    if (name !== 'skipped') sum[name] = left[name] + right[name];
+  }
+  const skipped = { ...left.skipped };
+  for (const [reason, count] of Object.entries(right.skipped)) skipped[reason] = (skipped[reason] ?? 0) + count;
+  return importCounts.parse({ ...sum, skipped });
+}
+
+/** After staging: what was read and rejected. Linked rows count as orphaned until the chunk of their event is applied. */
+export function stagedCounts(root: StagedObject, linked: readonly StagedObject[], links: LinkCounts | undefined, bytes: number): ImportCounts {
+  const sum = (pick: (staged: StagedObject) => number): number => linked.reduce((total, staged) => total + pick(staged), 0);
+  return {
+    ...noCounts,
+    files: 1,
+    bytes,
+    rowsRead: root.rowsRead,
+    rejected: root.rowsRejected,
+    fieldsRejected: root.fieldsRejected + sum((staged) => staged.fieldsRejected),
+    linkedRowsRead: sum((staged) => staged.rowsRead),
+    linkedRowsRejected: sum((staged) => staged.rowsRejected),
+    linkedRowsUsed: links?.bridging ?? 0,
+    linkedRowsSuperseded: links?.superseded ?? 0,
+    linkedRowsOrphaned: (links?.orphaned ?? 0) + (links?.joined ?? 0),
+  };
+}
+
+/** After resolving: rows that will not be applied. */
+export function plannedCounts(staged: ImportCounts, plan: PlanSummary): ImportCounts {
+  return {
+    ...staged,
+    ambiguous: plan.rows.x + plan.rows.o,
+    skipped: plan.rows.u === 0 ? {} : { unmatched: plan.rows.u },
+  };
+}
+
+/** The whole of a file so far: what its plan says, and what its applied chunks did. */
+export function appliedCounts(planned: ImportCounts, chunks: readonly (ChunkCounts | MovedCounts)[]): ImportCounts {
+  const sum = (pick: (counts: ChunkCounts | MovedCounts) => number | undefined): number =>
+    chunks.reduce((total, counts) => total + (pick(counts) ?? 0), 0);
+  const linkedRows = sum((counts) => counts.linkedRows);
+  return {
+    ...planned,
+    created: sum((counts) => counts.created),
+    updated: sum((counts) => counts.updated),
+    unchanged: sum((counts) => counts.unchanged),
+    ambiguous: planned.ambiguous + sum((counts) => ('ambiguous' in counts ? counts.ambiguous : 0)),
+    profilesCreated: sum((counts) => counts.profilesCreated),
+    profilesUpdated: sum((counts) => counts.profilesUpdated),
+    profilesUnchanged: sum((counts) => counts.profilesUnchanged),
+    linkedRowsUsed: planned.linkedRowsUsed + linkedRows,
+    linkedRowsOrphaned: planned.linkedRowsOrphaned - linkedRows,
+    events: sum((counts) => counts.events),
+    eventLines: sum((counts) => counts.eventLines),
+  };
+}
+
+/** A file that failed or was cancelled on its way: rows that nothing happened to yet are skipped as not applied. */
+export function unfinishedCounts(planned: ImportCounts, chunks: readonly (ChunkCounts | MovedCounts)[]): ImportCounts {
+  const counts = appliedCounts(planned, chunks);
+  const open = counts.rowsRead - knownRows(counts);
+  return open === 0 ? counts : { ...counts, skipped: { ...counts.skipped, 'not-applied': open } };
+}
+
+function knownRows({ created, updated, unchanged, skipped, ambiguous, rejected }: ImportCounts): number {
+  return created + updated + unchanged + Object.values(skipped).reduce((total, count) => total + count, 0) + ambiguous + rejected;
+}
+
+/** Every row has exactly one outcome. @throws Error, a bug, where the sums do not agree */
+export function assertBalanced(counts: ImportCounts): void {
+  const rows = knownRows(counts);
+  if (rows !== counts.rowsRead) throw new Error(`the outcomes of ${rows} rows are known, but ${counts.rowsRead} were read`);
+  const linked = counts.linkedRowsUsed + counts.linkedRowsOrphaned + counts.linkedRowsRejected + counts.linkedRowsSuperseded;
+  if (linked !== counts.linkedRowsRead || counts.linkedRowsOrphaned < 0 || counts.linkedRowsSuperseded < 0) {
+    throw new Error(`the outcomes of ${linked} linked rows are known, but ${counts.linkedRowsRead} were read`);
+  }
+}

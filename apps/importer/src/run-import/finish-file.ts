@@ -1,0 +1,79 @@
+import type { Executor } from '@millrace/database';
+import { InputError, TransientError, type ImportCounts } from '@millrace/domain';
+import { beginUnderLease } from '@millrace/job-queue';
+import { runFiles, updateFile, type ImportFile, type ListedObject } from '../storage/files.js';
+import { recordImport } from '../storage/ledger.js';
+import { rejectGroups } from '../storage/rejects.js';
+import { dropTables } from '../storage/staging-tables.js';
+import { assertBalanced } from './counts.js';
+import type { ImportJob } from './import-job.js';
+
+/**
+ * Everything is applied: enters the file into the ledger. From here on it is imported, whatever becomes of the
+ * source object: were the mark set first and refused, the next run would import, and add its sums, again.
+ */
+export async function enterLedger(job: ImportJob, file: ImportFile, counts: ImportCounts): Promise<void> {
+  assertBalanced(counts);
+  await job.database.transaction(async (tx) => {
+    await beginUnderLease(tx, job.context.lease);
+    await updateFile(tx, file.id, { state: 'applied', counts });
+    await recordImport(tx, job.unit.goalId, file);
+    await noteRejects(tx, job, file);
+  });
+}
+
+/** Marks or deletes the source, then forgets the tables. Done again after a crash in its middle, it finishes the rest. */
+export async function finishFile(job: ImportJob, file: ImportFile): Promise<void> {
+  const { database, context } = job;
+  if (job.goal.afterImport !== 'leave') await putAway(job, file);
+  await database.transaction(async (tx) => {
+    await beginUnderLease(tx, context.lease);
+    await updateFile(tx, file.id, { state: 'finished', stage: null, plan: null });
+  });
+  if (file.stage !== undefined) await dropTables(database, 'stage', file.stage);
+  if (file.plan !== undefined) await dropTables(database, 'plan', file.plan);
+}
+
+async function putAway(job: ImportJob, file: ImportFile): Promise<void> {
+  const others = (await runFiles(job.database, job.unit)).filter(
+    (other) => other.id !== file.id && ['listed', 'staged', 'planned', 'applied'].includes(other.state),
+  );
+  // A linked file may serve several roots: the last of them puts it away.
+  const stillNeeded = new Set(others.flatMap((other) => other.members.map((member) => member.key)));
+  for (const object of [file.root, ...file.members]) {
+    if (stillNeeded.has(object.key)) continue;
+    try {
+      await putAwayObject(job, file.bucket, object);
+    } catch (error) {
+      if (!(error instanceof InputError) && !(error instanceof TransientError && job.context.lastAttempt)) throw error;
+      const message = `${object.key} is imported, but could not be ${job.goal.afterImport === 'delete' ? 'deleted' : 'marked as done'}: ${error.message}`;
+      await job.progress.note(job.database, 'warn', message, object.key);
+      job.events.sourceKept({ runId: job.unit.runId, key: object.key, error });
+    }
+  }
+}
+
+async function putAwayObject({ store, goal }: ImportJob, bucket: string, object: ListedObject): Promise<void> {
+  if (goal.afterImport === 'done-suffix') return store.copyDone(bucket, object.key, object.etag);
+  const present = await store.head(bucket, object.key);
+  if (present === undefined) return;
+  if (present.etag !== object.etag) throw new InputError('object-changed', `${object.key} was replaced during the import`, { at: object.key });
+  return store.delete(bucket, object.key);
+}
+
+const notedGroups = 20;
+
+/** Tells why rows were rejected: reasons with counts and the first line of each, no content. */
+export async function noteRejects(executor: Executor, { progress }: Pick<ImportJob, 'progress'>, file: ImportFile): Promise<void> {
+  for (const group of await rejectGroups(executor, file.id, notedGroups)) {
+    const what = group.scope === 'row' ? (group.count === 1 ? 'row' : 'rows') : group.count === 1 ? 'field' : 'fields';
+    const where = group.column === undefined ? '' : `, column ${JSON.stringify(group.column)}`;
+    const first = group.count === 1 ? `line ${group.firstLine}` : `first in line ${group.firstLine}`;
+    await progress.note(
+      executor,
+      'warn',
+      `${group.name}: ${group.count} ${what} rejected (${first}${where}): ${group.message}`,
+      `${group.name}:${group.firstLine}${group.column === undefined ? '' : `:${group.column}`}`,
+    );
+  }
+}

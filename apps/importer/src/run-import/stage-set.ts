@@ -1,0 +1,113 @@
+import type { Transaction } from '@millrace/database';
+import type { ImportCounts } from '@millrace/domain';
+import { beginUnderLease } from '@millrace/job-queue';
+import { createStagingTable } from '@millrace/profile-store';
+import { linkEvents, type LinkCounts } from '../link-files/link-events.js';
+import type { PlannedFile } from '../link-files/plan-links.js';
+import { stageObject, type StagedObject } from '../stage-file/stage-object.js';
+import { updateFile, type ImportFile, type ListedObject } from '../storage/files.js';
+import { clearRejects } from '../storage/rejects.js';
+import { createLinkedTable, dropTables, linkingColumnDefinitions, nextTableNumber } from '../storage/staging-tables.js';
+import { stagedCounts } from './counts.js';
+import { mergeShape, type ImportJob } from './import-job.js';
+
+export interface StagedSet {
+  readonly stage: string;
+  readonly counts: ImportCounts;
+}
+
+/**
+ * Reads a set of files into fresh staging tables and joins them. Restartable from the beginning: what an interrupted
+ * staging left has another number and is dropped. Every file has proved itself whole when this resolves.
+ * @param soFar counts of the run before this file
+ * @throws InputError, TransientError
+ */
+export async function stageSet(job: ImportJob, file: ImportFile, soFar: ImportCounts): Promise<StagedSet> {
+  const { database, context, links } = job;
+  const startedAt = performance.now();
+  const stage = await nextTableNumber(database);
+  await database.transaction(async (tx) => {
+    await beginUnderLease(tx, context.lease);
+    await clearRejects(tx, file.id);
+    await updateFile(tx, file.id, { stage });
+  });
+  if (file.stage !== undefined) await dropTables(database, 'stage', file.stage);
+
+  const objects = new Map<string, ListedObject>([['root', file.root], ...file.members.map((member) => [member.alias, member] as const)]);
+  const totalBytes = [...objects.values()].reduce((sum, object) => sum + object.size, 0);
+  const meter: Meter = { done: 0, total: totalBytes };
+  const staged: StagedObject[] = [];
+  for (const planned of links) {
+    const object = objects.get(planned.alias);
+    if (object === undefined) throw new Error(`the list of files has no "${planned.alias}"`);
+    staged.push(await stageOne(job, { file, stage, planned, object, meter, soFar }));
+  }
+  const linkCounts = await link(job, stage);
+  const [root, ...linked] = staged as [StagedObject, ...StagedObject[]];
+  const counts = stagedCounts(root, linked, linkCounts, totalBytes);
+  job.events.fileStaged({
+    runId: job.unit.runId,
+    key: file.root.key,
+    rowsRead: counts.rowsRead,
+    rejected: counts.rejected,
+    linkedRows: counts.linkedRowsRead,
+    bytes: totalBytes,
+    elapsedMs: Math.round(performance.now() - startedAt),
+  });
+  return { stage, counts };
+}
+
+interface Meter {
+  done: number;
+  readonly total: number;
+}
+
+interface Staging {
+  readonly file: ImportFile;
+  readonly stage: string;
+  readonly planned: PlannedFile;
+  readonly object: ListedObject;
+  readonly meter: Meter;
+  readonly soFar: ImportCounts;
+}
+
+async function stageOne(job: ImportJob, { file, stage, planned, object, meter, soFar }: Staging): Promise<StagedObject> {
+  const { database, store, goal, catalogue, pgp, context, settings, progress } = job;
+  const createTable = async (tx: Transaction): Promise<void> => {
+    if (planned.link !== undefined) return createLinkedTable(tx, stage, planned);
+    const shape = mergeShape(job, { stage, plan: '0', chunkLines: settings.chunkLines });
+    return createStagingTable(tx, shape, linkingColumnDefinitions(planned));
+  };
+  return stageObject({
+    database,
+    store,
+    bucket: file.bucket,
+    object,
+    fileId: file.id,
+    stage,
+    goal,
+    file: planned,
+    catalogue,
+    pgp,
+    maxPlainBytes: settings.maxPlainBytes,
+    maxStoredRejects: settings.maxStoredRejects,
+    signal: context.signal,
+    createTable,
+    onBytes: (bytes) => (meter.done += bytes),
+    onBatch: async () => {
+      const told = await progress.tell(
+        database,
+        () => ({ phase: `reading ${object.key}`, done: meter.done, total: meter.total, unit: 'bytes' }),
+        () => soFar,
+      );
+      if (told) await progress.wake();
+    },
+  });
+}
+
+async function link({ database, links, goal, catalogue, context }: ImportJob, stage: string): Promise<LinkCounts | undefined> {
+  if (links.length === 1 && goal.events.length === 0) return undefined;
+  context.signal.throwIfAborted();
+  const eventTypeIds = goal.events.map((event) => catalogue.eventTypes.get(event.type)?.id ?? 0);
+  return database.transaction((tx) => linkEvents(tx, stage, links, eventTypeIds));
+}

@@ -1,0 +1,120 @@
+import { Readable } from 'node:stream';
+import { decryptPgp, isPgp } from '@millrace/crypto';
+import { decompress, readTable, type Table } from '@millrace/delimited';
+import { InputError, TransientError, type CsvDialect, type PgpKeys } from '@millrace/domain';
+import type { ObjectStore } from '@millrace/object-store';
+import type { ListedObject } from '../storage/files.js';
+import { aboutFile } from './about-file.js';
+
+export interface OpenOptions {
+  readonly store: ObjectStore;
+  readonly bucket: string;
+  readonly object: ListedObject;
+  readonly dialect: CsvDialect;
+  /** With opened secrets. */
+  readonly pgp: PgpKeys | undefined;
+  /** Of the plain text: what a small file may unfold to. */
+  readonly maxPlainBytes: number;
+  readonly signal: AbortSignal;
+  /** Bytes of the stored object, as they arrive. */
+  readonly onBytes: (bytes: number) => void;
+}
+
+const pgpExtension = /\.(pgp|gpg|asc)$/i;
+const gzipExtension = /\.gz$/i;
+
+/**
+ * Opens an object as a table: object -> [PGP] -> [gzip] -> rows. What the bytes are decides, not the name, but a name
+ * that promises PGP or gzip must keep its word. Errors name the file; those of a damaged end come last, in `batches`.
+ * @throws InputError, TransientError
+ */
+export async function openTable(options: OpenOptions): Promise<Table> {
+  const { store, bucket, object, dialect, pgp, maxPlainBytes, signal } = options;
+  let body: Readable | undefined;
+  try {
+    body = await store.read(bucket, object.key, { ifMatch: object.etag });
+    const stored = await peek(counted(body, options));
+    const isEncrypted = isPgp(stored.head);
+    let name = object.key;
+    if (pgpExtension.test(name)) {
+      if (!isEncrypted) throw new InputError('not-pgp', 'the name says OpenPGP, but the file holds no OpenPGP message');
+      name = name.replace(pgpExtension, '');
+    }
+    const plain = isEncrypted ? await peek(decryptPgp(stored.rest, { ...privateKeyOf(pgp), maxOutputBytes: maxPlainBytes })) : stored;
+    if (gzipExtension.test(name) && !isGzip(plain.head)) throw new InputError('not-gzip', 'the name says gzip, but the content is not gzip');
+    const text = decompress(plain.rest, { maxOutputBytes: maxPlainBytes });
+    const table = await readTable(text, dialect, { signal });
+    return { ...table, batches: namingErrors(table.batches, object.key) };
+  } catch (error) {
+    body?.destroy();
+    throw aboutFile(error, object.key);
+  }
+}
+
+function privateKeyOf(pgp: PgpKeys | undefined): { privateKey: string; passphrase?: string; verifiers: readonly string[]; requireSignature: boolean } {
+  if (pgp?.privateKey === undefined) {
+    throw new InputError('pgp-key-missing', 'the file is encrypted with OpenPGP, and the connection has no private key: add one to the connection');
+  }
+  return {
+    privateKey: pgp.privateKey,
+    ...(pgp.passphrase === undefined ? {} : { passphrase: pgp.passphrase }),
+    verifiers: pgp.verifiers,
+    // Whoever names the senders' keys wants their signature.
+    requireSignature: pgp.verifiers.length > 0,
+  };
+}
+
+function isGzip(head: Uint8Array): boolean {
+  return head[0] === 0x1f && head[1] === 0x8b;
+}
+
+/** Counts what arrives, and holds it against the size in the listing. */
+function counted(body: Readable, { object, onBytes }: OpenOptions): Readable {
+  return Readable.from(
+    (async function* () {
+      let bytes = 0;
+      for await (const chunk of body as AsyncIterable<Buffer>) {
+        bytes += chunk.length;
+        onBytes(chunk.length);
+        yield chunk;
+      }
+      if (bytes !== object.size) {
+        throw new TransientError('object-cut', `${bytes} of ${object.size} bytes arrived`);
+      }
+    })(),
+    { objectMode: false },
+  );
+}
+
+const headBytes = 512;
+
+/** The first bytes of a stream, and a stream of all of it. */
+async function peek(source: Readable): Promise<{ readonly head: Uint8Array; readonly rest: Readable }> {
+  const chunks = (source as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+  let head: Buffer = Buffer.alloc(0);
+  while (head.length < headBytes) {
+    const next = await chunks.next();
+    if (next.done === true) break;
+    head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
+  }
+  const rest = Readable.from(
+    (async function* () {
+      try {
+        if (head.length > 0) yield head;
+        for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) yield next.value;
+      } finally {
+        source.destroy();
+      }
+    })(),
+    { objectMode: false },
+  );
+  return { head, rest };
+}
+
+async function* namingErrors<T>(batches: AsyncIterable<T>, key: string): AsyncGenerator<T> {
+  try {
+    yield* batches;
+  } catch (error) {
+    throw aboutFile(error, key);
+  }
+}

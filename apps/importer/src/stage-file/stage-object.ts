@@ -1,0 +1,123 @@
+import { sql, type Database, type Transaction } from '@millrace/database';
+
+import { InputError, type ImportProfilesGoal } from '@millrace/domain';
+import { ColumnIndex, type Catalogue, type FieldRejection } from '@millrace/mapping';
+import type { PlannedFile } from '../link-files/plan-links.js';
+import { insertRejects } from '../storage/rejects.js';
+import { fileTable } from '../storage/staging-tables.js';
+import { aboutFile } from './about-file.js';
+import { CopyWriter } from './copy-writer.js';
+import { openTable, type OpenOptions } from './open-table.js';
+import { rawRow } from './raw-row.js';
+import { RejectList } from './reject-list.js';
+import { compileRowEncoder, type ReadRow } from './row-encoders.js';
+
+export interface StageObject extends Omit<OpenOptions, 'dialect'> {
+  readonly database: Database;
+  readonly fileId: string;
+  readonly stage: string;
+  readonly goal: ImportProfilesGoal;
+  readonly file: PlannedFile;
+  readonly catalogue: Catalogue;
+  readonly maxStoredRejects: number;
+  /** Creates the empty table, first in the transaction that fills it. */
+  readonly createTable: (tx: Transaction) => Promise<void>;
+  /** Called between batches. */
+  readonly onBatch: () => Promise<void>;
+}
+
+export interface StagedObject {
+  readonly rowsRead: number;
+  readonly rowsRejected: number;
+  readonly fieldsRejected: number;
+}
+
+/**
+ * Reads one object into its staging table, in one transaction: all of it, or nothing. Rejected rows are listed and
+ * counted; more of them than the goal allows end the import.
+ * @throws InputError `too-many-rejects` and whatever reading the object ends with; TransientError
+ */
+export async function stageObject(options: StageObject): Promise<StagedObject> {
+  const { database, file, object } = options;
+  const table = await openTable({ ...options, dialect: file.dialect });
+  try {
+    const columns = new ColumnIndex(object.key, table.header, table.columns);
+    const encoder = compileRowEncoder({ ...options, columns });
+    return await database.transaction(async (tx) => {
+      await options.createTable(tx);
+      const names = encoder.columns.map((name) => sql.id(name));
+      const copy = new CopyWriter(tx.copyIn(sql`COPY ${fileTable(options.stage, file)} (${sql.join(names)}) FROM STDIN`));
+      try {
+        const staged = await copyRows(options, table.batches, encoder, copy);
+        await copy.end();
+        return staged;
+      } catch (error) {
+        await copy.abort(error instanceof Error ? error : new Error('staging ended'));
+        throw error;
+      }
+    });
+  } catch (error) {
+    throw aboutFile(error, object.key);
+  } finally {
+    // Closes the source where the rows were not read to their end.
+    await table.batches[Symbol.asyncIterator]().return?.();
+  }
+}
+
+type Batches = Awaited<ReturnType<typeof openTable>>['batches'];
+
+async function copyRows(
+  options: StageObject,
+  batches: Batches,
+  encoder: ReturnType<typeof compileRowEncoder>,
+  copy: CopyWriter,
+): Promise<StagedObject> {
+  const { signal, goal, file } = options;
+  const rejects = rejectList(options);
+  const toRaw = rawRow(file.dialect);
+  const reject = (scope: 'row' | 'field', row: ReadRow, { column, code, message }: FieldRejection): void =>
+    rejects.add({ line: row.line, scope, column, code, message, raw: toRaw(row) });
+  let rowsRead = 0;
+  let current: ReadRow = { line: 0, fields: [], quoted: undefined };
+  const rejectField = (rejection: FieldRejection): void => reject('field', current, rejection);
+  for await (const batch of batches) {
+    signal.throwIfAborted();
+    for (const row of batch.rows) {
+      rowsRead += 1;
+      if (row.kind === 'bad') {
+        rejects.add({ ...row, scope: 'row', column: row.column === undefined ? undefined : String(row.column) });
+        continue;
+      }
+      current = row;
+      const encoded = encoder.encode(row, rejectField);
+      if (typeof encoded !== 'string') reject('row', row, encoded);
+      else if (copy.add(encoded)) await copy.flush();
+    }
+    if (rejects.full) await rejects.flush();
+    if (goal.rejectLimit.rows !== undefined && rejects.rows > goal.rejectLimit.rows) break;
+    await options.onBatch();
+  }
+  await rejects.flush();
+  checkRejectLimit(goal, rejects.rows, rowsRead);
+  return { rowsRead, rowsRejected: rejects.rows, fieldsRejected: rejects.fields };
+}
+
+function rejectList({ database, fileId, stage, file, object, maxStoredRejects }: StageObject): RejectList {
+  const origin = { fileId, stage, alias: file.alias, name: object.key };
+  return new RejectList({ store: (batch) => insertRejects(database, origin, batch), maxStored: maxStoredRejects });
+}
+
+function checkRejectLimit(goal: ImportProfilesGoal, rejected: number, read: number): void {
+  const { rows, share } = goal.rejectLimit;
+  const over =
+    rows !== undefined && rejected > rows
+      ? `the goal allows ${rows}`
+      : share !== undefined && rejected > share * read
+        ? `the goal allows a share of ${share}`
+        : undefined;
+  if (over === undefined) return;
+  throw new InputError(
+    'too-many-rejects',
+    `${rejected} of the ${read} rows read were rejected, and ${over}: nothing was applied; see the list of rejected rows for the reasons`,
+  );
+}
