@@ -1,0 +1,157 @@
+import type { Database } from '@millrace/database';
+import type { Connection } from '@millrace/domain';
+import { createKinesisEventStream } from '@millrace/event-stream';
+import { JobQueueModule, WAKE_UPS, type WakeUps } from '@millrace/job-queue';
+import { createS3ObjectStore } from '@millrace/object-store';
+import type { JsonBodyOptions, Logger } from '@millrace/service-kit';
+import {
+  Inject,
+  Module,
+  type BeforeApplicationShutdown,
+  type DynamicModule,
+  type OnApplicationBootstrap,
+  type Provider,
+} from '@nestjs/common';
+import { parse } from 'lossless-json';
+import { AccessModule } from './access/access.module.js';
+import { ApiKeyController } from './access/api-key.controller.js';
+import type { Config } from './config.js';
+import { DocsController } from './describe-api/docs.controller.js';
+import { openApiDocument } from './describe-api/open-api-document.js';
+import { routesOf } from './describe-api/routes.js';
+import { IngestUpdates } from './ingest-updates/ingest-updates.js';
+import { IngestionController } from './ingest-updates/ingestion.controller.js';
+import { ConnectionController } from './manage-connections/connection.controller.js';
+import { ManageConnections } from './manage-connections/manage-connections.js';
+import type { Drivers } from './manage-connections/try-connection.js';
+import { GoalController } from './manage-goals/goal.controller.js';
+import { ManageGoals } from './manage-goals/manage-goals.js';
+import { SchemaController } from './manage-schema/schema.controller.js';
+import { WorkspaceController } from './manage-schema/workspace.controller.js';
+import { ManageSegments } from './manage-segments/manage-segments.js';
+import { SegmentController } from './manage-segments/segment.controller.js';
+import { ProfileController } from './read-profiles/profile.controller.js';
+import { Background } from './run-background/background.js';
+import { FollowRuns } from './run-connection/follow-runs.js';
+import { KeepRuns } from './run-connection/keep-runs.js';
+import { RunController } from './run-connection/run.controller.js';
+import { hasOpenRun, StartRun } from './run-connection/start-run.js';
+import { ConfigStorage } from './storage/config-storage.js';
+import { StorageModule } from './storage/storage.module.js';
+import { DATABASE, DRIVERS, OPEN_API } from './tokens.js';
+
+const controllers = [
+  ConnectionController,
+  DocsController,
+  GoalController,
+  IngestionController,
+  ProfileController,
+  RunController,
+  SchemaController,
+  SegmentController,
+  WorkspaceController,
+] as const;
+
+const apiVersion = '1.0.0';
+
+/** Bodies whose numbers must keep every digit, and that may be large. */
+export const jsonBodies: JsonBodyOptions = {
+  rules: [
+    { path: /^\/api\/v1\/workspaces\/[^/]+\/ingestion\//, limitBytes: 10 * 1024 * 1024, parse },
+    { path: /^\/api\/v1\/workspaces\/[^/]+\/groups\//, parse },
+  ],
+};
+
+@Module({})
+class AppModule implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  constructor(
+    @Inject(Background) private readonly background: Background,
+    @Inject(FollowRuns) private readonly followRuns: FollowRuns,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.background.start();
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    await Promise.all([this.background.stop(), this.followRuns.close()]);
+  }
+}
+
+/** Every controller of the service, for the OpenAPI document. */
+export const documentedControllers = [ApiKeyController, ...controllers] as const;
+
+/** The service's root module. `drivers` replaces S3 and Kinesis in tests. */
+export function appModule(config: Config, log: Logger, drivers: Drivers = cloudDrivers): DynamicModule {
+  return {
+    module: AppModule,
+    imports: [
+      JobQueueModule.forRoot({
+        redisUrl: config.MILLRACE_REDIS_URL,
+        wakes: ['import-run', 'export-run', 'stream-lane'],
+        consumes: ['run-event'],
+        log,
+      }),
+      StorageModule.forRoot(config.MILLRACE_DATABASE_URL, log),
+      AccessModule.forRoot(config.MILLRACE_BOOTSTRAP_API_KEY),
+    ],
+    controllers: [...controllers],
+    providers: [...useCases(config, log), { provide: DRIVERS, useValue: drivers }],
+  };
+}
+
+function useCases(config: Config, log: Logger): readonly Provider[] {
+  const keys = config.MILLRACE_SEALING_KEYS;
+  return [
+    { provide: OPEN_API, useFactory: () => openApiDocument(routesOf(documentedControllers), apiVersion) },
+    {
+      provide: ManageConnections,
+      inject: [ConfigStorage, WAKE_UPS],
+      useFactory: (storage: ConfigStorage, wakeUps: WakeUps) =>
+        new ManageConnections(storage, keys, wakeUps, hasOpenRun),
+    },
+    {
+      provide: ManageGoals,
+      inject: [ConfigStorage, DATABASE, WAKE_UPS],
+      useFactory: (storage: ConfigStorage, database: Database, wakeUps: WakeUps) =>
+        new ManageGoals(storage, database, keys, wakeUps),
+    },
+    {
+      provide: ManageSegments,
+      inject: [DATABASE, ConfigStorage, Background],
+      useFactory: (database: Database, storage: ConfigStorage, background: Background) =>
+        new ManageSegments(database, storage, background.segmentsChanged),
+    },
+    { provide: IngestUpdates, inject: [DATABASE], useFactory: (database: Database) => new IngestUpdates(database) },
+    {
+      provide: StartRun,
+      inject: [DATABASE, WAKE_UPS],
+      useFactory: (database: Database, wakeUps: WakeUps) => new StartRun(database, keys, wakeUps),
+    },
+    {
+      provide: FollowRuns,
+      inject: [DATABASE],
+      useFactory: (database: Database) =>
+        new FollowRuns(database, {
+          onError: (error) => log.warn({ err: error }, 'looking for changed runs failed: tried again'),
+        }),
+    },
+    {
+      provide: Background,
+      inject: [DATABASE, WAKE_UPS, FollowRuns],
+      useFactory: (database: Database, wakeUps: WakeUps, followRuns: FollowRuns) =>
+        new Background({
+          database,
+          wakeUps,
+          keepRuns: new KeepRuns(database, wakeUps, () => followRuns.lookNow()),
+          log,
+          ingestionBatchDays: config.MILLRACE_INGESTION_BATCH_DAYS,
+        }),
+    },
+  ];
+}
+
+const cloudDrivers: Drivers = {
+  objectStore: (connection: Connection) => createS3ObjectStore(connection),
+  eventStream: (connection: Connection) => createKinesisEventStream(connection),
+};

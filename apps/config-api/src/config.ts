@@ -1,0 +1,40 @@
+import { commonConfig } from '@millrace/service-kit';
+import { z } from 'zod';
+import type { SealingKeys } from './manage-connections/connection-secrets.js';
+
+const sealingKey = z
+  .base64('must be 32 bytes in base64')
+  .transform((text) => new Uint8Array(Buffer.from(text, 'base64')))
+  .refine((key) => key.length === 32, 'must be 32 bytes in base64');
+
+const services = {
+  'config-api': sealingKey,
+  importer: sealingKey,
+  'batch-exporter': sealingKey,
+  'stream-publisher': sealingKey,
+};
+
+/** `{"config-api": "<base64>", "importer": ...}`; keys of other services are left aside. */
+const sealingKeys = z
+  .string()
+  .transform((text, context): unknown => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      context.addIssue({ code: 'custom', message: 'must be JSON: service names and their keys' });
+      return z.NEVER;
+    }
+  })
+  .pipe(z.object(services))
+  // Of a wrong key only the service may be named.
+  .transform((keys): SealingKeys => keys);
+
+export const configSchema = z.object({
+  ...commonConfig,
+  MILLRACE_PORT: commonConfig.MILLRACE_PORT.default(3001),
+  MILLRACE_SEALING_KEYS: sealingKeys,
+  MILLRACE_BOOTSTRAP_API_KEY: z.string().min(32, 'must be random and at least 32 characters long').optional(),
+  MILLRACE_IMPORTER_URL: z.url({ protocol: /^https?$/, error: 'must look like http://importer:3002' }).optional(),
+  MILLRACE_INGESTION_BATCH_DAYS: z.coerce.number().min(1).max(3650).default(30),
+});
+export type Config = z.output<typeof configSchema>;

@@ -1,0 +1,48 @@
+import { isLosslessNumber, stringify, type LosslessNumber } from 'lossless-json';
+import { propertyName } from '@millrace/domain';
+import { z } from 'zod';
+
+// Longer ones pass PostgreSQL's numeric only by chance.
+const exactNumber = z
+  .custom<LosslessNumber>(
+    (value) => isLosslessNumber(value) && /^-?\d{1,100}(\.\d{1,100})?([eE][+-]?\d{1,2})?$/.test(value.value),
+    'must be a number of a usual size',
+  )
+  .meta({ type: 'number' });
+const scalar = z.union([
+  z
+    .string()
+    .max(100_000)
+    .refine((text) => !text.includes('\0'), 'must not contain a NUL character'),
+  z.boolean(),
+  exactNumber,
+]);
+
+/** The body of a PUT of a group, parsed with exact numbers. */
+export const groupBody = z
+  .strictObject({
+    properties: z
+      .record(propertyName, z.union([scalar, z.array(scalar).max(1000)]))
+      .default({})
+      .describe('Replace those of the same name; others stay'),
+    members: z
+      .array(z.strictObject({ namespace: z.string().min(1), value: z.string().min(1).max(1024) }))
+      .max(1000)
+      .default([])
+      .describe('Identities of profiles to add; present members stay'),
+  })
+  .meta({ id: 'GroupBody' });
+export type GroupBody = z.infer<typeof groupBody>;
+
+export const groupResult = z
+  .object({
+    type: z.string(),
+    key: z.string(),
+    unknownMembers: z.int().describe('Identities that belong to no profile, or to one named already'),
+  })
+  .meta({ id: 'GroupResult' });
+export type GroupResult = z.infer<typeof groupResult>;
+
+export function propertiesText(properties: GroupBody['properties']): string {
+  return stringify(properties)!;
+}

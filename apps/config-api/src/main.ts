@@ -1,0 +1,14 @@
+import { bootstrap, createLogger, readConfig } from '@millrace/service-kit';
+import { appModule, jsonBodies } from './app.module.js';
+import { configSchema } from './config.js';
+
+const config = readConfig(configSchema);
+const logger = createLogger({ service: 'config-api', level: config.MILLRACE_LOG_LEVEL });
+
+await bootstrap({
+  module: appModule(config, logger),
+  name: 'config-api',
+  port: config.MILLRACE_PORT,
+  logger,
+  json: jsonBodies,
+});

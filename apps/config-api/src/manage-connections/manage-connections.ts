@@ -1,0 +1,111 @@
+import type { Executor } from '@millrace/database';
+import { InputError, type Connection } from '@millrace/domain';
+import type { WakeUps } from '@millrace/job-queue';
+import { isDeepStrictEqual } from 'node:util';
+import { commandStream, isStreaming } from '../manage-goals/stream-commands.js';
+import type { ConfigStorage, ConfigTransaction } from '../storage/config-storage.js';
+import type { ConnectionRow } from '../storage/entities.js';
+
+import { changeConnection } from './change-connection.js';
+import { checkSecrets, openConnection, sealConnection, type SealingKeys } from './connection-secrets.js';
+import type { ConnectionChange } from './connection-views.js';
+
+/** Whether a run of the connection is under way, asked inside the transaction that holds the connection's lock. */
+export type OpenRunCheck = (executor: Executor, connectionId: string) => Promise<boolean>;
+
+export class ManageConnections {
+  readonly #storage: ConfigStorage;
+  readonly #keys: SealingKeys;
+  readonly #wakeUps: WakeUps;
+  readonly #hasOpenRun: OpenRunCheck;
+
+  constructor(storage: ConfigStorage, keys: SealingKeys, wakeUps: WakeUps, hasOpenRun: OpenRunCheck) {
+    this.#storage = storage;
+    this.#keys = keys;
+    this.#wakeUps = wakeUps;
+    this.#hasOpenRun = hasOpenRun;
+  }
+
+  async list(workspaceId: number): Promise<readonly ConnectionRow[]> {
+    return this.#storage.read(({ connections }) => connections.list(workspaceId));
+  }
+
+  /** @throws InputError `connection-not-found`. */
+  async get(workspaceId: number, id: string): Promise<ConnectionRow> {
+    return found(await this.#storage.read(({ connections }) => connections.find(workspaceId, id)));
+  }
+
+  /** The connection with its secrets opened, for trying it out. Never leaves the process. */
+  async getOpen(workspaceId: number, id: string): Promise<Connection> {
+    return this.#open(await this.get(workspaceId, id));
+  }
+
+  /** @throws InputError `connection-conflict` for a taken name; naming the field of an unusable PGP key. */
+  async create(workspaceId: number, connection: Connection): Promise<ConnectionRow> {
+    await checkSecrets(connection);
+    return this.#storage.transaction(async ({ connections }) => {
+      const id = await connections.nextId();
+      const sealed = sealConnection(connection, this.#keys['config-api'], { workspaceId, connectionId: id });
+      return connections.insert(workspaceId, id, sealed);
+    });
+  }
+
+  /** Streams of the connection follow the change at once; runs under way keep what they began with. */
+  async change(workspaceId: number, id: string, change: ConnectionChange): Promise<ConnectionRow> {
+    const { row, told } = await this.#storage.transaction(async (tx) => {
+      const before = found(await tx.connections.lock(workspaceId, id));
+      const openBefore = this.#open(before);
+      const openAfter = changeConnection(openBefore, change);
+      await checkSecrets(openAfter);
+      const sealed = sealConnection(openAfter, this.#keys['config-api'], { workspaceId, connectionId: id });
+      const after = await tx.connections.update(id, sealed);
+      const concernsStreams = before.active !== after.active || !sameEndpoint(openBefore, openAfter);
+      return { row: after, told: concernsStreams && (await this.#commandStreams(tx, before, after)) };
+    });
+    if (told) await this.#wakeUps.wake('stream-lane', { version: 1 });
+    return row;
+  }
+
+  /** Its goals go with it and its streams stop; the history of its runs stays. @throws InputError `run-conflict` while one is under way. */
+  async delete(workspaceId: number, id: string): Promise<void> {
+    const told = await this.#storage.transaction(async (tx) => {
+      const connection = found(await tx.connections.lock(workspaceId, id));
+      if (await this.#hasOpenRun(tx.executor, id)) {
+        throw new InputError('run-conflict', 'a run of this connection is under way: cancel it or wait for its end');
+      }
+      const stopped = await this.#commandStreams(tx, connection, { ...connection, active: false });
+      await tx.connections.delete(id);
+      return stopped;
+    });
+    if (told) await this.#wakeUps.wake('stream-lane', { version: 1 });
+  }
+
+  async #commandStreams(tx: ConfigTransaction, before: ConnectionRow, after: ConnectionRow): Promise<boolean> {
+    let told = false;
+    for (const goal of await tx.goals.list(after.id)) {
+      const change = { goal, connection: after, before: isStreaming(goal, before), after: isStreaming(goal, after) };
+      told = (await commandStream(tx.executor, change, this.#keys)) || told;
+    }
+    return told;
+  }
+
+  #open(row: ConnectionRow): Connection {
+    return openConnection(row.document, this.#keys['config-api'], {
+      workspaceId: row.workspaceId,
+      connectionId: row.id,
+    });
+  }
+}
+
+function sameEndpoint(left: Connection, right: Connection): boolean {
+  return (
+    left.region === right.region &&
+    left.endpoint === right.endpoint &&
+    isDeepStrictEqual(left.credentials, right.credentials)
+  );
+}
+
+function found(row: ConnectionRow | null): ConnectionRow {
+  if (row === null) throw new InputError('connection-not-found', 'there is no such connection in this workspace');
+  return row;
+}

@@ -1,0 +1,48 @@
+import { exportProfilesGoal, goal, importProfilesGoal, streamGoal } from '@millrace/domain';
+import { z } from 'zod';
+import type { GoalRow } from '../storage/entities.js';
+
+export const newGoal = goal.meta({ id: 'NewGoal' });
+
+const stored = {
+  id: z.uuid(),
+  connectionId: z.uuid(),
+  position: z.int().describe('Place in the order of the connection; imports always run before exports'),
+  createdAt: z.iso.datetime(),
+  updatedAt: z.iso.datetime(),
+};
+
+export const goalView = z
+  .discriminatedUnion('kind', [
+    importProfilesGoal.extend(stored),
+    exportProfilesGoal.extend(stored),
+    streamGoal.extend(stored),
+  ])
+  .meta({ id: 'Goal' });
+export type GoalView = z.infer<typeof goalView>;
+
+/** Whole fields to replace; the result is validated as a whole. */
+export const goalChange = z
+  .record(z.string(), z.unknown())
+  .meta({
+    id: 'GoalChange',
+    description: 'Fields of the goal, each replaced as a whole; the others stay, and so does the kind',
+  });
+export type GoalChange = z.infer<typeof goalChange>;
+
+export const goalOrder = z
+  .strictObject({
+    goalIds: z.array(z.uuid()).max(1000).describe('All goals of the connection, each once, in the wanted order'),
+  })
+  .meta({ id: 'GoalOrder' });
+
+export function viewOfGoal(row: GoalRow): GoalView {
+  return {
+    ...row.document,
+    id: row.id,
+    connectionId: row.connectionId,
+    position: row.position,
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
+  };
+}

@@ -1,0 +1,60 @@
+import type { Database } from '@millrace/database';
+import { consumeWakeUps, removeExpiredWork, type Consumer, type Log, type WakeUps } from '@millrace/job-queue';
+import { buildSegments, checkTimers } from '@millrace/profile-store';
+import { removeOldBatches } from '../ingest-updates/ingest-updates.js';
+import type { KeepRuns } from '../run-connection/keep-runs.js';
+import { loop, type Loop } from './loop.js';
+
+export interface BackgroundOptions {
+  readonly database: Database;
+  readonly wakeUps: WakeUps;
+  readonly keepRuns: KeepRuns;
+  readonly log: Log;
+  /** How long a batch id is remembered. */
+  readonly ingestionBatchDays: number;
+}
+
+/** What goes on without a request. Safe with several instances: each piece of work is taken under a lock, or does no harm twice. */
+export class Background {
+  readonly #options: BackgroundOptions;
+  #runs: Consumer | undefined;
+  #loops: { readonly segments: Loop; readonly timers: Loop; readonly retention: Loop } | undefined;
+
+  constructor(options: BackgroundOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    const { database, wakeUps, keepRuns, log, ingestionBatchDays } = this.#options;
+    this.#runs = consumeWakeUps(wakeUps, 'run-event', () => keepRuns.catchUp(), { log });
+    const wakeStreams = (): Promise<void> => wakeUps.wake('stream-lane', { version: 1 });
+    this.#loops = {
+      segments: loop({ name: 'building segments', pauseMs: 1000, log }, () =>
+        stepThen(buildSegments(database), wakeStreams),
+      ),
+      timers: loop({ name: 'checking memberships that time changes', pauseMs: 5000, log }, () =>
+        stepThen(checkTimers(database), wakeStreams),
+      ),
+      retention: loop({ name: 'removing what is kept no longer', pauseMs: 3_600_000, log }, async () => {
+        const removed = (await removeExpiredWork(database)) + (await removeOldBatches(database, ingestionBatchDays));
+        return removed > 0;
+      }),
+    };
+  }
+
+  /** A segment was defined: do not wait for the next look. */
+  readonly segmentsChanged = (): void => this.#loops?.segments.now();
+
+  /** Resolves when what is under way has ended. */
+  async stop(): Promise<void> {
+    const { segments, timers, retention } = this.#loops ?? {};
+    await Promise.all([this.#runs?.stop(), segments?.stop(), timers?.stop(), retention?.stop()]);
+  }
+}
+
+/** Memberships may have changed, and stream goals show them. */
+async function stepThen(step: Promise<boolean>, wake: () => Promise<void>): Promise<boolean> {
+  const more = await step;
+  if (more) await wake();
+  return more;
+}

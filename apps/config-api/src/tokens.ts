@@ -1,0 +1,5 @@
+/** What Nest injects by name: everything that is not a class of this service. */
+export const DATABASE = Symbol('Database');
+export const DRIVERS = Symbol('Drivers');
+/** The OpenAPI document. */
+export const OPEN_API = Symbol('OpenApi');

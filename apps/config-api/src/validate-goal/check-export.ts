@@ -1,0 +1,76 @@
+import type { Connection, ExportProfilesGoal } from '@millrace/domain';
+import type { Catalogue } from '@millrace/mapping';
+import { quoted, repeatedAt, type Complaints } from './complaints.js';
+
+const macros = new Set(['%SEGMENT_ID%', '%SEGMENT_NAME%', '%DATETIME%', '%TIMESTAMP%']);
+
+export function checkExport(
+  goal: ExportProfilesGoal,
+  connection: Connection,
+  catalogue: Catalogue,
+  complaints: Complaints,
+): void {
+  if (!catalogue.segments.has(goal.segmentId))
+    complaints.add(['segmentId'], 'there is no such segment in this workspace');
+  goal.columns.forEach(({ source }, index) => {
+    const missing = missingFrom(catalogue, source);
+    if (missing !== undefined) complaints.add(['columns', index, 'source', ...missing.path], missing.message);
+  });
+  if (goal.csv.header) {
+    goal.columns.forEach(({ header }, index) => {
+      if (header === '') complaints.add(['columns', index, 'header'], 'must not be empty in a file with a header');
+    });
+    for (const index of repeatedAt(goal.columns, ({ header }) => header)) {
+      complaints.add(['columns', index, 'header'], 'is the header of another column already');
+    }
+  }
+  for (const macro of goal.fileName.match(/%[A-Z_]+%/g) ?? []) {
+    if (!macros.has(macro)) complaints.add(['fileName'], `${macro} is no macro: use ${[...macros].join(', ')}`);
+  }
+  if (/[/\\\u0000-\u001f\u007f]/.test(goal.fileName))
+    complaints.add(['fileName'], 'must not contain slashes or control characters');
+  checkPgp(goal, connection, complaints);
+}
+
+type Missing = { readonly path: readonly (string | number)[]; readonly message: string };
+
+function missingFrom(
+  catalogue: Catalogue,
+  source: ExportProfilesGoal['columns'][number]['source'],
+): Missing | undefined {
+  switch (source.kind) {
+    case 'property':
+      return catalogue.properties.has(source.property)
+        ? undefined
+        : { path: ['property'], message: `the workspace has no property ${quoted(source.property)}` };
+    case 'identity':
+      return catalogue.namespaces.has(source.namespace)
+        ? undefined
+        : { path: ['namespace'], message: `the workspace has no identity namespace ${quoted(source.namespace)}` };
+    case 'segments': {
+      const index = (source.segmentIds ?? []).findIndex((id) => !catalogue.segments.has(id));
+      return index < 0
+        ? undefined
+        : { path: ['segmentIds', index], message: 'there is no such segment in this workspace' };
+    }
+    case 'profile-id':
+    case 'consent':
+    case 'fixed':
+      return undefined;
+  }
+}
+
+function checkPgp(goal: ExportProfilesGoal, connection: Connection, complaints: Complaints): void {
+  const keys = connection.kind === 's3' ? connection.pgp : undefined;
+  if (goal.pgp.encrypt && (keys?.recipients.length ?? 0) === 0) {
+    complaints.add(
+      ['pgp', 'encrypt'],
+      'the connection has no public key to encrypt for: add one under its pgp.recipients',
+    );
+  }
+  if (goal.pgp.sign && keys?.privateKey === undefined) {
+    complaints.add(['pgp', 'sign'], 'the connection has no private key to sign with: add one as its pgp.privateKey');
+  }
+  if (goal.pgp.sign && !goal.pgp.encrypt)
+    complaints.add(['pgp', 'sign'], 'only encrypted files are signed: turn on pgp.encrypt too');
+}

@@ -1,0 +1,161 @@
+import { prefixClash, type EventMapping, type EventType, type ImportProfilesGoal } from '@millrace/domain';
+import type { Catalogue, CatalogueProperty } from '@millrace/mapping';
+import { checkFiles, type Ancestors } from './check-files.js';
+import { quoted, repeatedAt, type Complaints } from './complaints.js';
+
+type Path = readonly (string | number)[];
+
+export function checkImport(goal: ImportProfilesGoal, catalogue: Catalogue, complaints: Complaints): void {
+  checkMatching(goal, catalogue, complaints);
+  checkMappings(goal, catalogue, complaints);
+  for (const index of repeatedAt(goal.consent, ({ objective }) => objective)) {
+    complaints.add(['consent', index, 'objective'], 'is set by another column already');
+  }
+  const ancestors = checkFiles(goal, complaints);
+  goal.events.forEach((event, index) => checkEvent(event, ['events', index], ancestors, catalogue, complaints));
+  checkColumns(goal, complaints);
+}
+
+function checkMatching(goal: ImportProfilesGoal, catalogue: Catalogue, complaints: Complaints): void {
+  const { identifiers } = goal.matching;
+  identifiers.forEach(({ namespace }, index) => {
+    if (catalogue.namespaces.has(namespace)) return;
+    complaints.add(
+      ['matching', 'identifiers', index, 'namespace'],
+      `the workspace has no identity namespace ${quoted(namespace)}`,
+    );
+  });
+  for (const index of repeatedAt(identifiers, ({ column, namespace }) => JSON.stringify([column, namespace]))) {
+    complaints.add(['matching', 'identifiers', index], 'stands here twice');
+  }
+}
+
+function checkMappings(goal: ImportProfilesGoal, catalogue: Catalogue, complaints: Complaints): void {
+  goal.mappings.forEach(({ property: name, rule }, index) => {
+    const property = catalogue.properties.get(name);
+    if (property === undefined) {
+      complaints.add(['mappings', index, 'property'], `the workspace has no property ${quoted(name)}: create it first`);
+      return;
+    }
+    const misfit = ruleMisfit(rule, property);
+    if (misfit !== undefined) complaints.add(['mappings', index, 'rule'], misfit);
+  });
+  for (const index of repeatedAt(goal.mappings, ({ property }) => property)) {
+    complaints.add(['mappings', index, 'property'], 'is the target of another column already');
+  }
+  const clash = prefixClash(goal.mappings.map(({ property }) => property));
+  if (clash === undefined) return;
+  const [shorter, longer] = clash;
+  const index = goal.mappings.findIndex(({ property }) => property === longer);
+  complaints.add(
+    ['mappings', index, 'property'],
+    `cannot stand beside ${quoted(shorter)}: one would be nested in the other`,
+  );
+}
+
+function ruleMisfit(
+  rule: ImportProfilesGoal['mappings'][number]['rule'],
+  property: CatalogueProperty,
+): string | undefined {
+  const numeric = property.type === 'integer' || property.type === 'decimal';
+  if (rule === 'sum' && (!numeric || property.list)) {
+    return `"sum" needs a single integer or decimal, and ${quoted(property.name)} is a ${property.list ? 'list' : property.type}`;
+  }
+  if (rule === 'add' && !property.list)
+    return `"add" needs a list, and ${quoted(property.name)} holds a single ${property.type}`;
+  return undefined;
+}
+
+function checkEvent(
+  event: EventMapping,
+  path: Path,
+  ancestors: Ancestors,
+  catalogue: Catalogue,
+  complaints: Complaints,
+): void {
+  if (event.file !== 'root' && !ancestors.has(event.file))
+    complaints.add([...path, 'file'], `there is no file ${quoted(event.file)}`);
+  const definition = catalogue.eventTypes.get(event.type)?.definition;
+  if (definition === undefined) {
+    complaints.add([...path, 'type'], `the workspace has no event type ${quoted(event.type)}`);
+  } else {
+    checkTargets(
+      event.mappings,
+      definition.properties,
+      [...path, 'mappings'],
+      `event type ${quoted(event.type)}`,
+      complaints,
+    );
+  }
+  for (const index of repeatedAt(event.lists, ({ name }) => name))
+    complaints.add([...path, 'lists', index, 'name'], 'is filled already');
+  event.lists.forEach((list, index) => {
+    const listPath = [...path, 'lists', index];
+    if (ancestors.get(list.file)?.includes(event.file) !== true) {
+      const advice = `link ${quoted(list.file)} to ${quoted(event.file)}, or to a file below it`;
+      complaints.add(
+        [...listPath, 'file'],
+        `rows of ${quoted(list.file)} cannot be nested in events of ${quoted(event.file)}: ${advice}`,
+      );
+    }
+    if (definition !== undefined) checkList(list, definition, listPath, complaints);
+  });
+}
+
+function checkList(
+  list: EventMapping['lists'][number],
+  definition: EventType,
+  path: Path,
+  complaints: Complaints,
+): void {
+  const known = definition.lists.find(({ name }) => name === list.name);
+  if (known === undefined)
+    complaints.add([...path, 'name'], `event type ${quoted(definition.code)} has no list ${quoted(list.name)}`);
+  else checkTargets(list.mappings, known.properties, [...path, 'mappings'], `list ${quoted(list.name)}`, complaints);
+}
+
+function checkTargets(
+  mappings: EventMapping['mappings'],
+  known: EventType['properties'],
+  path: Path,
+  owner: string,
+  complaints: Complaints,
+): void {
+  mappings.forEach(({ property }, index) => {
+    if (known.some(({ name }) => name === property)) return;
+    complaints.add([...path, index, 'property'], `${owner} has no property ${quoted(property)}`);
+  });
+  for (const index of repeatedAt(mappings, ({ property }) => property)) {
+    complaints.add([...path, index, 'property'], 'is the target of another column already');
+  }
+}
+
+/** In a file without header a column is a position. */
+function checkColumns(goal: ImportProfilesGoal, complaints: Complaints): void {
+  const headerless = new Set<string>();
+  if (!goal.csv.header) headerless.add('root');
+  for (const { alias, csv } of goal.linked) if (!(csv ?? goal.csv).header) headerless.add(alias);
+  const check = (file: string, column: string, path: Path): void => {
+    if (!headerless.has(file) || /^[1-9]\d{0,4}$/.test(column)) return;
+    complaints.add(path, `${quoted(file)} has no header: name the column by its position, "1" for the first`);
+  };
+  goal.matching.identifiers.forEach(({ column }, index) =>
+    check('root', column, ['matching', 'identifiers', index, 'column']),
+  );
+  goal.mappings.forEach(({ column }, index) => check('root', column, ['mappings', index, 'column']));
+  goal.consent.forEach(({ column }, index) => check('root', column, ['consent', index, 'column']));
+  goal.linked.forEach(({ alias, parent, column, parentColumn }, index) => {
+    check(alias, column, ['linked', index, 'column']);
+    check(parent, parentColumn, ['linked', index, 'parentColumn']);
+  });
+  goal.events.forEach((event, index) => {
+    check(event.file, event.idColumn, ['events', index, 'idColumn']);
+    check(event.file, event.occurredAtColumn, ['events', index, 'occurredAtColumn']);
+    event.mappings.forEach(({ column }, at) => check(event.file, column, ['events', index, 'mappings', at, 'column']));
+    event.lists.forEach((list, at) =>
+      list.mappings.forEach(({ column }, position) =>
+        check(list.file, column, ['events', index, 'lists', at, 'mappings', position, 'column']),
+      ),
+    );
+  });
+}
