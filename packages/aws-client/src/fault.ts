@@ -96,7 +96,8 @@ export function classifyAwsFault(error: unknown): AwsFault {
   if (status === undefined) return fault('bug', code);
   if (status >= 500 && status !== 501) return { ...fault('busy', code, status), maybeDone: true };
   if (busyCodes.has(code) || status === 408) return { ...fault('busy', code, status), maybeDone: true };
-  return fault(status >= 400 ? 'refused' : 'unintelligible', code, status);
+  const isAnswer = status >= 400 || (status >= 300 && !code.startsWith('HTTP '));
+  return fault(isAnswer ? 'refused' : 'unintelligible', code, status);
 }
 
 /** Whether the same request may succeed a little later. */

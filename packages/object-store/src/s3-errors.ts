@@ -35,6 +35,8 @@ export function s3Error(error: unknown, attempt: S3Attempt): Error {
     case 'unreachable':
       return new TransientError('object-store-unavailable', `${action} on ${name}: ${unavailable(fault.kind, fault.code)}`, details);
     case 'unintelligible':
+      // To a HEAD, S3 sends this without a code.
+      if (fault.status === 301) return refusal('PermanentRedirect', fault.status, attempt, details);
       return new InputError('endpoint-not-s3', `${action} on ${name}: the endpoint answered HTTP ${fault.status ?? '?'}, but not as S3 does; check the endpoint's address and the region`, details);
     case 'refused':
       return refusal(fault.code, fault.status, attempt, details);

@@ -5,6 +5,7 @@ import {
   DeleteObjectCommand,
   GetBucketLocationCommand,
   GetObjectCommand,
+  HeadObjectCommand,
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
   ListPartsCommand,
@@ -32,7 +33,8 @@ interface Probe {
 
 /**
  * Tries each permission with a request that changes nothing: reads and deletes a key nobody has, and opens an upload
- * that is never completed. Wrong credentials and a missing bucket are thrown; a refusal is a finding.
+ * that is never completed. An export can do without GetObject, but then cannot recognise a completion whose answer was
+ * lost where objects are encrypted with a KMS key. Wrong credentials and a missing bucket are thrown; a refusal is a finding.
  */
 export async function checkS3Permissions(session: S3Session, bucket: string, needs: PermissionNeeds, prefix: string): Promise<PermissionReport> {
   const key = `${prefix}.millrace-permission-check-${randomUUID()}`;
@@ -82,6 +84,12 @@ function exportProbes({ client }: S3Session, bucket: string, prefix: string, key
       request: async () => client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: prefix, MaxUploads: 1 })),
     },
     deleteProbe(client, bucket, key, true),
+    {
+      permission: 's3:GetObject',
+      required: false,
+      probe: 'looking at an object that does not exist',
+      request: async () => client.send(new HeadObjectCommand({ Bucket: bucket, Key: key })),
+    },
   ];
 }
 
@@ -141,7 +149,7 @@ async function runProbe(session: S3Session, bucket: string, probe: Probe): Promi
     if (fault.kind === 'access-denied') return { permission, required, probe: probe.probe, status: 'missing', detail: fault.code };
     if (isUnknownOperation(fault)) return unverified(probe, 'the service does not know this operation');
     // The probe asked for what does not exist, and was allowed to find that out.
-    if (fault.code !== 'NoSuchKey' && fault.code !== 'NoSuchUpload') throw reworded(error, permission, bucket);
+    if (!['NoSuchKey', 'NoSuchUpload', 'NotFound'].includes(fault.code)) throw reworded(error, permission, bucket);
   }
   return { permission, required, probe: probe.probe, status: 'granted' };
 }
