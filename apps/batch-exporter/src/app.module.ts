@@ -1,0 +1,117 @@
+import { type BeforeApplicationShutdown, type DynamicModule, Inject, Module, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { openEndpoint } from '@millrace/crypto';
+import { Database, sql } from '@millrace/database';
+import type { GoalSnapshot } from '@millrace/domain';
+import { JobQueueModule, newOwner, type Unit, UnitWorker, WAKE_UPS, type WakeUps } from '@millrace/job-queue';
+import { createS3ObjectStore } from '@millrace/object-store';
+import { HEALTH, type HealthRegistry, type Logger, METRICS, type Metrics } from '@millrace/service-kit';
+import type { Config } from './config.js';
+import { AbandonedSweep } from './finish-export/sweep-abandoned.js';
+import { cleanUp, refusesCancel } from './run-export/clean-up.js';
+import { createExportEvents } from './run-export/export.events.js';
+import type { Exporter, ExportTarget } from './run-export/exporter.js';
+import { runExport } from './run-export/run-export.js';
+import { writePart } from './write-part/write-part.js';
+
+const DATABASE = Symbol('Database');
+const QUEUE_DATABASE = Symbol('QueueDatabase');
+const EXPORTER = Symbol('Exporter');
+const WORKERS = Symbol('UnitWorkers');
+const SWEEP = Symbol('AbandonedSweep');
+
+/** Exports planned or finished at once; one that waits for its parts is not among them. */
+const runsAtOnce = 4;
+
+@Module({})
+export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown {
+  readonly #workers: readonly UnitWorker[];
+  readonly #sweep: AbandonedSweep;
+  readonly #databases: readonly Database[];
+
+  constructor(
+    @Inject(WORKERS) workers: readonly UnitWorker[],
+    @Inject(SWEEP) sweep: AbandonedSweep,
+    @Inject(DATABASE) database: Database,
+    @Inject(QUEUE_DATABASE) queueDatabase: Database,
+  ) {
+    this.#workers = workers;
+    this.#sweep = sweep;
+    this.#databases = [database, queueDatabase];
+  }
+
+  static with(config: Config, logger: Logger): DynamicModule {
+    const url = config.MILLRACE_DATABASE_URL;
+    const parts = config.MILLRACE_EXPORT_PARTS;
+    const onIdleError = (error: Error): void => logger.warn({ err: error }, 'an idle database connection was lost');
+    const sealingKey = Buffer.from(config.MILLRACE_SEALING_KEY, 'base64');
+    return {
+      module: AppModule,
+      imports: [
+        JobQueueModule.forRoot({
+          redisUrl: config.MILLRACE_REDIS_URL,
+          wakes: ['export-run', 'export-part', 'run-event'],
+          consumes: ['export-run', 'export-part'],
+          log: logger,
+        }),
+      ],
+      providers: [
+        {
+          // For each part its COPY and, beside it, its progress and state; for each run one.
+          provide: DATABASE,
+          useFactory: () => new Database({ url, applicationName: 'batch-exporter', maxConnections: 2 * parts + runsAtOnce, onIdleError }),
+        },
+        {
+          provide: QUEUE_DATABASE,
+          useFactory: () => new Database({ url, applicationName: 'batch-exporter-queue', maxConnections: 2, onIdleError }),
+        },
+        {
+          provide: EXPORTER,
+          inject: [DATABASE, WAKE_UPS, METRICS],
+          useFactory: (database: Database, wakeUps: WakeUps, metrics: Metrics): Exporter => ({
+            database,
+            wakeUps,
+            openTarget: (snapshot) => openTarget(snapshot, sealingKey),
+            events: createExportEvents(logger, metrics),
+          }),
+        },
+        {
+          provide: WORKERS,
+          inject: [EXPORTER, QUEUE_DATABASE, WAKE_UPS, HEALTH],
+          useFactory: (exporter: Exporter, database: Database, wakeUps: WakeUps, health: HealthRegistry): readonly UnitWorker[] => {
+            health.add('database', () => exporter.database.query(sql`SELECT 1`));
+            const common = {
+              database,
+              wakeUps,
+              log: logger,
+              cleanUp: (unit: Unit, end: Parameters<typeof cleanUp>[2]) => cleanUp(exporter, unit, end),
+              refusesCancel: (unit: Unit) => refusesCancel(exporter, unit),
+            };
+            return [
+              new UnitWorker({ ...common, queues: ['export-run'], handler: runExport(exporter), concurrency: runsAtOnce, owner: newOwner('batch-exporter-run') }),
+              new UnitWorker({ ...common, queues: ['export-part'], handler: writePart(exporter), concurrency: parts, owner: newOwner('batch-exporter-part') }),
+            ];
+          },
+        },
+        { provide: SWEEP, inject: [EXPORTER], useFactory: (exporter: Exporter) => new AbandonedSweep(exporter) },
+      ],
+    };
+  }
+
+  onApplicationBootstrap(): void {
+    for (const worker of this.#workers) worker.start();
+    this.#sweep.start();
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    await Promise.all([...this.#workers.map((worker) => worker.stop()), this.#sweep.stop()]);
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await Promise.all(this.#databases.map((database) => database.end()));
+  }
+}
+
+function openTarget({ endpoint, workspaceId, connectionId }: GoalSnapshot, sealingKey: Uint8Array): ExportTarget {
+  const opened = openEndpoint(endpoint, sealingKey, { workspaceId, connectionId });
+  return { endpoint: opened, store: createS3ObjectStore(opened) };
+}

@@ -1,0 +1,72 @@
+import type { ExportCounts } from '@millrace/domain';
+import { beginUnderLease, finishUnit, type Lease, type Unit, writeRunEvent } from '@millrace/job-queue';
+import type { Exporter, ExportWork } from '../run-export/exporter.js';
+import { type ExportRow, moveExport, releaseKeys } from '../storage/exports.js';
+import { type PartRow, readParts, recordCompleted } from '../storage/parts.js';
+import { storeWatermark } from '../storage/watermark.js';
+import { manifestOf, type WrittenFile } from './manifest.js';
+
+/**
+ * Delivers an export whose parts are all stored: objects become visible, then the manifest that lists them, then, in one
+ * transaction, watermark, run event and the end of the unit. Each step may be done again after a crash.
+ */
+export async function finishExport(exporter: Exporter, work: ExportWork, current: ExportRow, unit: Unit, lease: Lease): Promise<void> {
+  const { database } = exporter;
+  const { key, goal, store } = work;
+  const { bucket } = goal.target;
+  const parts = await readParts(database, key);
+  for (const part of parts) {
+    if (part.state === 'completed') continue;
+    const { uploadId, receipt } = storedUpload(part);
+    await store.completeUpload(bucket, part.objectKey, uploadId, receipt);
+    await database.transaction(async (tx) => {
+      await beginUnderLease(tx, lease);
+      await recordCompleted(tx, key, part.number);
+    });
+  }
+  const files = parts.map(({ objectKey, rows, bytes, sha256 }) => ({ key: objectKey, rows, bytes, sha256 }));
+  if (current.manifestKey !== undefined) {
+    await store.putSmall(bucket, current.manifestKey, manifestOf(key, current.plan, files), 'application/json');
+  }
+  await markDelivered(exporter, work, current, files, unit, lease);
+}
+
+/** Also the whole of an export that has nothing to write. */
+export async function markDelivered(
+  exporter: Exporter,
+  { key }: Pick<ExportWork, 'key'>,
+  { plan, manifestKey, state }: Pick<ExportRow, 'plan' | 'manifestKey' | 'state'>,
+  files: readonly WrittenFile[],
+  unit: Unit,
+  lease: Lease,
+): Promise<void> {
+  const totals = { rows: sum(files, 'rows'), bytes: sum(files, 'bytes') };
+  const counts: ExportCounts & Record<string, unknown> = {
+    ...totals,
+    files: files.map(({ key: name, rows, bytes, sha256 }) => ({ name, rows, bytes, sha256 })),
+    ...(manifestKey === undefined ? {} : { manifest: manifestKey }),
+    mode: plan.mode,
+    ...(plan.reason === undefined ? {} : { reason: plan.reason }),
+    ...plan.counts,
+  };
+  await exporter.database.transaction(async (tx) => {
+    await beginUnderLease(tx, lease);
+    if (!(await moveExport(tx, key, [state], 'done'))) throw new Error(`export ${key.runId} left state ${state} under its lease`);
+    await releaseKeys(tx, key);
+    await storeWatermark(tx, key, plan.goalHash, plan.position);
+    await writeRunEvent(tx, { ...key, unitId: unit.id }, { kind: 'goal-finished', outcome: 'succeeded', counts });
+    await finishUnit(tx, lease, unit, counts);
+  });
+  await exporter.wakeUps.wake('run-event', { version: 1 });
+  exporter.events.delivered(key, { ...totals, files: files.length });
+}
+
+function storedUpload(part: PartRow): { readonly uploadId: string; readonly receipt: string } {
+  const { uploadId, receipt } = part;
+  if (part.state !== 'stored' || uploadId === undefined || receipt === undefined) throw new Error(`part ${part.number} is ${part.state}, not stored`);
+  return { uploadId, receipt };
+}
+
+function sum(files: readonly WrittenFile[], field: 'rows' | 'bytes'): number {
+  return files.reduce((total, file) => total + file[field], 0);
+}

@@ -1,0 +1,59 @@
+import { type ExportProfilesGoal, exportProfilesGoal } from '@millrace/domain';
+import { exportNames, namesCarryTime } from './file-names.js';
+
+function goal(changes: Record<string, unknown> = {}): ExportProfilesGoal {
+  return exportProfilesGoal.parse({
+    kind: 'export-profiles',
+    name: 'weekly',
+    segmentId: '0194b2a0-0000-7000-8000-000000000001',
+    target: { bucket: 'out', directory: 'to/crm' },
+    columns: [{ header: 'id', source: { kind: 'profile-id' } }],
+    ...changes,
+  });
+}
+
+const context = { segmentName: 'Big spenders', plannedAt: new Date('2026-11-21T20:15:09.750Z'), files: 1 };
+
+describe('exportNames', () => {
+  it('puts segment and UTC time into the default name, in the target directory', () => {
+    expect(exportNames(goal(), context)).toEqual({
+      files: ['to/crm/Big spenders_20261121_201509.csv'],
+      manifest: 'to/crm/Big spenders_20261121_201509.manifest.json',
+    });
+  });
+
+  it('numbers the files from the second on', () => {
+    expect(exportNames(goal({ fileName: 'all' }), { ...context, files: 3 }).files).toEqual([
+      'to/crm/all.csv',
+      'to/crm/all_2.csv',
+      'to/crm/all_3.csv',
+    ]);
+  });
+
+  it('says in the extension what has to be undone, outermost last', () => {
+    const names = exportNames(goal({ fileName: '%SEGMENT_ID%-%TIMESTAMP%', compression: 'gzip', pgp: { encrypt: true } }), context);
+    expect(names.files).toEqual(['to/crm/0194b2a0-0000-7000-8000-000000000001-1795292109.csv.gz.pgp']);
+  });
+
+  it('lets no segment name reach another folder', () => {
+    const names = exportNames(goal({ target: { bucket: 'out' }, fileName: '%SEGMENT_NAME%' }), { ...context, segmentName: '../a/b' });
+    expect(names.files).toEqual(['.._a_b.csv']);
+  });
+
+  it('adds a number where the name is taken', () => {
+    expect(exportNames(goal({ fileName: 'all' }), { ...context, files: 2 }, 3).files).toEqual(['to/crm/all-3.csv', 'to/crm/all-3_2.csv']);
+  });
+
+  it('names the macros there are when it meets one it does not know', () => {
+    expect(() => exportNames(goal({ fileName: '%PLANET%' }), context)).toThrow(/%PLANET%.*%SEGMENT_ID%/);
+  });
+
+  it('refuses keys that no bucket takes', () => {
+    expect(() => exportNames(goal({ target: { bucket: 'out', directory: 'd'.repeat(900) }, fileName: 'n'.repeat(255) }), context)).toThrow(/1024 bytes/);
+  });
+
+  it('knows names that every run shares', () => {
+    expect(namesCarryTime(goal({ fileName: '%SEGMENT_NAME%' }))).toBe(false);
+    expect(namesCarryTime(goal())).toBe(true);
+  });
+});

@@ -1,0 +1,52 @@
+import { InputError } from '@millrace/domain';
+import { beginUnderLease, type Lease } from '@millrace/job-queue';
+import type { ObjectStore } from '@millrace/object-store';
+import { endpointName, type Exporter, type ExportWork } from '../run-export/exporter.js';
+import { reserveKeys } from '../storage/exports.js';
+import type { ExportPlan } from './export-plan.js';
+import { type ExportNames, exportNames, namesCarryTime } from './file-names.js';
+
+const attempts = 100;
+
+/**
+ * Finds names that nothing has: neither another export under way, nor an object in the bucket. Names with a time in them
+ * give way to `-2`, `-3`, ...; those without would be looked for by name, so there the run fails.
+ * @throws InputError('object-exists')
+ */
+export async function nameFiles(exporter: Exporter, work: ExportWork, plan: ExportPlan, segmentName: string, lease: Lease): Promise<ExportNames> {
+  const { key, goal, store, endpoint } = work;
+  const { bucket } = goal.target;
+  const context = { segmentName, plannedAt: new Date(plan.plannedAt), files: plan.files };
+  const [wanted] = exportNames(goal, context).files;
+  for (let attempt = 1; attempt <= attempts; attempt += 1) {
+    const names = exportNames(goal, context, attempt);
+    const keys = [...names.files, names.manifest];
+    const reserved = await exporter.database.transaction(async (tx) => {
+      await beginUnderLease(tx, lease);
+      return await reserveKeys(tx, key, { endpoint: endpointName(endpoint), bucket }, keys);
+    });
+    const taken = reserved ? await firstExisting(store, bucket, keys) : keys[0];
+    if (taken === undefined) {
+      if (attempt > 1) exporter.events.nameTaken(key, wanted ?? '', names.files[0] ?? '');
+      return names;
+    }
+    if (!namesCarryTime(goal)) {
+      throw new InputError('object-exists', `${bucket}/${taken} exists already and is never overwritten; remove it, or put %DATETIME% into the file name`, {
+        at: 'fileName',
+      });
+    }
+  }
+  throw new InputError('object-exists', `${bucket}/${wanted ?? ''} and ${attempts - 1} names like it exist already`, { at: 'fileName' });
+}
+
+/** By listing, which an export may do anyway: asking for an object's head needs the permission to read it. */
+async function firstExisting(store: ObjectStore, bucket: string, keys: readonly string[]): Promise<string | undefined> {
+  for (const key of keys) {
+    // A key comes before all others it is a prefix of.
+    for await (const object of store.list(bucket, key)) {
+      if (object.key === key) return key;
+      break;
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,84 @@
+import { type Executor, type Sql, type Transaction } from '@millrace/database';
+import { type ExportProfilesGoal, type GoalEndpoint, InputError } from '@millrace/domain';
+import { type Catalogue, compileExportColumns, compileExportSelection, type ExportSelection } from '@millrace/mapping';
+import { tuneSelection } from '../storage/selection-settings.js';
+import { readPosition } from '../storage/watermark.js';
+import { decideMode } from './decide-mode.js';
+import { type ExportPlan, type PlanCounts } from './export-plan.js';
+import { exportGoalHash } from './goal-hash.js';
+
+/** A delta that touches fewer than this share of the members is looked up by index. */
+const lookupShare = 0.1;
+
+/**
+ * Fixes what an export writes. The store's position is read first, in the transaction that counts: whatever that snapshot
+ * shows is seen by every part too, which read later, so a next delta from there misses nothing. What commits in between
+ * may be in this export and in the next.
+ * @throws InputError for a goal that does not fit the workspace, and 'nothing-due' where the goal says so
+ */
+export async function planExport(
+  tx: Transaction,
+  goalId: string,
+  goal: ExportProfilesGoal,
+  endpoint: GoalEndpoint,
+  catalogue: Catalogue,
+): Promise<ExportPlan> {
+  const columns = compileExportColumns(goal, catalogue);
+  const goalHash = exportGoalHash(goal, endpoint, catalogue);
+  const { position, watermark, plannedAt } = await readPosition(tx, goalId);
+  const decision = decideMode(goal.mode, goalHash, position, watermark);
+  const since = decision.mode === 'delta' ? decision.since : undefined;
+  const { counts, access, anyDue } = await countSelection(tx, compileExportSelection(goal, columns, catalogue, since));
+  return {
+    version: 1,
+    mode: decision.mode,
+    ...(decision.mode === 'full' && decision.reason !== undefined ? { reason: decision.reason } : {}),
+    ...(since === undefined ? {} : { since }),
+    access,
+    position,
+    plannedAt: plannedAt.toISOString(),
+    goalHash,
+    counts,
+    files: anyDue ? goal.parts : filesWhenNothingIsDue(goal),
+  };
+}
+
+async function countSelection(
+  tx: Transaction,
+  selection: ExportSelection,
+): Promise<{ readonly counts: PlanCounts; readonly access: ExportPlan['access']; readonly anyDue: boolean }> {
+  await tuneSelection(tx, 'scan');
+  const members = await count(tx, selection.countMembers, 'members');
+  if (selection.countTouched === undefined) {
+    const { rows } = await tx.query<{ due: boolean }>(selection.anyDue);
+    const withheld = await countWithheld(tx, selection);
+    return { counts: { members, ...withheld }, access: 'scan', anyDue: rows[0]?.due === true };
+  }
+  await tuneSelection(tx, 'lookup');
+  const touched = await count(tx, selection.countTouched, 'touched');
+  const access = touched <= members * lookupShare ? 'lookup' : 'scan';
+  await tuneSelection(tx, access);
+  const due = touched === 0 ? 0 : await count(tx, selection.countDue, 'due');
+  const withheld = await countWithheld(tx, selection);
+  return { counts: { members, touched, due, ...withheld }, access, anyDue: due > 0 };
+}
+
+async function countWithheld(tx: Executor, selection: ExportSelection): Promise<Pick<PlanCounts, 'withheld'>> {
+  return selection.countWithheld === undefined ? {} : { withheld: await count(tx, selection.countWithheld, 'withheld') };
+}
+
+async function count(tx: Executor, query: Sql, column: string): Promise<number> {
+  const { rows } = await tx.query<Record<string, string>>(query);
+  return Number(rows[0]?.[column] ?? 0);
+}
+
+function filesWhenNothingIsDue(goal: ExportProfilesGoal): number {
+  switch (goal.emptyResult) {
+    case 'skip':
+      return 0;
+    case 'header-only':
+      return 1;
+    case 'fail':
+      throw new InputError('nothing-due', 'no profile is due for this export, and the goal says to fail then', { at: 'emptyResult' });
+  }
+}

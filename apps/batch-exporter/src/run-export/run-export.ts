@@ -1,0 +1,117 @@
+import { InputError } from '@millrace/domain';
+import {
+  beginUnderLease,
+  childUnits,
+  finishUnit,
+  handBackUnit,
+  openUnit,
+  type Unit,
+  type UnitContext,
+  type UnitHandler,
+  writeRunEvent,
+} from '@millrace/job-queue';
+import { loadCatalogue } from '@millrace/profile-store';
+import { finishExport, markDelivered } from '../finish-export/finish-export.js';
+import type { ExportPlan } from '../plan-export/export-plan.js';
+import { nameFiles } from '../plan-export/name-files.js';
+import { planExport } from '../plan-export/plan-export.js';
+import { type ExportRow, insertExport, lockExport, moveExport, readExport } from '../storage/exports.js';
+import { insertParts, readParts } from '../storage/parts.js';
+import { checkEncoding } from '../write-part/part-stream.js';
+import { type Exporter, type ExportWork, withExportWork } from './exporter.js';
+
+/** The last part hastens its export; this is for what that misses. */
+const lookAgainMs = 2000;
+
+/**
+ * `export-run`: takes an export from wherever its row says it stands to the next point where it has to wait. It waits for
+ * its parts by handing itself back, so that nothing is held while they are written.
+ */
+export function runExport(exporter: Exporter): UnitHandler {
+  return async (unit, context) => {
+    await withExportWork(exporter, unit, async (work) => {
+      const current = await readExport(exporter.database, work.key);
+      switch (current?.state) {
+        case undefined:
+          return await openParts(exporter, work, await plan(exporter, work, unit, context), unit, context);
+        case 'planned':
+          return await openParts(exporter, work, current.plan, unit, context);
+        case 'parts':
+          return await finishOrWait(exporter, work, current, unit, context);
+        case 'finishing':
+          return await finishExport(exporter, work, current, unit, context.lease);
+        case 'done':
+          return await exporter.database.transaction((tx) => finishUnit(tx, context.lease, unit));
+        case 'abandoning':
+        case 'failed':
+        case 'cancelled':
+          throw reasonOf(current);
+      }
+    });
+  };
+}
+
+async function plan(exporter: Exporter, work: ExportWork, unit: Unit, { lease, signal }: UnitContext): Promise<ExportPlan> {
+  const { database } = exporter;
+  const { key, goal, snapshot, endpoint } = work;
+  await checkEncoding(goal, endpoint);
+  const catalogue = await loadCatalogue(database, snapshot.workspaceId);
+  const planned = await database.transaction(async (tx) => {
+    await beginUnderLease(tx, lease);
+    const made = await planExport(tx, key.goalId, goal, endpoint, catalogue);
+    await insertExport(tx, key, unit.snapshotId, made);
+    await writeRunEvent(tx, { ...key, unitId: unit.id }, { kind: 'goal-started' });
+    if (made.reason !== undefined) {
+      await writeRunEvent(tx, { ...key, unitId: unit.id }, { kind: 'goal-note', level: 'info', message: `full export: ${made.reason}` });
+    }
+    return made;
+  });
+  exporter.events.planned(key, planned);
+  await exporter.wakeUps.wake('run-event', { version: 1 });
+  signal.throwIfAborted();
+  return planned;
+}
+
+async function openParts(exporter: Exporter, work: ExportWork, made: ExportPlan, unit: Unit, { lease, signal }: UnitContext): Promise<void> {
+  const { database } = exporter;
+  const { key, goal, snapshot } = work;
+  if (made.files === 0) return await markDelivered(exporter, work, { plan: made, manifestKey: undefined, state: 'planned' }, [], unit, lease);
+  const catalogue = await loadCatalogue(database, snapshot.workspaceId);
+  const segmentName = catalogue.segments.get(goal.segmentId)?.name ?? goal.segmentId;
+  const names = await nameFiles(exporter, work, made, segmentName, lease);
+  signal.throwIfAborted();
+  const unitIds = await database.transaction(async (tx) => {
+    await beginUnderLease(tx, lease);
+    const parts: { readonly number: number; readonly unitId: string; readonly objectKey: string }[] = [];
+    for (const [index, objectKey] of names.files.entries()) {
+      const number = index + 1;
+      parts.push({ number, objectKey, unitId: await openUnit(tx, { queue: 'export-part', parentId: unit.id, payload: { version: 1, part: number } }) });
+    }
+    await insertParts(tx, key, names.manifest, parts);
+    await handBackUnit(tx, lease, unit, lookAgainMs);
+    return parts.map((part) => part.unitId);
+  });
+  await Promise.all(unitIds.map((unitId) => exporter.wakeUps.wake('export-part', { version: 1, unitId })));
+}
+
+async function finishOrWait(exporter: Exporter, work: ExportWork, current: ExportRow, unit: Unit, { lease, signal }: UnitContext): Promise<void> {
+  const { database } = exporter;
+  const { key } = work;
+  const failed = (await childUnits(database, unit.id)).find((part) => part.state === 'failed');
+  if (failed !== undefined) throw reasonOf({ error: failed.error });
+  const finishing = await database.transaction(async (tx) => {
+    await beginUnderLease(tx, lease);
+    await lockExport(tx, key);
+    const parts = await readParts(tx, key);
+    if (!signal.aborted && parts.every((part) => part.state === 'stored')) return await moveExport(tx, key, ['parts'], 'finishing');
+    await handBackUnit(tx, lease, unit, lookAgainMs);
+    return false;
+  });
+  if (finishing) await finishExport(exporter, work, { ...current, state: 'finishing', finishBegun: true }, unit, lease);
+}
+
+/** The recorded reason, as the error that ends the unit. */
+function reasonOf({ error }: Pick<ExportRow, 'error'>): InputError {
+  if (error === undefined) return new InputError('export-abandoned', 'the export was stopped and its files are removed; start a new run');
+  return new InputError(error.code, error.message, { at: error.at });
+}

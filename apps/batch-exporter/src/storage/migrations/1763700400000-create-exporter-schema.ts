@@ -1,0 +1,85 @@
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+
+export class CreateExporterSchema1763700400000 implements MigrationInterface {
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.query(`
+-- One goal of one run. The state alone decides what comes next, whoever comes next.
+CREATE TABLE exporter.export (
+  run_id uuid NOT NULL,
+  goal_id uuid NOT NULL,
+  -- The frozen goal in work.goal_snapshot.
+  snapshot_id uuid NOT NULL,
+  -- planned: what to write is fixed; parts: names are fixed, parts are being written;
+  -- finishing: parts are frozen, a cancel is refused; done: delivered.
+  -- abandoning: what was written is being removed; failed, cancelled: it is removed.
+  state text NOT NULL CHECK (state IN ('planned', 'parts', 'finishing', 'done', 'abandoning', 'failed', 'cancelled')),
+  -- Fixed when planned: mode, reason, watermark it counts from, snapshot, LSN, counts, goal hash, number of files.
+  plan jsonb NOT NULL,
+  manifest_key text,
+  -- Once true, objects of this export may be visible.
+  finish_begun boolean NOT NULL DEFAULT false,
+  -- Why it was abandoned; without one it was cancelled.
+  error jsonb,
+  abandoned_at timestamptz,
+  created_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (run_id, goal_id)
+);
+CREATE INDEX export_goal ON exporter.export (goal_id, created_at);
+CREATE INDEX export_abandoning ON exporter.export (updated_at) WHERE state = 'abandoning';
+
+CREATE TABLE exporter.part (
+  run_id uuid NOT NULL,
+  goal_id uuid NOT NULL,
+  number integer NOT NULL,
+  unit_id uuid NOT NULL,
+  object_key text NOT NULL,
+  -- waiting -> writing (the upload is recorded) -> stored (its bytes are, invisibly) -> completed (visible).
+  state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'writing', 'stored', 'completed')),
+  upload_id text,
+  -- What completing the upload takes, once it is stored.
+  upload_receipt text,
+  -- Of the lease that wrote it.
+  lease_token bigint,
+  -- So far, while writing.
+  rows bigint NOT NULL DEFAULT 0,
+  bytes bigint,
+  sha256 text,
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (run_id, goal_id, number),
+  FOREIGN KEY (run_id, goal_id) REFERENCES exporter.export ON DELETE CASCADE
+);
+
+-- Object names of exports under way: no two of them may write the same one.
+CREATE TABLE exporter.reserved_key (
+  -- The endpoint, '' for AWS.
+  endpoint text NOT NULL,
+  bucket text NOT NULL,
+  object_key text NOT NULL,
+  run_id uuid NOT NULL,
+  goal_id uuid NOT NULL,
+  PRIMARY KEY (endpoint, bucket, object_key),
+  FOREIGN KEY (run_id, goal_id) REFERENCES exporter.export ON DELETE CASCADE
+);
+CREATE INDEX reserved_key_export ON exporter.reserved_key (run_id, goal_id);
+
+-- What the last delivered export of a goal had seen: changes not visible in the snapshot are due.
+CREATE TABLE exporter.watermark (
+  goal_id uuid PRIMARY KEY,
+  snapshot pg_snapshot NOT NULL,
+  -- What the files of that export were made by.
+  goal_hash text NOT NULL,
+  -- Transaction ids mean nothing in another cluster, on another timeline or after a restore.
+  system_identifier text NOT NULL,
+  timeline bigint NOT NULL,
+  epoch integer NOT NULL,
+  run_id uuid NOT NULL,
+  at timestamptz NOT NULL DEFAULT now()
+);
+`);
+  }
+
+  async down(): Promise<void> {
+    throw new Error('migrations only go forward: restore a backup instead');
+  }
+}
