@@ -18,7 +18,22 @@ const chunkBytes = 128 * 1024;
  * destroying it destroys the source.
  */
 export function decompress(source: Readable, limits: DecompressLimits): Readable {
-  return Readable.from(decompressed(source, limits), { objectMode: false, highWaterMark: 2 * chunkBytes });
+  const chunks = decompressed(source, limits);
+  return new Readable({
+    highWaterMark: 2 * chunkBytes,
+    read() {
+      chunks.next().then(
+        ({ done, value }) => this.push(done === true ? null : value),
+        (error: Error) => this.destroy(error),
+      );
+    },
+    destroy(error, callback) {
+      // The source first: a generator that waits for a silent source would never hear of its end.
+      source.destroy();
+      chunks.return(undefined).catch(() => {});
+      callback(error);
+    },
+  });
 }
 
 async function* decompressed(source: Readable, { maxOutputBytes }: DecompressLimits): AsyncGenerator<Buffer> {
