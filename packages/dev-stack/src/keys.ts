@@ -6,6 +6,8 @@ import { StackError } from './stack-error.js';
 export interface StackKeys {
   /** Service name -> base64 of 32 bytes. */
   readonly sealing: Readonly<Record<string, string>>;
+  /** With which one service asks another. */
+  readonly serviceToken: string;
   /** The first API key, with the scope `platform`. */
   readonly apiKey: string;
 }
@@ -13,7 +15,7 @@ export interface StackKeys {
 /** The stack's secrets: made once, kept in `keys.json` for its owner's eyes only. A later service gets its key added. */
 export function loadKeys(directory: string, services: readonly string[]): StackKeys {
   const file = path.join(directory, 'keys.json');
-  const known = existsSync(file) ? read(file) : { sealing: {}, apiKey: `mr_${randomBytes(30).toString('base64url')}` };
+  const known = existsSync(file) ? read(file) : { sealing: {}, serviceToken: secret(), apiKey: `mr_${secret()}` };
   const missing = services.filter((service) => known.sealing[service] === undefined);
   const keys = {
     ...known,
@@ -29,10 +31,15 @@ export function loadKeys(directory: string, services: readonly string[]): StackK
   return keys;
 }
 
+function secret(): string {
+  return randomBytes(30).toString('base64url');
+}
+
 function read(file: string): StackKeys {
   try {
     const keys = JSON.parse(readFileSync(file, 'utf8')) as StackKeys;
-    if (typeof keys.apiKey === 'string' && typeof keys.sealing === 'object') return keys;
+    const whole = [keys.apiKey, keys.serviceToken].every((text) => typeof text === 'string');
+    if (whole && typeof keys.sealing === 'object') return keys;
   } catch {
     // Told below, together with a file of another shape.
   }

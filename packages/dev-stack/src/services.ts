@@ -150,7 +150,11 @@ export function serviceEnvironment(stack: Stack, service: ServiceName, port: num
   const keys = loadKeys(stack.directory, serviceNames);
   const secrets =
     service === 'config-api'
-      ? { MILLRACE_SEALING_KEYS: JSON.stringify(keys.sealing), MILLRACE_BOOTSTRAP_API_KEY: keys.apiKey }
+      ? {
+          MILLRACE_SEALING_KEYS: JSON.stringify(keys.sealing),
+          MILLRACE_BOOTSTRAP_API_KEY: keys.apiKey,
+          MILLRACE_IMPORTER_URL: `http://127.0.0.1:${stack.supervisor.ports['importer'] ?? 0}`,
+        }
       : { MILLRACE_SEALING_KEY: keys.sealing[service] };
   const inherited = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !name.startsWith('MILLRACE_') && name !== 'NODE_OPTIONS'),
@@ -163,6 +167,7 @@ export function serviceEnvironment(stack: Stack, service: ServiceName, port: num
     MILLRACE_REDIS_URL: stack.urls.redis,
     MILLRACE_PORT: String(port),
     MILLRACE_LOG_LEVEL: process.env['MILLRACE_LOG_LEVEL'] ?? 'info',
+    MILLRACE_SERVICE_TOKEN: keys.serviceToken,
     ...secrets,
   };
 }

@@ -1,9 +1,9 @@
-// The Kinesis stand-in, in a process of its own: kinesis-server.js <port> [directory]
+// The Kinesis stand-in, in a process of its own: kinesis-server.js <port> [directory] [address]
 import kinesalite from 'kinesalite';
 
 const port = Number(process.argv[2]);
-const directory = process.argv[3];
-if (!Number.isInteger(port)) throw new Error('usage: kinesis-server.js <port> [directory]');
+const [directory, address = '127.0.0.1'] = [process.argv[3], process.argv[4]];
+if (!Number.isInteger(port)) throw new Error('usage: kinesis-server.js <port> [directory] [address]');
 
 const server = kinesalite({
   path: directory,
@@ -13,7 +13,7 @@ const server = kinesalite({
   shardLimit: 1000,
 });
 server.keepAliveTimeout = 75_000;
-server.listen(port, '127.0.0.1');
+server.listen(port, address);
 
 // A request cut off in its middle throws from the stand-in's handler; the others must not suffer.
 process.on('uncaughtException', (error) => {
