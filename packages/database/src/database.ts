@@ -144,6 +144,11 @@ async function run<Row>(client: pg.Pool | pg.PoolClient, query: Sql): Promise<Re
 // Connection failures, shutdowns, deadlocks and serialization failures: https://www.postgresql.org/docs/current/errcodes-appendix.html
 const transientClasses = ['08', '57P', '40', '53'];
 
+/** A row was refused because its key is taken (SQLSTATE 23505); the transaction needs its savepoint. */
+export function isUniqueViolation(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === '23505';
+}
+
 function translate(error: unknown): unknown {
   if (error instanceof InputError || error instanceof TransientError) return error;
   if (error instanceof pg.DatabaseError) {

@@ -1,4 +1,4 @@
-import { sql, type Sql, type Transaction } from '@millrace/database';
+import { isUniqueViolation, sql, type Sql, type Transaction } from '@millrace/database';
 import type { ChunkContext } from './apply-chunk.js';
 import { idColumn, tableOf, type MergeShape } from './merge-shape.js';
 
@@ -24,13 +24,33 @@ function neededIdentities({ shape, inChunk }: ChunkContext): Sql {
 }
 
 /**
+ * The usual chunk: nothing but new profiles with one row and one identifier each. Without ON CONFLICT each key is looked up once
+ * instead of twice. Returns false, with nothing written, when a concurrent writer took one of them.
+ */
+export async function addNewIdentities(tx: Transaction, { shape, inChunk }: ChunkContext): Promise<boolean> {
+  await tx.query(sql`SAVEPOINT identities`);
+  try {
+    await tx.query(sql`
+      INSERT INTO profile.identity (workspace_id, namespace_id, value, profile_id)
+      SELECT ${shape.workspaceId}::int, ${shape.namespaceIds[0]}::int, s.id_1, pl.profile_id
+      FROM ${tableOf(shape.plan)} pl JOIN ${tableOf(shape.staging)} s ON s.line = pl.component
+      WHERE ${inChunk} ORDER BY s.id_1`);
+  } catch (error) {
+    if (!isUniqueViolation(error)) throw error;
+    await tx.query(sql`ROLLBACK TO SAVEPOINT identities`);
+    return false;
+  }
+  await tx.query(sql`RELEASE SAVEPOINT identities`);
+  return true;
+}
+
+/**
  * Gives profiles their identities, sorted by key, in one statement, and notes the profiles in a temporary table
  * `identity_added`. A component one of whose identities belongs to another profile by now is marked as moved and what it got
  * is taken back. Returns how many components moved.
  */
-export async function addIdentities(tx: Transaction, context: ChunkContext, anything: boolean): Promise<{ readonly moved: number }> {
+export async function addIdentities(tx: Transaction, context: ChunkContext): Promise<{ readonly moved: number }> {
   await tx.query(sql`CREATE TEMP TABLE identity_added (profile_id uuid PRIMARY KEY) ON COMMIT DROP`);
-  if (!anything) return { moved: 0 };
   const { shape } = context;
   const needed = neededIdentities(context);
   const { rows } = await tx.query<{ needed: number; added: number }>(sql`

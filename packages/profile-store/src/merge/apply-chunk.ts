@@ -8,7 +8,7 @@ import { createTouched } from '../segments/touched.js';
 import { writeOutbox } from '../segments/write-outbox.js';
 import { applyConsent } from './apply-consent.js';
 import { applyEvents, type EventCounts } from './apply-events.js';
-import { addIdentities } from './add-identities.js';
+import { addIdentities, addNewIdentities } from './add-identities.js';
 import { foldedColumns, mergedProperties, plainColumns, writesProperty } from './merge-properties.js';
 import { tableOf, type MergeShape } from './merge-shape.js';
 
@@ -71,8 +71,8 @@ export async function applyComponents(tx: Transaction, shape: MergeShape, inChun
     moved += await lockExisting(tx, context);
     await collectIncoming(tx, context);
   }
-  const identities = await addIdentities(tx, context, simple > 0 || other > 0);
-  moved += identities.moved;
+  const onlyNew = other === 0 && shape.namespaceIds.length === 1;
+  if (simple + other > 0 && !(onlyNew && (await addNewIdentities(tx, context)))) moved += (await addIdentities(tx, context)).moved;
   const followUp = catalogue.segments.size > 0 || shape.events !== undefined || shape.uses.consent;
   const touchSimple = simple > 0 && followUp;
   if (touchSimple || other > 0) await createTouched(tx);

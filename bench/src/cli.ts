@@ -1,0 +1,53 @@
+import { parseArgs } from 'node:util';
+import { StackError } from '@millrace/dev-stack';
+import type { Bench } from './bench.js';
+import { importNew } from './import-new.js';
+
+const benches: Readonly<Record<string, Bench>> = { 'import-new': importNew };
+
+const usage = `pnpm bench <name> [--rows N] [--runs N] [--segments N] [--json]
+
+${Object.entries(benches)
+  .map(([name, { about }]) => `  ${name.padEnd(14)} ${about}`)
+  .join('\n')}
+
+  --rows      rows or changes to move (default 100000)
+  --runs      counted runs of each side, in turn; medians are quoted (default 3)
+  --segments  segments that every written profile is evaluated against (default 0)
+  --json      print nothing but the closing JSON line`;
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      rows: { type: 'string', default: '100000' },
+      runs: { type: 'string', default: '3' },
+      segments: { type: 'string', default: '0' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const bench = benches[positionals[0] ?? ''];
+  if (values.help || bench === undefined) {
+    console.log(usage);
+    process.exitCode = values.help ? 0 : 2;
+    return;
+  }
+  const say = values.json ? () => undefined : (line: string) => console.error(line);
+  const result = await bench.run({ rows: count('rows', values.rows, 1), runs: count('runs', values.runs, 1), segments: count('segments', values.segments, 0), say });
+  console.log(JSON.stringify(result));
+}
+
+function count(name: string, text: string, least: number): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < least) throw new StackError(`--${name} must be a whole number of at least ${least}`, usage);
+  return value;
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(error instanceof StackError || (error instanceof TypeError && 'code' in error) ? error.message : error);
+  process.exitCode = 1;
+}
+process.exit();

@@ -1,0 +1,61 @@
+import { once } from 'node:events';
+import { createWriteStream, existsSync, mkdirSync, renameSync } from 'node:fs';
+import path from 'node:path';
+import type { Database } from '@millrace/database';
+import type { ImportProfilesGoal, PropertyType } from '@millrace/domain';
+import { createProperty, createWorkspace, findWorkspace, listProperties, type WorkspaceRecord } from '@millrace/profile-store';
+import { benchDirectory } from './bench-stack.js';
+
+/** Twelve columns: the identifier and eleven properties. */
+export const peopleColumns: readonly (readonly [column: string, property: string, type: PropertyType])[] = [
+  ['customer_id', 'customerNumber', 'string'],
+  ['first_name', 'person.firstName', 'string'],
+  ['last_name', 'person.lastName', 'string'],
+  ['street', 'address.street', 'string'],
+  ['city', 'address.city', 'string'],
+  ['postal_code', 'address.postalCode', 'string'],
+  ['country', 'address.country', 'string'],
+  ['phone', 'telephone', 'string'],
+  ['birthday', 'birthday', 'string'],
+  ['score', 'score', 'decimal'],
+  ['opt_in', 'optIn', 'string'],
+];
+
+const cities = ['Berlin', 'Köln', 'México D.F.', 'London', 'Bräcke', 'Lander', 'Oulu', 'Torino'];
+
+/** Writes the file once and keeps it; some 150 bytes a row, one field quoted. Returns its path. */
+export async function peopleFile(rows: number): Promise<string> {
+  const file = path.join(benchDirectory, `people-${rows}.csv`);
+  if (existsSync(file)) return file;
+  mkdirSync(benchDirectory, { recursive: true });
+  const out = createWriteStream(`${file}.part`);
+  let text = `email,${peopleColumns.map(([column]) => column).join(',')}\n`;
+  for (let row = 0; row < rows; row += 1) {
+    text +=
+      `person${row}@example.com,C${String(row).padStart(8, '0')},First${row % 5000},"Last, ${row % 20000}",${row % 200} Long Street Name,` +
+      `${cities[row % 8]},${String(row % 99999).padStart(5, '0')},Germany,+49 30 ${1_000_000 + row},19${50 + (row % 50)}-0${1 + (row % 9)}-1${row % 10},` +
+      `${row % 1000}.${row % 100},${row % 2 === 0 ? 'no' : 'yes'}\n`;
+    if (text.length > 1 << 20) {
+      if (!out.write(text)) await once(out, 'drain');
+      text = '';
+    }
+  }
+  out.end(text);
+  await once(out, 'close');
+  renameSync(`${file}.part`, file);
+  return file;
+}
+
+/** The workspace the benches share, with the file's properties. */
+export async function peopleWorkspace(database: Database): Promise<WorkspaceRecord> {
+  const workspace = await findWorkspace(database, 'bench').catch(() => createWorkspace(database, { name: 'bench', title: '' }));
+  const known = new Set((await listProperties(database, workspace.id)).map(({ name }) => name));
+  for (const [, name, type] of peopleColumns) {
+    if (!known.has(name)) await database.transaction((tx) => createProperty(tx, workspace.id, { name, type, list: false, unique: false, labels: [] }));
+  }
+  return workspace;
+}
+
+export function peopleMappings(): ImportProfilesGoal['mappings'] {
+  return peopleColumns.map(([column, property]) => ({ column, property, rule: 'set' }));
+}
