@@ -134,6 +134,28 @@ export function objectStoreContract(driver: string, setUp: () => Promise<ObjectS
         expect(await text(store, bucket, key)).toBe('x');
       });
 
+      it('completes from a receipt what another process wrote, once or twice', async () => {
+        const key = `${folder}a.csv`;
+        const content = randomBytes(partBytes + 100);
+        const upload = await store.startUpload(bucket, key);
+        const { receipt } = await upload.write(Readable.from([content]));
+        expect(await store.head(bucket, key)).toBeUndefined();
+        await store.completeUpload(bucket, key, upload.uploadId, receipt);
+        await store.completeUpload(bucket, key, upload.uploadId, receipt);
+        expect(sha256(await bytes(store, bucket, key))).toBe(sha256(content));
+        expect(await toArray(store.listUploads(bucket, folder))).toEqual([]);
+      });
+
+      it('does not take an older object for the one that was to be completed', async () => {
+        const key = `${folder}a.csv`;
+        await write(key, 'old!');
+        const upload = await store.startUpload(bucket, key);
+        const { receipt } = await upload.write(Readable.from([Buffer.from('new!')]));
+        await store.abortUpload(bucket, key, upload.uploadId);
+        await expect(store.completeUpload(bucket, key, upload.uploadId, receipt)).rejects.toMatchObject({ name: 'TransientError', code: 'upload-lost' });
+        expect(await text(store, bucket, key)).toBe('old!');
+      });
+
       it('lists open uploads under a prefix, and removes one by its id as a successor would', async () => {
         const upload = await store.startUpload(bucket, `${folder}x/part.csv`);
         const other = await store.startUpload(bucket, `${folder}y/part.csv`);

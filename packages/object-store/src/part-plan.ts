@@ -3,6 +3,7 @@ const mebibyte = 1024 * 1024;
 export const maxParts = 10_000;
 /** S3's bounds for a part; the last one may be smaller. */
 export const minPartBytes = 5 * mebibyte;
+export const maxPartBytes = 5 * 1024 * mebibyte;
 export const defaultPartBytes = 8 * mebibyte;
 
 const evenParts = 8_000;
@@ -17,7 +18,7 @@ const partsPerDoubling = 500;
 export function partBytes(partNumber: number, expectedBytes: number | undefined, smallest = defaultPartBytes): number {
   const even = Math.max(smallest, Math.ceil((expectedBytes ?? 0) / evenParts / mebibyte) * mebibyte);
   if (partNumber <= evenParts) return even;
-  return even * 2 ** Math.ceil((partNumber - evenParts) / partsPerDoubling);
+  return Math.min(maxPartBytes, even * 2 ** Math.ceil((partNumber - evenParts) / partsPerDoubling));
 }
 
 const bufferBudgetBytes = 64 * mebibyte;
