@@ -1,0 +1,2 @@
+export { isSealed, open, seal, type SealContext } from './seal.js';
+export { openEndpoint, sealEndpoint, type EndpointOwner } from './seal-endpoint.js';
