@@ -30,5 +30,7 @@ async function main() {
 main().catch((error) => {
   console.error(`\nMillrace: ${error.message ?? error}`);
   if (error.nextStep) console.error(`Next step: ${error.nextStep}`);
+  // Whoever reads only the last line must not take a broken build for success.
+  if (process.argv[2] === 'test') console.log('Tests: 0 passed, 1 failed, 0 skipped');
   process.exit(1);
 });
