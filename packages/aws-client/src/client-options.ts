@@ -49,7 +49,10 @@ export function awsClientOptions(target: AwsTarget, limits: ConnectionLimits = {
 
 interface RetryingClient {
   readonly middlewareStack: {
-    add(middleware: <Next>(next: Next) => Next, options: { name: string; step: 'finalizeRequest'; priority: 'high'; override: true }): void;
+    add(
+      middleware: <Next>(next: Next) => Next,
+      options: { name: string; step: 'finalizeRequest'; priority: 'high'; override: true },
+    ): void;
   };
 }
 
@@ -59,7 +62,12 @@ interface RetryingClient {
  * replaces it keeps its name, because others are placed by it.
  */
 export function withoutSdkRetries<Client extends RetryingClient>(client: Client): Client {
-  client.middlewareStack.add((next) => next, { name: 'retryMiddleware', step: 'finalizeRequest', priority: 'high', override: true });
+  client.middlewareStack.add((next) => next, {
+    name: 'retryMiddleware',
+    step: 'finalizeRequest',
+    priority: 'high',
+    override: true,
+  });
   return client;
 }
 

@@ -40,7 +40,8 @@ const granted = `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-0
   <Credentials><AccessKeyId>ASSUMED</AccessKeyId><SecretAccessKey>assumed-secret</SecretAccessKey><SessionToken>token</SessionToken>
   <Expiration>2099-01-01T00:00:00Z</Expiration></Credentials><AssumedRoleUser><Arn>${roleArn}</Arn><AssumedRoleId>x:millrace</AssumedRoleId></AssumedRoleUser>
 </AssumeRoleResult></AssumeRoleResponse>`;
-const refused = '<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>planted</Message></Error></ErrorResponse>';
+const refused =
+  '<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>planted</Message></Error></ErrorResponse>';
 
 async function assume(externalId?: string): Promise<{ accessKeyId: string }> {
   const provider = sdkCredentials({ kind: 'role', roleArn, externalId }, 'eu-west-1');
@@ -50,14 +51,22 @@ async function assume(externalId?: string): Promise<{ accessKeyId: string }> {
 
 describe('credentials', () => {
   it('passes an access key on, and leaves the default chain to the SDK', () => {
-    expect(sdkCredentials({ kind: 'access-key', accessKeyId: 'A', secretAccessKey: 'B' }, 'eu-west-1')).toEqual({ accessKeyId: 'A', secretAccessKey: 'B' });
+    expect(sdkCredentials({ kind: 'access-key', accessKeyId: 'A', secretAccessKey: 'B' }, 'eu-west-1')).toEqual({
+      accessKeyId: 'A',
+      secretAccessKey: 'B',
+    });
     expect(sdkCredentials({ kind: 'default-chain' }, 'eu-west-1')).toBeUndefined();
   });
 
   it('assumes a role with its external id', async () => {
     answer = { status: 200, body: granted };
     expect(await assume('ext-42')).toMatchObject({ accessKeyId: 'ASSUMED', sessionToken: 'token' });
-    expect(Object.fromEntries(asked[0] ?? [])).toMatchObject({ Action: 'AssumeRole', RoleArn: roleArn, ExternalId: 'ext-42', RoleSessionName: 'millrace' });
+    expect(Object.fromEntries(asked[0] ?? [])).toMatchObject({
+      Action: 'AssumeRole',
+      RoleArn: roleArn,
+      ExternalId: 'ext-42',
+      RoleSessionName: 'millrace',
+    });
   });
 
   it('assumes a role without an external id', async () => {
@@ -68,7 +77,11 @@ describe('credentials', () => {
 
   it('names the role that may not be assumed', async () => {
     answer = { status: 403, body: refused };
-    await expect(assume('wrong')).rejects.toMatchObject({ name: 'InputError', code: 'credentials-refused', message: expect.stringContaining(roleArn) });
+    await expect(assume('wrong')).rejects.toMatchObject({
+      name: 'InputError',
+      code: 'credentials-refused',
+      message: expect.stringContaining(roleArn),
+    });
   });
 
   it('takes a token service that is down for a passing fault', async () => {

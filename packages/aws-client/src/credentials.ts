@@ -39,7 +39,9 @@ function assumedRole(roleArn: string, externalId: string | undefined, region: st
   };
   return async () => {
     try {
-      return await (await (provider ??= load()))();
+      return await (
+        await (provider ??= load())
+      )();
     } catch (error) {
       throw roleError(error, roleArn);
     }
@@ -49,9 +51,13 @@ function assumedRole(roleArn: string, externalId: string | undefined, region: st
 function roleError(error: unknown, roleArn: string): Error {
   const fault = classifyAwsFault(error);
   if (fault.kind === 'unreachable' || fault.kind === 'busy') {
-    return new TransientError('credentials-unavailable', `assuming the role ${roleArn}: the token service did not answer (${fault.code})`, {
-      cause: error,
-    });
+    return new TransientError(
+      'credentials-unavailable',
+      `assuming the role ${roleArn}: the token service did not answer (${fault.code})`,
+      {
+        cause: error,
+      },
+    );
   }
   return new InputError(
     'credentials-refused',

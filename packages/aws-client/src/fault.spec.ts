@@ -1,7 +1,8 @@
 import { InputError, TransientError } from '@millrace/domain';
 import { classifyAwsFault } from './fault.js';
 
-const answer = (name: string, httpStatusCode: number) => Object.assign(new Error('x'), { name, $metadata: { httpStatusCode } });
+const answer = (name: string, httpStatusCode: number) =>
+  Object.assign(new Error('x'), { name, $metadata: { httpStatusCode } });
 const socket = (code: string) => Object.assign(new Error('x'), { code });
 
 describe('what a failed request means', () => {
@@ -42,7 +43,13 @@ describe('what a failed request means', () => {
     [Object.assign(new Error('Request aborted'), { name: 'AbortError' }), true],
     [answer('InternalFailure', 500), true],
     [socket('ECONNREFUSED'), false],
-    [Object.assign(new Error('Socket timed out without establishing a connection within 5000 ms'), { name: 'TimeoutError' }), false],
+    [Object.assign(socket('ETIMEDOUT'), { syscall: 'connect' }), false],
+    [
+      Object.assign(new Error('the request socket did not establish a connection with the server'), {
+        name: 'TimeoutError',
+      }),
+      false,
+    ],
     [answer('ProvisionedThroughputExceededException', 400), false],
     [answer('SlowDown', 503), false],
   ])('after %s the request may have been carried out: %s', (error, maybeDone) => {
@@ -59,7 +66,9 @@ describe('what a failed request means', () => {
   });
 
   it('repeats a request whose clock the SDK has corrected', () => {
-    const error = Object.assign(answer('RequestTimeTooSkewed', 403), { $metadata: { httpStatusCode: 403, clockSkewCorrected: true } });
+    const error = Object.assign(answer('RequestTimeTooSkewed', 403), {
+      $metadata: { httpStatusCode: 403, clockSkewCorrected: true },
+    });
     expect(classifyAwsFault(error).kind).toBe('busy');
   });
 });

@@ -54,7 +54,13 @@ const credentialCodes = new Set([
   'TokenRefreshRequired',
   'UnrecognizedClientException',
 ]);
-const deniedCodes = new Set(['AccessDenied', 'AccessDeniedException', 'AllAccessDisabled', 'AccountProblem', 'KMSAccessDeniedException']);
+const deniedCodes = new Set([
+  'AccessDenied',
+  'AccessDeniedException',
+  'AllAccessDisabled',
+  'AccountProblem',
+  'KMSAccessDeniedException',
+]);
 const throttleCodes = new Set([
   'BandwidthLimitExceeded',
   'KMSThrottlingException',
@@ -69,12 +75,25 @@ const throttleCodes = new Set([
   'TooManyRequestsException',
 ]);
 /** Answered with 4xx, and yet worth another try. */
-const busyCodes = new Set(['ConditionalRequestConflict', 'OperationAborted', 'RequestTimeout', 'RequestTimeoutException']);
+const busyCodes = new Set([
+  'ConditionalRequestConflict',
+  'OperationAborted',
+  'RequestTimeout',
+  'RequestTimeoutException',
+]);
 const clockCodes = new Set(['RequestTimeTooSkewed', 'RequestExpired', 'RequestInTheFuture']);
 const trustCodes = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|EPROTO$)/;
 /** Failed before a byte of the request was sent. */
 const unsentCodes = new Set(['EAI_AGAIN', 'ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND']);
-const socketCodes = new Set(['ECONNABORTED', 'ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE', 'ETIMEDOUT', 'TimeoutError', 'AbortError']);
+const socketCodes = new Set([
+  'ECONNABORTED',
+  'ECONNRESET',
+  'EPIPE',
+  'ERR_STREAM_PREMATURE_CLOSE',
+  'ETIMEDOUT',
+  'TimeoutError',
+  'AbortError',
+]);
 
 /** Reads what the SDK threw. Errors of this project pass as `refused` or `unreachable` by their class. */
 export function classifyAwsFault(error: unknown): AwsFault {
@@ -92,7 +111,7 @@ export function classifyAwsFault(error: unknown): AwsFault {
   if (throttleCodes.has(code) || status === 429) return { ...fault('busy', code, status), throttled: true };
   if (trustCodes.test(code)) return fault('untrusted', code, status);
   if (unsentCodes.has(code)) return fault('unreachable', code, status);
-  if (socketCodes.has(code)) return { ...fault('unreachable', code, status), maybeDone: !error.message.includes('establish') };
+  if (socketCodes.has(code)) return { ...fault('unreachable', code, status), maybeDone: !neverConnected(error) };
   if (status === undefined) return fault('bug', code);
   if (status >= 500 && status !== 501) return { ...fault('busy', code, status), maybeDone: true };
   if (busyCodes.has(code) || status === 408) return { ...fault('busy', code, status), maybeDone: true };
@@ -121,6 +140,13 @@ function errorCode(error: Error, status: number | undefined): string {
   if (status === undefined && 'code' in error && typeof error.code === 'string') return error.code;
   const numbered = /^\d+$/.test(error.name) || error.name === 'Error' || error.name === 'UnknownError';
   return numbered && status !== undefined ? `HTTP ${status}` : error.name;
+}
+
+/** The SDK's own connect timeout has no code. */
+function neverConnected(error: Error): boolean {
+  return (
+    error.message.includes('did not establish a connection') || ('syscall' in error && error.syscall === 'connect')
+  );
 }
 
 function clockWasCorrected(error: Error): boolean {

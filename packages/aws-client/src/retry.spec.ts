@@ -42,11 +42,14 @@ describe('retries', () => {
     expect(calls.count).toBe(4);
   });
 
-  it.each([new InputError('bucket-not-found', 'no bucket'), new TypeError('a bug')])('does not repeat %s', async (error) => {
-    const { action, calls } = failing(9, error);
-    await expect(withRetries(action, quick)).rejects.toBe(error);
-    expect(calls.count).toBe(1);
-  });
+  it.each([new InputError('bucket-not-found', 'no bucket'), new TypeError('a bug')])(
+    'does not repeat %s',
+    async (error) => {
+      const { action, calls } = failing(9, error);
+      await expect(withRetries(action, quick)).rejects.toBe(error);
+      expect(calls.count).toBe(1);
+    },
+  );
 
   it('ends its pause when told to stop, with the error of the last try', async () => {
     const stop = new AbortController();

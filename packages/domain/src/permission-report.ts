@@ -3,7 +3,9 @@ import { z } from 'zod';
 /** What one probe of a bucket or stream found out about one permission. */
 export const permissionFinding = z.object({
   permission: z.string().describe('As an IAM policy names it: `s3:GetObject`'),
-  status: z.enum(['granted', 'missing', 'unverified']).describe('`unverified`: the service has no way to try it without effect'),
+  status: z
+    .enum(['granted', 'missing', 'unverified'])
+    .describe('`unverified`: the service has no way to try it without effect'),
   required: z.boolean().describe('False: needed only by an option, such as marking imported files as done'),
   probe: z.string().describe('The request that was made to find out'),
   detail: z.string().optional(),

@@ -27,7 +27,11 @@ export function eventStreamContract(driver: string, setUp: () => Promise<EventSt
     it('puts records and reads them back as they were', async () => {
       const stream = await newStream(1);
       const data = [Buffer.from('{"a":"ä"}'), randomBytes(50_000), Buffer.from([0])];
-      const results = await events.put(stream, data.map((one, index) => ({ data: one, partitionKey: `k${index}` })), soon);
+      const results = await events.put(
+        stream,
+        data.map((one, index) => ({ data: one, partitionKey: `k${index}` })),
+        soon,
+      );
       expect(results).toMatchObject([{ ok: true }, { ok: true }, { ok: true }]);
       const stored = await toArray(events.readAll(stream));
       expect(stored.map((record) => record.data.toString('hex'))).toEqual(data.map((one) => one.toString('hex')));
@@ -37,7 +41,10 @@ export function eventStreamContract(driver: string, setUp: () => Promise<EventSt
     it('tells for each record its shard and a sequence number that grows within the shard', async () => {
       const stream = await newStream(2);
       const records = numbered(40);
-      const results = [...(await events.put(stream, records.slice(0, 20), soon)), ...(await events.put(stream, records.slice(20), soon))];
+      const results = [
+        ...(await events.put(stream, records.slice(0, 20), soon)),
+        ...(await events.put(stream, records.slice(20), soon)),
+      ];
       const shards = new Map<string, bigint>();
       for (const result of results) {
         if (!result.ok) throw new Error(result.message);
@@ -52,7 +59,11 @@ export function eventStreamContract(driver: string, setUp: () => Promise<EventSt
     it('keeps records of one partition key in their order, in one shard', async () => {
       const stream = await newStream(4);
       for (let turn = 0; turn < 5; turn += 1) {
-        await events.put(stream, ['a', 'b', 'c'].map((partitionKey) => ({ data: Buffer.from(`${partitionKey}${turn}`), partitionKey })), soon);
+        await events.put(
+          stream,
+          ['a', 'b', 'c'].map((partitionKey) => ({ data: Buffer.from(`${partitionKey}${turn}`), partitionKey })),
+          soon,
+        );
       }
       const stored = await toArray(events.readAll(stream));
       for (const key of ['a', 'b', 'c']) {
@@ -74,7 +85,9 @@ export function eventStreamContract(driver: string, setUp: () => Promise<EventSt
       const results = await events.put(stream, records, soon);
       expect(results).toMatchObject([{ ok: true }, { ok: false, code: 'record-too-large' }, { ok: true }]);
       expect((await toArray(events.readAll(stream))).length).toBe(2);
-      expect(await events.put(stream, records.slice(1, 2), soon)).toMatchObject([{ ok: false, code: 'record-too-large' }]);
+      expect(await events.put(stream, records.slice(1, 2), soon)).toMatchObject([
+        { ok: false, code: 'record-too-large' },
+      ]);
     });
 
     it('does nothing for no records', async () => {
@@ -85,7 +98,9 @@ export function eventStreamContract(driver: string, setUp: () => Promise<EventSt
       const stream = await newStream(1);
       const put = events.put(stream, [{ data: Buffer.from('x'), partitionKey: 'k'.repeat(257) }], soon);
       await expect(put).rejects.toBeInstanceOf(InputError);
-      expect((await events.put(stream, [{ data: Buffer.from('x'), partitionKey: 'k'.repeat(256) }], soon))[0]).toMatchObject({ ok: true });
+      expect(
+        (await events.put(stream, [{ data: Buffer.from('x'), partitionKey: 'k'.repeat(256) }], soon))[0],
+      ).toMatchObject({ ok: true });
     });
 
     it('finds a stream, and says what it could not verify', async () => {
@@ -99,11 +114,17 @@ export function eventStreamContract(driver: string, setUp: () => Promise<EventSt
       ['put', async (name) => events.put(name, numbered(1), soon)],
       ['check', async (name) => events.check(name)],
       ['readAll', async (name) => toArray(events.readAll(name))],
-    ] satisfies [string, (name: string) => Promise<unknown>][])('names the missing stream: %s', async (_method, call) => {
-      const calling = call('no-such-stream');
-      await expect(calling).rejects.toBeInstanceOf(InputError);
-      await expect(calling).rejects.toMatchObject({ code: 'stream-not-found', message: expect.stringContaining('"no-such-stream"') });
-    });
+    ] satisfies [string, (name: string) => Promise<unknown>][])(
+      'names the missing stream: %s',
+      async (_method, call) => {
+        const calling = call('no-such-stream');
+        await expect(calling).rejects.toBeInstanceOf(InputError);
+        await expect(calling).rejects.toMatchObject({
+          code: 'stream-not-found',
+          message: expect.stringContaining('"no-such-stream"'),
+        });
+      },
+    );
   });
 }
 
@@ -115,5 +136,8 @@ export async function toArray(records: AsyncIterable<StoredRecord>): Promise<Sto
 
 /** So many records, each with a key of its own. */
 export function numbered(count: number): StreamRecord[] {
-  return Array.from({ length: count }, (_, index) => ({ data: Buffer.from(`{"n":${index}}`), partitionKey: `key-${index}` }));
+  return Array.from({ length: count }, (_, index) => ({
+    data: Buffer.from(`{"n":${index}}`),
+    partitionKey: `key-${index}`,
+  }));
 }

@@ -1,4 +1,11 @@
-export type { EventStream, PutOptions, PutResult, StoredRecord, StreamDescription, StreamRecord } from './event-stream.js';
+export type {
+  EventStream,
+  PutOptions,
+  PutResult,
+  StoredRecord,
+  StreamDescription,
+  StreamRecord,
+} from './event-stream.js';
 export { createKinesisEventStream, type KinesisEventStreamOptions } from './kinesis-event-stream.js';
 export { createMemoryEventStream, type MemoryEventStreamOptions } from './memory-event-stream.js';
 export { PutFailedError } from './put-failed-error.js';

@@ -7,23 +7,41 @@ import { kinesisError } from './kinesis-errors.js';
  * Finds the stream by describing it or, where that is not allowed, in the list of streams. Whether records may be put
  * cannot be found out without putting one, so that is reported as unverified.
  */
-export async function checkKinesisStream(client: KinesisClient, retry: RetryPolicy, stream: string): Promise<PermissionReport> {
+export async function checkKinesisStream(
+  client: KinesisClient,
+  retry: RetryPolicy,
+  stream: string,
+): Promise<PermissionReport> {
   const listing = await findInList(client, retry, stream);
   const described = await describe(client, retry, stream);
   if (described === 'not-found' || (described === 'denied' && listing === 'not-found')) throw notFound(stream);
   return reportPermissions(stream, [
     finding('kinesis:ListStreams', listing === 'denied' ? 'missing' : 'granted', true, 'listing the streams'),
-    finding('kinesis:DescribeStreamSummary', described === 'denied' ? 'missing' : 'granted', false, 'describing the stream'),
+    finding(
+      'kinesis:DescribeStreamSummary',
+      described === 'denied' ? 'missing' : 'granted',
+      false,
+      'describing the stream',
+    ),
     finding('kinesis:PutRecord', 'unverified', true, 'none: the service has no dry run'),
     finding('kinesis:PutRecords', 'unverified', true, 'none: the service has no dry run'),
   ]);
 }
 
-function finding(permission: string, status: PermissionFinding['status'], required: boolean, probe: string): PermissionFinding {
+function finding(
+  permission: string,
+  status: PermissionFinding['status'],
+  required: boolean,
+  probe: string,
+): PermissionFinding {
   return { permission, status, required, probe };
 }
 
-async function describe(client: KinesisClient, retry: RetryPolicy, stream: string): Promise<'found' | 'not-found' | 'denied'> {
+async function describe(
+  client: KinesisClient,
+  retry: RetryPolicy,
+  stream: string,
+): Promise<'found' | 'not-found' | 'denied'> {
   try {
     await withRetries(async () => client.send(new DescribeStreamSummaryCommand({ StreamName: stream })), retry);
     return 'found';
@@ -35,7 +53,11 @@ async function describe(client: KinesisClient, retry: RetryPolicy, stream: strin
   }
 }
 
-async function findInList(client: KinesisClient, retry: RetryPolicy, stream: string): Promise<'found' | 'not-found' | 'denied'> {
+async function findInList(
+  client: KinesisClient,
+  retry: RetryPolicy,
+  stream: string,
+): Promise<'found' | 'not-found' | 'denied'> {
   try {
     let after: string | undefined;
     for (;;) {
@@ -53,5 +75,9 @@ async function findInList(client: KinesisClient, retry: RetryPolicy, stream: str
 }
 
 function notFound(stream: string): InputError {
-  return new InputError('stream-not-found', `the stream "${stream}" does not exist; check its name and the connection's region and account`, { at: stream });
+  return new InputError(
+    'stream-not-found',
+    `the stream "${stream}" does not exist; check its name and the connection's region and account`,
+    { at: stream },
+  );
 }

@@ -10,22 +10,48 @@ export function kinesisError(error: unknown, action: string, stream: string): Er
   const details = { at: stream, cause: error };
   switch (fault.kind) {
     case 'credentials':
-      return new InputError('credentials-refused', `${action} on the stream "${stream}": the access key id, its secret or its session is not accepted (${fault.code}); check the connection's credentials`, details);
+      return new InputError(
+        'credentials-refused',
+        `${action} on the stream "${stream}": the access key id, its secret or its session is not accepted (${fault.code}); check the connection's credentials`,
+        details,
+      );
     case 'access-denied':
-      return new InputError('access-denied', `${action} on the stream "${stream}": not allowed (${fault.code}); grant ${action} to the connection's identity in its IAM policy`, details);
+      return new InputError(
+        'access-denied',
+        `${action} on the stream "${stream}": not allowed (${fault.code}); grant ${action} to the connection's identity in its IAM policy`,
+        details,
+      );
     case 'clock':
-      return new InputError('clock-skew', `${action} on the stream "${stream}": this machine's clock differs too much from the service's; synchronise it`, details);
+      return new InputError(
+        'clock-skew',
+        `${action} on the stream "${stream}": this machine's clock differs too much from the service's; synchronise it`,
+        details,
+      );
     case 'untrusted':
-      return new InputError('endpoint-untrusted', `${action} on the stream "${stream}": no trusted TLS connection (${fault.code}); check the endpoint's scheme, name and certificate`, details);
+      return new InputError(
+        'endpoint-untrusted',
+        `${action} on the stream "${stream}": no trusted TLS connection (${fault.code}); check the endpoint's scheme, name and certificate`,
+        details,
+      );
     case 'busy':
     case 'unreachable':
-      return new TransientError('event-stream-unavailable', `${action} on the stream "${stream}": the service is busy or did not answer (${fault.code})`, details);
+      return new TransientError(
+        'event-stream-unavailable',
+        `${action} on the stream "${stream}": the service is busy or did not answer (${fault.code})`,
+        details,
+      );
     case 'unintelligible':
-      return new InputError('endpoint-not-kinesis', `${action} on the stream "${stream}": the endpoint answered HTTP ${fault.status ?? '?'}, but not as Kinesis does; check its address`, details);
+      return new InputError(
+        'endpoint-not-kinesis',
+        `${action} on the stream "${stream}": the endpoint answered HTTP ${fault.status ?? '?'}, but not as Kinesis does; check its address`,
+        details,
+      );
     case 'refused':
       return refusal(fault.code, action, stream, details);
     case 'bug':
-      return types.isNativeError(error) ? error : new Error(`${action} on the stream "${stream}" failed`, { cause: error });
+      return types.isNativeError(error)
+        ? error
+        : new Error(`${action} on the stream "${stream}" failed`, { cause: error });
   }
 }
 
@@ -33,19 +59,33 @@ export function kinesisError(error: unknown, action: string, stream: string): Er
 export function putError(error: unknown, stream: string): Error {
   const fault = classifyAwsFault(error);
   if (!isRetryable(fault.kind)) return kinesisError(error, 'kinesis:PutRecords', stream);
-  const what = fault.code === 'AbortError' ? 'no answer within the time allowed' : `the service is busy or did not answer (${fault.code})`;
-  return new PutFailedError(`kinesis:PutRecords on the stream "${stream}": ${what}`, fault.maybeDone, { at: stream, cause: error });
+  const what =
+    fault.code === 'AbortError'
+      ? 'no answer within the time allowed'
+      : `the service is busy or did not answer (${fault.code})`;
+  return new PutFailedError(`kinesis:PutRecords on the stream "${stream}": ${what}`, fault.maybeDone, {
+    at: stream,
+    cause: error,
+  });
 }
 
 function refusal(code: string, action: string, stream: string, details: { at: string; cause: unknown }): InputError {
   switch (code) {
     case 'ResourceNotFoundException':
-      return new InputError('stream-not-found', `the stream "${stream}" does not exist; check its name and the connection's region and account`, details);
+      return new InputError(
+        'stream-not-found',
+        `the stream "${stream}" does not exist; check its name and the connection's region and account`,
+        details,
+      );
     case 'KMSDisabledException':
     case 'KMSInvalidStateException':
     case 'KMSNotFoundException':
     case 'KMSOptInRequired':
-      return new InputError('stream-key-unusable', `${action} on the stream "${stream}": its encryption key cannot be used (${code})`, details);
+      return new InputError(
+        'stream-key-unusable',
+        `${action} on the stream "${stream}": its encryption key cannot be used (${code})`,
+        details,
+      );
     default:
       return new InputError('event-stream-refused', `${action} on the stream "${stream}": refused (${code})`, details);
   }

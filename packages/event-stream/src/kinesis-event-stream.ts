@@ -7,7 +7,15 @@ import {
   PutRecordsCommand,
   type PutRecordsResultEntry,
 } from '@aws-sdk/client-kinesis';
-import { awsClientOptions, defaultRetryPolicy, withoutSdkRetries, withRetries, type AwsTarget, type ConnectionLimits, type RetryPolicy } from '@millrace/aws-client';
+import {
+  awsClientOptions,
+  defaultRetryPolicy,
+  withoutSdkRetries,
+  withRetries,
+  type AwsTarget,
+  type ConnectionLimits,
+  type RetryPolicy,
+} from '@millrace/aws-client';
 import type { EventStream, PutOptions, PutResult, StoredRecord, StreamRecord } from './event-stream.js';
 import { checkKinesisStream } from './kinesis-check.js';
 import { kinesisError, putError } from './kinesis-errors.js';
@@ -28,7 +36,9 @@ export function createKinesisEventStream(options: KinesisEventStreamOptions): Ev
   const limits = { ...defaultPutLimits, ...options.limits };
   return {
     describe: async (stream) => {
-      const answer = await ask(retry, 'kinesis:DescribeStreamSummary', stream, async () => client.send(new DescribeStreamSummaryCommand({ StreamName: stream })));
+      const answer = await ask(retry, 'kinesis:DescribeStreamSummary', stream, async () =>
+        client.send(new DescribeStreamSummaryCommand({ StreamName: stream })),
+      );
       return { shards: answer.StreamDescriptionSummary?.OpenShardCount ?? 0 };
     },
     put: async (stream, records, putOptions) => putRecords(client, limits, stream, records, putOptions),
@@ -64,7 +74,11 @@ async function putRecords(
   try {
     const answer = await client.send(command, { abortSignal });
     if (answer.Records?.length !== sent.length) {
-      throw new PutFailedError(`kinesis:PutRecords on the stream "${stream}": ${answer.Records?.length ?? 'no'} results for ${sent.length} records`, true, { at: stream });
+      throw new PutFailedError(
+        `kinesis:PutRecords on the stream "${stream}": ${answer.Records?.length ?? 'no'} results for ${sent.length} records`,
+        true,
+        { at: stream },
+      );
     }
     return merge(answer.Records.map(resultOf));
   } catch (error) {
@@ -77,26 +91,42 @@ function resultOf(entry: PutRecordsResultEntry): PutResult {
   if (entry.SequenceNumber !== undefined && entry.ShardId !== undefined) {
     return { ok: true, sequenceNumber: entry.SequenceNumber, shardId: entry.ShardId };
   }
-  return { ok: false, code: entry.ErrorCode ?? 'InternalFailure', message: entry.ErrorMessage ?? 'the service gave no reason' };
+  return {
+    ok: false,
+    code: entry.ErrorCode ?? 'InternalFailure',
+    message: entry.ErrorMessage ?? 'the service gave no reason',
+  };
 }
 
 async function* readAll(client: KinesisClient, retry: RetryPolicy, stream: string): AsyncGenerator<StoredRecord> {
   let token: string | undefined;
   do {
     const request = token === undefined ? { StreamName: stream } : { NextToken: token };
-    const page = await ask(retry, 'kinesis:ListShards', stream, async () => client.send(new ListShardsCommand(request)));
-    for (const { ShardId } of page.Shards ?? []) if (ShardId !== undefined) yield* readShard(client, retry, stream, ShardId);
+    const page = await ask(retry, 'kinesis:ListShards', stream, async () =>
+      client.send(new ListShardsCommand(request)),
+    );
+    for (const { ShardId } of page.Shards ?? [])
+      if (ShardId !== undefined) yield* readShard(client, retry, stream, ShardId);
     token = page.NextToken;
   } while (token !== undefined);
 }
 
-async function* readShard(client: KinesisClient, retry: RetryPolicy, stream: string, shardId: string): AsyncGenerator<StoredRecord> {
+async function* readShard(
+  client: KinesisClient,
+  retry: RetryPolicy,
+  stream: string,
+  shardId: string,
+): AsyncGenerator<StoredRecord> {
   const start = await ask(retry, 'kinesis:GetShardIterator', stream, async () =>
-    client.send(new GetShardIteratorCommand({ StreamName: stream, ShardId: shardId, ShardIteratorType: 'TRIM_HORIZON' })),
+    client.send(
+      new GetShardIteratorCommand({ StreamName: stream, ShardId: shardId, ShardIteratorType: 'TRIM_HORIZON' }),
+    ),
   );
   // A closed shard ends without a next iterator, an open one when nothing is left behind the newest record.
-  for (let iterator = start.ShardIterator, behindMs = Infinity; iterator !== undefined && behindMs > 0; ) {
-    const page = await ask(retry, 'kinesis:GetRecords', stream, async () => client.send(new GetRecordsCommand({ ShardIterator: iterator })));
+  for (let iterator = start.ShardIterator, behindMs = Infinity; iterator !== undefined && behindMs > 0;) {
+    const page = await ask(retry, 'kinesis:GetRecords', stream, async () =>
+      client.send(new GetRecordsCommand({ ShardIterator: iterator })),
+    );
     for (const record of page.Records ?? []) {
       yield {
         data: Buffer.from(record.Data ?? []),

@@ -14,12 +14,18 @@ export interface MemoryEventStreamOptions {
 /** Streams that live as long as this object: for tests, and for trying out a goal without an account. */
 export function createMemoryEventStream(options: MemoryEventStreamOptions): EventStream {
   const limits = { ...defaultPutLimits, ...options.limits };
-  const streams = new Map(Object.entries(options.streams).map(([name, shards]) => [name, Array.from({ length: shards }, (): StoredRecord[] => [])]));
+  const streams = new Map(
+    Object.entries(options.streams).map(([name, shards]) => [
+      name,
+      Array.from({ length: shards }, (): StoredRecord[] => []),
+    ]),
+  );
   let lastSequence = 0;
 
   const shardsOf = (stream: string): StoredRecord[][] => {
     const shards = streams.get(stream);
-    if (shards === undefined) throw new InputError('stream-not-found', `the stream "${stream}" does not exist; check its name`, { at: stream });
+    if (shards === undefined)
+      throw new InputError('stream-not-found', `the stream "${stream}" does not exist; check its name`, { at: stream });
     return shards;
   };
 
@@ -28,7 +34,10 @@ export function createMemoryEventStream(options: MemoryEventStreamOptions): Even
     if (refused !== undefined) return { ok: false, ...refused };
     const index = shardIndex(record.partitionKey, shards.length);
     lastSequence += 1;
-    const place = { sequenceNumber: String(lastSequence).padStart(21, '0'), shardId: `shardId-${String(index).padStart(12, '0')}` };
+    const place = {
+      sequenceNumber: String(lastSequence).padStart(21, '0'),
+      shardId: `shardId-${String(index).padStart(12, '0')}`,
+    };
     shards[index]?.push({ data: Buffer.from(record.data), partitionKey: record.partitionKey, ...place });
     return { ok: true, ...place };
   };
@@ -43,7 +52,9 @@ export function createMemoryEventStream(options: MemoryEventStreamOptions): Even
     },
     check: async (stream) => {
       shardsOf(stream);
-      return reportPermissions(stream, [{ permission: 'put', status: 'granted', required: true, probe: 'none: streams in memory refuse nothing' }]);
+      return reportPermissions(stream, [
+        { permission: 'put', status: 'granted', required: true, probe: 'none: streams in memory refuse nothing' },
+      ]);
     },
     readAll: async function* readAll(stream) {
       for (const shard of shardsOf(stream)) yield* [...shard];
@@ -60,5 +71,9 @@ function shardIndex(partitionKey: string, shards: number): number {
 
 function assertPartitionKey(partitionKey: string, stream: string): void {
   if (partitionKey.length > 0 && partitionKey.length <= maxPartitionKey) return;
-  throw new InputError('event-stream-refused', `a record for the stream "${stream}" has a partition key of ${partitionKey.length} characters; 1 to ${maxPartitionKey} are possible`, { at: stream });
+  throw new InputError(
+    'event-stream-refused',
+    `a record for the stream "${stream}" has a partition key of ${partitionKey.length} characters; 1 to ${maxPartitionKey} are possible`,
+    { at: stream },
+  );
 }

@@ -15,7 +15,11 @@ export interface PutLimits {
   readonly recordBytes: number;
 }
 
-export const defaultPutLimits: PutLimits = { records: maxRecordsPerPut, bytes: maxBytesPerPut, recordBytes: maxBytesPerPut };
+export const defaultPutLimits: PutLimits = {
+  records: maxRecordsPerPut,
+  bytes: maxBytesPerPut,
+  recordBytes: maxBytesPerPut,
+};
 
 /** What a record counts for against the limits. */
 export function recordBytes(record: StreamRecord): number {
@@ -53,12 +57,17 @@ export function splitBatches<T extends StreamRecord>(records: readonly T[], limi
 }
 
 /** Separates what may be sent from what is refused beforehand; `RangeError` if the rest is more than one request holds. */
-export function admit(records: readonly StreamRecord[], limits: PutLimits): { readonly sent: readonly StreamRecord[]; readonly merge: (results: readonly PutResult[]) => PutResult[] } {
+export function admit(
+  records: readonly StreamRecord[],
+  limits: PutLimits,
+): { readonly sent: readonly StreamRecord[]; readonly merge: (results: readonly PutResult[]) => PutResult[] } {
   const tooLarge = records.map((record) => recordBytes(record) > limits.recordBytes);
   const sent = tooLarge.includes(true) ? records.filter((_, index) => tooLarge[index] !== true) : records;
   const bytes = sent.reduce((sum, record) => sum + recordBytes(record), 0);
   if (sent.length > limits.records || bytes > limits.bytes) {
-    throw new RangeError(`one request holds ${limits.records} records and ${limits.bytes} bytes, not ${sent.length} and ${bytes}: use splitBatches`);
+    throw new RangeError(
+      `one request holds ${limits.records} records and ${limits.bytes} bytes, not ${sent.length} and ${bytes}: use splitBatches`,
+    );
   }
   const merge = (results: readonly PutResult[]): PutResult[] => {
     let next = 0;
@@ -68,7 +77,15 @@ export function admit(records: readonly StreamRecord[], limits: PutLimits): { re
 }
 
 function refusal(limits: PutLimits): PutResult {
-  return { ok: false, code: 'record-too-large', message: `larger than ${limits.recordBytes} bytes, partition key included` };
+  return {
+    ok: false,
+    code: 'record-too-large',
+    message: `larger than ${limits.recordBytes} bytes, partition key included`,
+  };
 }
 
-const missingResult: PutResult = { ok: false, code: 'no-result', message: 'the service gave no result for this record' };
+const missingResult: PutResult = {
+  ok: false,
+  code: 'no-result',
+  message: 'the service gave no result for this record',
+};

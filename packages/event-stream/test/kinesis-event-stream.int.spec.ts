@@ -9,7 +9,12 @@ const retry = { attempts: 3, firstDelayMs: 1, maxDelayMs: 5 };
 function options(endpoint?: string): KinesisEventStreamOptions {
   const access = awsAccess('kinesis', endpoint);
   const { accessKeyId, secretAccessKey } = access;
-  return { endpoint: access.endpoint, region: access.region, credentials: { kind: 'access-key', accessKeyId, secretAccessKey }, retry };
+  return {
+    endpoint: access.endpoint,
+    region: access.region,
+    credentials: { kind: 'access-key', accessKeyId, secretAccessKey },
+    retry,
+  };
 }
 
 eventStreamContract('the Kinesis driver', async () => ({
@@ -33,10 +38,17 @@ describe('the Kinesis driver, when things go wrong', () => {
     await proxy.stop();
   });
 
-  const calls = (operation: string) => proxy.seen.filter((request) => request.headers['x-amz-target'] === `Kinesis_20131202.${operation}`);
-  const isPut = ({ headers }: { headers: Record<string, unknown> }) => headers['x-amz-target'] === 'Kinesis_20131202.PutRecords';
+  const calls = (operation: string) =>
+    proxy.seen.filter((request) => request.headers['x-amz-target'] === `Kinesis_20131202.${operation}`);
+  const isPut = ({ headers }: { headers: Record<string, unknown> }) =>
+    headers['x-amz-target'] === 'Kinesis_20131202.PutRecords';
   const answers = (status: number, code: string) =>
-    ({ kind: 'status', status, body: JSON.stringify({ __type: code, message: 'planted' }), headers: { 'content-type': 'application/x-amz-json-1.1' } }) as const;
+    ({
+      kind: 'status',
+      status,
+      body: JSON.stringify({ __type: code, message: 'planted' }),
+      headers: { 'content-type': 'application/x-amz-json-1.1' },
+    }) as const;
 
   it('maps a refusal of single records to these records', async () => {
     proxy.inject({
@@ -46,7 +58,10 @@ describe('the Kinesis driver, when things go wrong', () => {
         body: (body) => {
           const answer = JSON.parse(body) as { FailedRecordCount: number; Records: object[] };
           answer.FailedRecordCount = 1;
-          answer.Records[1] = { ErrorCode: 'ProvisionedThroughputExceededException', ErrorMessage: 'Rate exceeded for shard' };
+          answer.Records[1] = {
+            ErrorCode: 'ProvisionedThroughputExceededException',
+            ErrorMessage: 'Rate exceeded for shard',
+          };
           return JSON.stringify(answer);
         },
       },
@@ -70,7 +85,11 @@ describe('the Kinesis driver, when things go wrong', () => {
     const { stream: own } = await createTestStream('lost');
     proxy.inject({ when: isPut, fault: { kind: 'lose-answer' } });
     const putting = events.put(own, numbered(2), { timeoutMs: 300 });
-    await expect(putting).rejects.toMatchObject({ name: 'PutFailedError', maybeAccepted: true, message: expect.stringContaining('no answer within the time allowed') });
+    await expect(putting).rejects.toMatchObject({
+      name: 'PutFailedError',
+      maybeAccepted: true,
+      message: expect.stringContaining('no answer within the time allowed'),
+    });
     expect((await toArray(events.readAll(own))).length).toBe(2);
   });
 
@@ -84,7 +103,10 @@ describe('the Kinesis driver, when things go wrong', () => {
 
   it('says that nothing was accepted when no connection was made', async () => {
     const nowhere = createKinesisEventStream(options('http://127.0.0.1:9'));
-    await expect(nowhere.put(stream, numbered(1), { timeoutMs: 5000 })).rejects.toMatchObject({ name: 'PutFailedError', maybeAccepted: false });
+    await expect(nowhere.put(stream, numbered(1), { timeoutMs: 5000 })).rejects.toMatchObject({
+      name: 'PutFailedError',
+      maybeAccepted: false,
+    });
     nowhere.close();
   });
 
@@ -98,7 +120,10 @@ describe('the Kinesis driver, when things go wrong', () => {
     expect(await events.describe(stream)).toEqual({ shards: 1 });
     proxy.clear();
     proxy.inject({ when: () => true, fault: answers(500, 'InternalFailure'), times: 9 });
-    await expect(events.describe(stream)).rejects.toMatchObject({ name: 'TransientError', code: 'event-stream-unavailable' });
+    await expect(events.describe(stream)).rejects.toMatchObject({
+      name: 'TransientError',
+      code: 'event-stream-unavailable',
+    });
     expect(calls('DescribeStreamSummary').length).toBe(3);
   });
 
@@ -119,12 +144,22 @@ describe('the Kinesis driver, when things go wrong', () => {
   });
 
   it('takes a page of a proxy for what it is', async () => {
-    proxy.inject({ when: isPut, fault: { kind: 'status', status: 200, body: '<html>Sign in</html>', headers: { 'content-type': 'text/html' } } });
-    await expect(events.put(stream, numbered(1), { timeoutMs: 5000 })).rejects.toMatchObject({ code: 'endpoint-not-kinesis' });
+    proxy.inject({
+      when: isPut,
+      fault: { kind: 'status', status: 200, body: '<html>Sign in</html>', headers: { 'content-type': 'text/html' } },
+    });
+    await expect(events.put(stream, numbered(1), { timeoutMs: 5000 })).rejects.toMatchObject({
+      code: 'endpoint-not-kinesis',
+    });
   });
 
   it('finds the stream in the list when describing is not allowed', async () => {
-    const denyDescribe = { when: ({ headers }: { headers: Record<string, unknown> }) => headers['x-amz-target'] === 'Kinesis_20131202.DescribeStreamSummary', fault: answers(400, 'AccessDeniedException'), times: 9 };
+    const denyDescribe = {
+      when: ({ headers }: { headers: Record<string, unknown> }) =>
+        headers['x-amz-target'] === 'Kinesis_20131202.DescribeStreamSummary',
+      fault: answers(400, 'AccessDeniedException'),
+      times: 9,
+    };
     proxy.inject(denyDescribe);
     expect(await events.check(stream)).toMatchObject({
       missing: [],
@@ -139,7 +174,11 @@ describe('the Kinesis driver, when things go wrong', () => {
   });
 
   it('reports a list that may not be read', async () => {
-    proxy.inject({ when: ({ headers }) => headers['x-amz-target'] === 'Kinesis_20131202.ListStreams', fault: answers(400, 'AccessDeniedException'), times: 9 });
+    proxy.inject({
+      when: ({ headers }) => headers['x-amz-target'] === 'Kinesis_20131202.ListStreams',
+      fault: answers(400, 'AccessDeniedException'),
+      times: 9,
+    });
     expect(await events.check(stream)).toMatchObject({ missing: ['kinesis:ListStreams'] });
   });
 });

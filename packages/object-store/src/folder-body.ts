@@ -11,7 +11,9 @@ export function etagOf(stats: BigIntStats): string {
 }
 
 export function changed(name: string): InputError {
-  return new InputError('object-changed', `${name} is no longer the file that was found; run the import again`, { at: name });
+  return new InputError('object-changed', `${name} is no longer the file that was found; run the import again`, {
+    at: name,
+  });
 }
 
 /** `name` is for messages: `bucket/key`. */
@@ -51,7 +53,8 @@ class FileBody extends Readable {
       (chunk) => {
         if (!this.destroyed) this.push(chunk);
       },
-      (error: unknown) => this.destroy(types.isNativeError(error) ? error : new Error('reading failed', { cause: error })),
+      (error: unknown) =>
+        this.destroy(types.isNativeError(error) ? error : new Error('reading failed', { cause: error })),
     );
   }
 
@@ -63,7 +66,12 @@ class FileBody extends Readable {
   }
 
   async #next(): Promise<Buffer | null> {
-    const { bytesRead, buffer } = await this.#handle.read(Buffer.allocUnsafeSlow(chunkBytes), 0, chunkBytes, this.#position);
+    const { bytesRead, buffer } = await this.#handle.read(
+      Buffer.allocUnsafeSlow(chunkBytes),
+      0,
+      chunkBytes,
+      this.#position,
+    );
     this.#position += bytesRead;
     if (bytesRead > 0) return buffer.subarray(0, bytesRead);
     if (etagOf(await this.#handle.stat({ bigint: true })) !== this.#etag) throw changed(this.#name);

@@ -31,7 +31,9 @@ describe('the folder driver', () => {
     const store = createFolderObjectStore({ root });
     const [found] = await toArray(store.list('bucket', 'in/'));
     expect(found).toMatchObject({ key: 'in/customers.csv', size: 5 });
-    expect((await collect(await store.read('bucket', 'in/customers.csv', { ifMatch: found?.etag ?? '' }))).toString()).toBe('id\n1\n');
+    expect(
+      (await collect(await store.read('bucket', 'in/customers.csv', { ifMatch: found?.etag ?? '' }))).toString(),
+    ).toBe('id\n1\n');
   });
 
   it('fails a read whose file grows meanwhile', async () => {
@@ -43,11 +45,14 @@ describe('the folder driver', () => {
     await expect(collect(stream)).rejects.toMatchObject({ code: 'object-changed' });
   });
 
-  it.each(['../outside.csv', 'a/../../outside.csv', '/etc/passwd', 'a//b.csv', 'a/./b.csv', 'nul\0.csv', ''])('refuses the key %j', async (key) => {
-    const store = createFolderObjectStore({ root: await newRoot() });
-    await expect(store.startUpload('bucket', key)).rejects.toMatchObject({ code: 'key-unsupported' });
-    await expect(store.read('bucket', key)).rejects.toMatchObject({ code: 'key-unsupported' });
-  });
+  it.each(['../outside.csv', 'a/../../outside.csv', '/etc/passwd', 'a//b.csv', 'a/./b.csv', 'nul\0.csv', ''])(
+    'refuses the key %j',
+    async (key) => {
+      const store = createFolderObjectStore({ root: await newRoot() });
+      await expect(store.startUpload('bucket', key)).rejects.toMatchObject({ code: 'key-unsupported' });
+      await expect(store.read('bucket', key)).rejects.toMatchObject({ code: 'key-unsupported' });
+    },
+  );
 
   it.each(['..', '../x', '.millrace-uploads', 'Upper', 'a/b'])('refuses the bucket name %j', async (bucket) => {
     const store = createFolderObjectStore({ root: await newRoot() });
@@ -57,9 +62,13 @@ describe('the folder driver', () => {
   it('says when a key is both a file and a folder', async () => {
     const store = createFolderObjectStore({ root: await newRoot() });
     await store.putSmall('bucket', 'a', Buffer.from('x'), 'text/plain');
-    await expect(store.putSmall('bucket', 'a/b', Buffer.from('x'), 'text/plain')).rejects.toMatchObject({ code: 'key-unsupported' });
+    await expect(store.putSmall('bucket', 'a/b', Buffer.from('x'), 'text/plain')).rejects.toMatchObject({
+      code: 'key-unsupported',
+    });
     await store.putSmall('bucket', 'c/d', Buffer.from('x'), 'text/plain');
-    await expect(store.putSmall('bucket', 'c', Buffer.from('x'), 'text/plain')).rejects.toMatchObject({ code: 'key-unsupported' });
+    await expect(store.putSmall('bucket', 'c', Buffer.from('x'), 'text/plain')).rejects.toMatchObject({
+      code: 'key-unsupported',
+    });
   });
 
   it('does not follow symbolic links out of the bucket when listing', async () => {

@@ -7,7 +7,13 @@ import { InputError, reportPermissions, type PermissionReport } from '@millrace/
 import { changed, etagOf, openFile } from './folder-body.js';
 import { folderError } from './folder-errors.js';
 import { bucketPath, deepestFolder, objectPath, uploadsPath } from './folder-paths.js';
-import { abortFolderUpload, completeFolderUpload, listFolderUploads, startFolderUpload, type FolderUploadPlace } from './folder-upload.js';
+import {
+  abortFolderUpload,
+  completeFolderUpload,
+  listFolderUploads,
+  startFolderUpload,
+  type FolderUploadPlace,
+} from './folder-upload.js';
 import { doneSuffix, type ObjectInfo, type ObjectStore, type PermissionNeeds, type Upload } from './object-store.js';
 
 export interface FolderObjectStoreOptions {
@@ -20,7 +26,8 @@ export function createFolderObjectStore({ root }: FolderObjectStoreOptions): Obj
   return {
     list: (bucket, prefix) => listObjects(root, bucket, prefix),
     head: async (bucket, key) => reworded(root, bucket, key, async () => headFile(objectPath(root, bucket, key), key)),
-    read: async (bucket, key, options = {}) => reworded(root, bucket, key, async () => openFile(objectPath(root, bucket, key), `${bucket}/${key}`, options)),
+    read: async (bucket, key, options = {}) =>
+      reworded(root, bucket, key, async () => openFile(objectPath(root, bucket, key), `${bucket}/${key}`, options)),
     startUpload: async (bucket, key) =>
       reworded(root, bucket, key, async () => {
         await access(bucketPath(root, bucket));
@@ -30,7 +37,8 @@ export function createFolderObjectStore({ root }: FolderObjectStoreOptions): Obj
       reworded(root, bucket, key, async () => completeFolderUpload(placeOf(root, bucket, key), uploadId, receipt)),
     listUploads: (bucket, prefix) => listFolderUploads(uploadsPath(root, bucket), prefix),
     abortUpload: async (bucket, _key, uploadId) => abortFolderUpload(uploadsPath(root, bucket), uploadId),
-    copyDone: async (bucket, key, ifMatch) => reworded(root, bucket, key, async () => moveToDone(objectPath(root, bucket, key), `${bucket}/${key}`, ifMatch)),
+    copyDone: async (bucket, key, ifMatch) =>
+      reworded(root, bucket, key, async () => moveToDone(objectPath(root, bucket, key), `${bucket}/${key}`, ifMatch)),
     delete: async (bucket, key) =>
       reworded(root, bucket, key, async () => {
         await access(bucketPath(root, bucket));
@@ -42,7 +50,12 @@ export function createFolderObjectStore({ root }: FolderObjectStoreOptions): Obj
   };
 }
 
-async function reworded<T>(root: string, bucket: string, key: string | undefined, action: () => Promise<T>): Promise<T> {
+async function reworded<T>(
+  root: string,
+  bucket: string,
+  key: string | undefined,
+  action: () => Promise<T>,
+): Promise<T> {
   try {
     return await action();
   } catch (error) {
@@ -64,10 +77,12 @@ async function* listObjects(root: string, bucket: string, prefix: string): Async
   // Whole at once: a folder is small beside a bucket, and keys have to be sorted.
   const keys = await reworded(root, bucket, undefined, async () => {
     await access(base);
-    const entries = await readdir(path.join(base, start), { recursive: true, withFileTypes: true }).catch((error: unknown) => {
-      if (isMissing(error)) return [];
-      throw error;
-    });
+    const entries = await readdir(path.join(base, start), { recursive: true, withFileTypes: true }).catch(
+      (error: unknown) => {
+        if (isMissing(error)) return [];
+        throw error;
+      },
+    );
     return entries
       .filter((entry) => entry.isFile())
       .map((entry) => path.relative(base, path.join(entry.parentPath, entry.name)).split(path.sep).join('/'))
@@ -119,7 +134,11 @@ async function putSmall(root: string, bucket: string, key: string, body: Uint8Ar
 async function checkFolder(root: string, bucket: string, needs: PermissionNeeds): Promise<PermissionReport> {
   const folder = bucketPath(root, bucket);
   await reworded(root, bucket, undefined, async () => access(folder));
-  const may = async (mode: number) => access(folder, mode).then(() => true, () => false);
+  const may = async (mode: number) =>
+    access(folder, mode).then(
+      () => true,
+      () => false,
+    );
   const finding = (permission: string, granted: boolean, required: boolean) =>
     ({ permission, required, status: granted ? 'granted' : 'missing', probe: 'asking the file system' }) as const;
   return reportPermissions(bucket, [

@@ -15,7 +15,10 @@ export function bucketPath(root: string, bucket: string): string {
 /** A key is a relative path with `/`; what a file system would fold together or leave by is refused. */
 export function objectPath(root: string, bucket: string, key: string): string {
   const steps = key.split('/');
-  if (key.includes('\0') || steps.some((step) => step === '' || step === '.' || step === '..' || Buffer.byteLength(step) > 255)) {
+  if (
+    key.includes('\0') ||
+    steps.some((step) => step === '' || step === '.' || step === '..' || Buffer.byteLength(step) > 255)
+  ) {
     throw new InputError(
       'key-unsupported',
       `${bucket}/${key}: a folder cannot hold this name; avoid empty, ".", ".." and very long steps between slashes`,

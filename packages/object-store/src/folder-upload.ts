@@ -60,7 +60,9 @@ class FolderUpload implements Upload {
       },
     });
     try {
-      await pipeline(source, count, createWriteStream(this.#content, { flush: true }), { signal: this.#stopped.signal });
+      await pipeline(source, count, createWriteStream(this.#content, { flush: true }), {
+        signal: this.#stopped.signal,
+      });
     } catch (error) {
       if (this.#state === 'writing') this.#state = 'failed';
       throw error;
@@ -72,7 +74,8 @@ class FolderUpload implements Upload {
 
   async complete(): Promise<void> {
     if (this.#state === 'completed') return;
-    if (this.#state !== 'written') throw new Error(`only an upload whose source was read to its end can be completed; this one is ${this.#state}`);
+    if (this.#state !== 'written')
+      throw new Error(`only an upload whose source was read to its end can be completed; this one is ${this.#state}`);
     await this.#reword(async () => moveIntoPlace(this.#folder, this.#target));
     this.#state = 'completed';
   }
@@ -102,15 +105,21 @@ async function moveIntoPlace(folder: string, target: string): Promise<void> {
 }
 
 /** The receipt of a folder upload is the inode of its content, which a rename keeps. */
-export async function completeFolderUpload({ uploads, key, target }: FolderUploadPlace, uploadId: string, receipt: string): Promise<void> {
+export async function completeFolderUpload(
+  { uploads, key, target }: FolderUploadPlace,
+  uploadId: string,
+  receipt: string,
+): Promise<void> {
   const inodeOf = async (file: string): Promise<string | undefined> =>
     stat(file, { bigint: true }).then(
       (stats) => String(stats.ino),
       () => undefined,
     );
   const folder = uploadFolder(uploads, uploadId);
-  if (folder !== undefined && (await inodeOf(contentOf(folder))) === receipt) return await moveIntoPlace(folder, target);
-  if ((await inodeOf(target)) !== receipt) throw new TransientError('upload-lost', `the upload of ${key} is no longer open; write the object again`);
+  if (folder !== undefined && (await inodeOf(contentOf(folder))) === receipt)
+    return await moveIntoPlace(folder, target);
+  if ((await inodeOf(target)) !== receipt)
+    throw new TransientError('upload-lost', `the upload of ${key} is no longer open; write the object again`);
   if (folder !== undefined) await rm(folder, { recursive: true, force: true });
 }
 

@@ -152,7 +152,10 @@ export function objectStoreContract(driver: string, setUp: () => Promise<ObjectS
         const upload = await store.startUpload(bucket, key);
         const { receipt } = await upload.write(Readable.from([Buffer.from('new!')]));
         await store.abortUpload(bucket, key, upload.uploadId);
-        await expect(store.completeUpload(bucket, key, upload.uploadId, receipt)).rejects.toMatchObject({ name: 'TransientError', code: 'upload-lost' });
+        await expect(store.completeUpload(bucket, key, upload.uploadId, receipt)).rejects.toMatchObject({
+          name: 'TransientError',
+          code: 'upload-lost',
+        });
         expect(await text(store, bucket, key)).toBe('old!');
       });
 
@@ -178,17 +181,22 @@ export function objectStoreContract(driver: string, setUp: () => Promise<ObjectS
 
     describe('listing', () => {
       it('finds all objects under a prefix, at any depth, over several pages', async () => {
-        const names = ['2.csv', '10.csv', 'a b.csv', 'sub/dir/3.csv', 'sub/4.csv', 'sub.csv', 'z.csv'].map((name) => folder + name);
+        const names = ['2.csv', '10.csv', 'a b.csv', 'sub/dir/3.csv', 'sub/4.csv', 'sub.csv', 'z.csv'].map(
+          (name) => folder + name,
+        );
         for (const name of names) await store.putSmall(bucket, name, Buffer.from(name), 'text/csv');
         const found = await toArray(store.list(bucket, folder));
-        expect(found.map(({ key }) => key)).toEqual(names.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))));
+        expect(found.map(({ key }) => key)).toEqual(
+          names.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
+        );
         const head = await store.head(bucket, found[0]?.key ?? '');
         expect(found[0]).toMatchObject({ size: head?.size, etag: head?.etag });
         expect(Date.now() - (found[0]?.lastModified.getTime() ?? 0)).toBeLessThan(60_000);
       });
 
       it('takes a prefix for the beginning of a key, not for a folder', async () => {
-        for (const name of ['custom.csv', 'customers.csv', 'other.csv']) await store.putSmall(bucket, folder + name, Buffer.from('x'), 'text/csv');
+        for (const name of ['custom.csv', 'customers.csv', 'other.csv'])
+          await store.putSmall(bucket, folder + name, Buffer.from('x'), 'text/csv');
         const found = await toArray(store.list(bucket, `${folder}custom`));
         expect(found.map(({ key }) => key)).toEqual([`${folder}custom.csv`, `${folder}customers.csv`]);
       });
@@ -197,19 +205,23 @@ export function objectStoreContract(driver: string, setUp: () => Promise<ObjectS
         expect(await toArray(store.list(bucket, `${folder}none/at/all`))).toEqual([]);
       });
 
-      it.each(['sp ace & co+plus.csv', 'ümläut-日本.csv', "quo'te\"<x>.csv", '100%25.csv', 'a#b?c=d;e:f@g,h$i!(j).csv', '~tilde*star.csv'])(
-        'writes, lists, reads, marks and deletes %s',
-        async (name) => {
-          const key = folder + name;
-          const { etag } = await write(key, name);
-          expect((await toArray(store.list(bucket, folder))).map((item) => item.key)).toEqual([key]);
-          expect(await text(store, bucket, key)).toBe(name);
-          await store.copyDone(bucket, key, etag);
-          expect(await text(store, bucket, `${key}.done`)).toBe(name);
-          await store.delete(bucket, `${key}.done`);
-          expect(await toArray(store.list(bucket, folder))).toEqual([]);
-        },
-      );
+      it.each([
+        'sp ace & co+plus.csv',
+        'ümläut-日本.csv',
+        'quo\'te"<x>.csv',
+        '100%25.csv',
+        'a#b?c=d;e:f@g,h$i!(j).csv',
+        '~tilde*star.csv',
+      ])('writes, lists, reads, marks and deletes %s', async (name) => {
+        const key = folder + name;
+        const { etag } = await write(key, name);
+        expect((await toArray(store.list(bucket, folder))).map((item) => item.key)).toEqual([key]);
+        expect(await text(store, bucket, key)).toBe(name);
+        await store.copyDone(bucket, key, etag);
+        expect(await text(store, bucket, `${key}.done`)).toBe(name);
+        await store.delete(bucket, `${key}.done`);
+        expect(await toArray(store.list(bucket, folder))).toEqual([]);
+      });
     });
 
     describe('reading', () => {
@@ -229,7 +241,9 @@ export function objectStoreContract(driver: string, setUp: () => Promise<ObjectS
       it('refuses an object that was replaced since it was listed', async () => {
         const { etag } = await write(`${folder}a.csv`, 'first');
         await write(`${folder}a.csv`, 'other');
-        await expect(store.read(bucket, `${folder}a.csv`, { ifMatch: etag })).rejects.toMatchObject({ code: 'object-changed' });
+        await expect(store.read(bucket, `${folder}a.csv`, { ifMatch: etag })).rejects.toMatchObject({
+          code: 'object-changed',
+        });
       });
 
       it('may be given up before and in the middle of reading', async () => {
@@ -244,7 +258,10 @@ export function objectStoreContract(driver: string, setUp: () => Promise<ObjectS
       it('names the object that does not exist', async () => {
         const reading = store.read(bucket, `${folder}missing.csv`);
         await expect(reading).rejects.toBeInstanceOf(InputError);
-        await expect(reading).rejects.toMatchObject({ code: 'object-not-found', message: expect.stringContaining(`${folder}missing.csv`) });
+        await expect(reading).rejects.toMatchObject({
+          code: 'object-not-found',
+          message: expect.stringContaining(`${folder}missing.csv`),
+        });
         expect(await store.head(bucket, `${folder}missing.csv`)).toBeUndefined();
       });
     });
@@ -298,16 +315,22 @@ export function objectStoreContract(driver: string, setUp: () => Promise<ObjectS
       ['delete', async () => store.delete('no-such-bucket', 'a.csv')],
       ['check', async () => store.check('no-such-bucket', 'import')],
     ] satisfies [string, () => Promise<unknown>][])('names the missing bucket: %s', async (_method, call) => {
-      await expect(call()).rejects.toMatchObject({ code: 'bucket-not-found', message: expect.stringContaining('"no-such-bucket"') });
+      await expect(call()).rejects.toMatchObject({
+        code: 'bucket-not-found',
+        message: expect.stringContaining('"no-such-bucket"'),
+      });
     });
 
-    it.each(['import', 'export'] as const)('reports the permissions an %s needs, and leaves nothing behind', async (needs) => {
-      const report = await store.check(bucket, needs, folder);
-      expect(report).toMatchObject({ resource: bucket, missing: [] });
-      expect(report.findings.length).toBeGreaterThan(0);
-      expect(await toArray(store.list(bucket, folder))).toEqual([]);
-      expect(await toArray(store.listUploads(bucket, folder))).toEqual([]);
-    });
+    it.each(['import', 'export'] as const)(
+      'reports the permissions an %s needs, and leaves nothing behind',
+      async (needs) => {
+        const report = await store.check(bucket, needs, folder);
+        expect(report).toMatchObject({ resource: bucket, missing: [] });
+        expect(report.findings.length).toBeGreaterThan(0);
+        expect(await toArray(store.list(bucket, folder))).toEqual([]);
+        expect(await toArray(store.listUploads(bucket, folder))).toEqual([]);
+      },
+    );
   });
 }
 

@@ -4,7 +4,7 @@ export const maxParts = 10_000;
 /** S3's bounds for a part; the last one may be smaller. */
 export const minPartBytes = 5 * mebibyte;
 export const maxPartBytes = 5 * 1024 * mebibyte;
-export const defaultPartBytes = 8 * mebibyte;
+const defaultPartBytes = 8 * mebibyte;
 
 const evenParts = 8_000;
 const partsPerDoubling = 500;

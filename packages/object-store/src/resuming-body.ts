@@ -109,7 +109,10 @@ export class ResumingBody extends Readable {
     const { retry, reopen } = this.#options;
     const { signal } = this.#stopped;
     if (this.#breaks >= retry.attempts) {
-      throw this.#unavailable(`the connection broke ${this.#breaks} times at byte ${this.#position} of ${this.#end}`, cause);
+      throw this.#unavailable(
+        `the connection broke ${this.#breaks} times at byte ${this.#position} of ${this.#end}`,
+        cause,
+      );
     }
     await sleep(backoffMs(retry, this.#breaks, false), undefined, { signal });
     const rest = await reopen(this.#position, signal);

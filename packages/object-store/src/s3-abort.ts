@@ -21,7 +21,10 @@ export async function abortS3Upload(session: S3Session, bucket: string, key: str
     );
     if ((left?.Parts ?? []).length === 0) return;
   }
-  throw new TransientError('object-store-unavailable', `removing the unfinished upload of ${s3Name(bucket, key)}: parts keep arriving`);
+  throw new TransientError(
+    'object-store-unavailable',
+    `removing the unfinished upload of ${s3Name(bucket, key)}: parts keep arriving`,
+  );
 }
 
 async function unless<T>(expected: (fault: AwsFault) => boolean, request: () => Promise<T>): Promise<T | undefined> {
@@ -44,5 +47,7 @@ function isGoneOrHidden(fault: AwsFault): boolean {
 }
 
 export function isUnknownOperation(fault: AwsFault): boolean {
-  return fault.code === 'NotImplemented' || fault.code === 'MethodNotAllowed' || fault.status === 405 || fault.status === 501;
+  return (
+    fault.code === 'NotImplemented' || fault.code === 'MethodNotAllowed' || fault.status === 405 || fault.status === 501
+  );
 }

@@ -1,5 +1,10 @@
 import { createHash } from 'node:crypto';
-import { CompleteMultipartUploadCommand, HeadObjectCommand, ListObjectsV2Command, type CompletedPart } from '@aws-sdk/client-s3';
+import {
+  CompleteMultipartUploadCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  type CompletedPart,
+} from '@aws-sdk/client-s3';
 import { classifyAwsFault, withRetries } from '@millrace/aws-client';
 import { s3Error } from './s3-errors.js';
 import type { S3Session } from './s3-session.js';
@@ -26,12 +31,21 @@ export function readReceipt(receipt: string): { readonly mark: string; readonly 
 }
 
 /** Makes the object visible; an answer lost on the way is looked into, also one that an earlier process never saw. */
-export async function completeS3Upload(session: S3Session, upload: UploadIdentity, parts: readonly CompletedPart[]): Promise<void> {
+export async function completeS3Upload(
+  session: S3Session,
+  upload: UploadIdentity,
+  parts: readonly CompletedPart[],
+): Promise<void> {
   const { bucket, key, uploadId } = upload;
   const tryToComplete = async (): Promise<void> => {
     try {
       await session.client.send(
-        new CompleteMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: uploadId, MultipartUpload: { Parts: [...parts] } }),
+        new CompleteMultipartUploadCommand({
+          Bucket: bucket,
+          Key: key,
+          UploadId: uploadId,
+          MultipartUpload: { Parts: [...parts] },
+        }),
       );
     } catch (error) {
       const fault = classifyAwsFault(error);
@@ -48,7 +62,11 @@ export async function completeS3Upload(session: S3Session, upload: UploadIdentit
 }
 
 /** Whether the object under the key is what this upload completed to. Asked when the answer to a completion was lost. */
-export async function isUploadVisible({ client }: S3Session, upload: UploadIdentity, parts: readonly CompletedPart[]): Promise<boolean> {
+async function isUploadVisible(
+  { client }: S3Session,
+  upload: UploadIdentity,
+  parts: readonly CompletedPart[],
+): Promise<boolean> {
   const { bucket, key, mark } = upload;
   try {
     const head = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
@@ -67,7 +85,7 @@ export async function isUploadVisible({ client }: S3Session, upload: UploadIdent
 }
 
 /** The ETag S3 gives an object of several parts: the MD5 of their MD5s, and their count. Under KMS it is another; then nothing matches. */
-export function compositeEtag(parts: readonly CompletedPart[]): string {
+function compositeEtag(parts: readonly CompletedPart[]): string {
   const digest = createHash('md5');
   for (const part of parts) digest.update(Buffer.from(part.ETag?.replaceAll('"', '') ?? '', 'hex'));
   return `${digest.digest('hex')}-${parts.length}`;

@@ -15,7 +15,7 @@ import { s3Name } from './s3-errors.js';
 import type { S3Session } from './s3-session.js';
 
 /** CopyObject takes 5 GiB at most; larger objects are copied in ranges. */
-export const largestSingleCopyBytes = 5 * 1024 ** 3;
+const largestSingleCopyBytes = 5 * 1024 ** 3;
 
 /** A rename that can be repeated after a crash at any of its steps. */
 export async function copyDone(
@@ -39,14 +39,20 @@ export async function copyDone(
 
   const copy = await head(bucket, target);
   if (copy?.size !== source.size) {
-    throw new TransientError('object-store-unavailable', `marking ${s3Name(bucket, key)} as done: the copy is not complete`, { at: s3Name(bucket, key) });
+    throw new TransientError(
+      'object-store-unavailable',
+      `marking ${s3Name(bucket, key)} as done: the copy is not complete`,
+      { at: s3Name(bucket, key) },
+    );
   }
   await deleteSource(session, head, bucket, source);
 }
 
 function changed(bucket: string, key: string): InputError {
   const name = s3Name(bucket, key);
-  return new InputError('object-changed', `${name} is no longer the object that was read; it was not marked as done`, { at: name });
+  return new InputError('object-changed', `${name} is no longer the object that was read; it was not marked as done`, {
+    at: name,
+  });
 }
 
 /** `bucket/key`, percent-encoded but for the slashes. */
@@ -54,17 +60,35 @@ function copySource(bucket: string, key: string): string {
   return `${bucket}/${key.split('/').map(encodeURIComponent).join('/')}`;
 }
 
-async function copyWhole({ client, run }: S3Session, bucket: string, source: ObjectInfo, target: string): Promise<void> {
+async function copyWhole(
+  { client, run }: S3Session,
+  bucket: string,
+  source: ObjectInfo,
+  target: string,
+): Promise<void> {
   await run({ action: 's3:PutObject', bucket, key: target }, async () =>
     client.send(
-      new CopyObjectCommand({ Bucket: bucket, Key: target, CopySource: copySource(bucket, source.key), CopySourceIfMatch: quoted(source.etag) }),
+      new CopyObjectCommand({
+        Bucket: bucket,
+        Key: target,
+        CopySource: copySource(bucket, source.key),
+        CopySourceIfMatch: quoted(source.etag),
+      }),
     ),
   );
 }
 
-async function copyInRanges({ client, run }: S3Session, bucket: string, source: ObjectInfo, target: string, copyBytes: number): Promise<void> {
+async function copyInRanges(
+  { client, run }: S3Session,
+  bucket: string,
+  source: ObjectInfo,
+  target: string,
+  copyBytes: number,
+): Promise<void> {
   const attempt = { action: 's3:PutObject', bucket, key: target };
-  const { UploadId } = await run(attempt, async () => client.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: target })));
+  const { UploadId } = await run(attempt, async () =>
+    client.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: target })),
+  );
   const upload = { Bucket: bucket, Key: target, UploadId };
   try {
     const parts: CompletedPart[] = [];
@@ -84,9 +108,13 @@ async function copyInRanges({ client, run }: S3Session, bucket: string, source: 
       );
       parts.push({ PartNumber, ETag: answer.CopyPartResult?.ETag });
     }
-    await run(attempt, async () => client.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts: parts } })));
+    await run(attempt, async () =>
+      client.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts: parts } })),
+    );
   } catch (error) {
-    await run({ ...attempt, action: 's3:AbortMultipartUpload' }, async () => client.send(new AbortMultipartUploadCommand(upload))).catch(() => {});
+    await run({ ...attempt, action: 's3:AbortMultipartUpload' }, async () =>
+      client.send(new AbortMultipartUploadCommand(upload)),
+    ).catch(() => {});
     throw error;
   }
 }

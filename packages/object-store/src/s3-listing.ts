@@ -5,7 +5,12 @@ import { isUnknownOperation } from './s3-abort.js';
 import { s3Error } from './s3-errors.js';
 import type { S3Session } from './s3-session.js';
 
-export async function* listObjects({ client, run }: S3Session, bucket: string, prefix: string, pageSize: number | undefined): AsyncGenerator<ObjectInfo> {
+export async function* listObjects(
+  { client, run }: S3Session,
+  bucket: string,
+  prefix: string,
+  pageSize: number | undefined,
+): AsyncGenerator<ObjectInfo> {
   let token: string | undefined;
   do {
     const page = await run({ action: 's3:ListBucket', bucket }, async () =>
@@ -29,27 +34,41 @@ export async function* listObjects({ client, run }: S3Session, bucket: string, p
   } while (token !== undefined);
 }
 
-export async function* listOpenUploads({ client, run }: S3Session, bucket: string, prefix: string): AsyncGenerator<OpenUpload> {
+export async function* listOpenUploads(
+  { client, run }: S3Session,
+  bucket: string,
+  prefix: string,
+): AsyncGenerator<OpenUpload> {
   const attempt = { action: 's3:ListBucketMultipartUploads', bucket };
   let marker: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {};
   do {
     const from: object = marker;
     const page = await run(attempt, async () => {
       try {
-        return await client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: prefix, EncodingType: 'url', ...from }));
+        return await client.send(
+          new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: prefix, EncodingType: 'url', ...from }),
+        );
       } catch (error) {
         if (isUnknownOperation(classifyAwsFault(error))) return undefined;
         throw s3Error(error, attempt);
       }
     });
     for (const item of page?.Uploads ?? []) {
-      yield { key: decodeKey(item.Key ?? '', page?.EncodingType), uploadId: item.UploadId ?? '', startedAt: item.Initiated ?? new Date(0) };
+      yield {
+        key: decodeKey(item.Key ?? '', page?.EncodingType),
+        uploadId: item.UploadId ?? '',
+        startedAt: item.Initiated ?? new Date(0),
+      };
     }
     marker = page?.IsTruncated === true ? nextMarker(page) : undefined;
   } while (marker !== undefined);
 }
 
-function nextMarker(page: { NextKeyMarker?: string | undefined; NextUploadIdMarker?: string | undefined; EncodingType?: string | undefined }) {
+function nextMarker(page: {
+  NextKeyMarker?: string | undefined;
+  NextUploadIdMarker?: string | undefined;
+  EncodingType?: string | undefined;
+}) {
   return {
     ...(page.NextKeyMarker === undefined ? {} : { KeyMarker: decodeKey(page.NextKeyMarker, page.EncodingType) }),
     ...(page.NextUploadIdMarker === undefined ? {} : { UploadIdMarker: page.NextUploadIdMarker }),

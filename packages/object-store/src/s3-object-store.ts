@@ -38,7 +38,9 @@ export function createS3ObjectStore(options: S3ObjectStoreOptions): ObjectStore 
     abortUpload: async (bucket, key, uploadId) => abortS3Upload(session, bucket, key, uploadId),
     copyDone: async (bucket, key, ifMatch) => copyDone(session, head, { bucket, key }, ifMatch, options.copyBytes),
     delete: async (bucket, key) => {
-      await run({ action: 's3:DeleteObject', bucket, key }, async () => client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key })));
+      await run({ action: 's3:DeleteObject', bucket, key }, async () =>
+        client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key })),
+      );
     },
     putSmall: async (bucket, key, body, contentType) => {
       await run({ action: 's3:PutObject', bucket, key }, async () =>

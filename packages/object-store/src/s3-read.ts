@@ -10,7 +10,12 @@ import { bareEtag } from './s3-listing.js';
 import type { S3Session } from './s3-session.js';
 
 /** Opens an object from `offset` on. What is read later, after broken connections, is of the same ETag. */
-export async function readS3Object(session: S3Session, bucket: string, key: string, options: ReadOptions): Promise<Readable> {
+export async function readS3Object(
+  session: S3Session,
+  bucket: string,
+  key: string,
+  options: ReadOptions,
+): Promise<Readable> {
   const offset = options.offset ?? 0;
   const first = await get(session, bucket, key, offset, options.ifMatch, undefined);
   if (first === 'at-end') return Readable.from([], { objectMode: false });
@@ -58,7 +63,13 @@ async function get(
   return checkedBody(answer, bucket, key, offset, ifMatch);
 }
 
-function checkedBody(answer: GetObjectCommandOutput, bucket: string, key: string, offset: number, ifMatch: string | undefined): TaggedBody {
+function checkedBody(
+  answer: GetObjectCommandOutput,
+  bucket: string,
+  key: string,
+  offset: number,
+  ifMatch: string | undefined,
+): TaggedBody {
   const name = s3Name(bucket, key);
   const { Body: body, ContentLength: length } = answer;
   const etag = bareEtag(answer.ETag);
@@ -72,7 +83,11 @@ function checkedBody(answer: GetObjectCommandOutput, bucket: string, key: string
   }
   if (offset > 0 && answer.ContentRange?.startsWith(`bytes ${offset}-`) !== true) {
     body.destroy();
-    throw new TransientError('object-store-unavailable', `reading ${name}: the store does not read from byte ${offset} on`, { at: name });
+    throw new TransientError(
+      'object-store-unavailable',
+      `reading ${name}: the store does not read from byte ${offset} on`,
+      { at: name },
+    );
   }
   return { body, length, etag };
 }

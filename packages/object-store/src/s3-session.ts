@@ -54,7 +54,8 @@ function s3Client(options: S3SessionOptions): S3Client {
     (next, context) => async (args) => {
       const { request } = args;
       // Signing a payload means hashing it. Within TLS, which authenticates every byte, it would be done twice.
-      if (context['commandName'] === 'UploadPartCommand' && isTlsRequest(request)) request.headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD';
+      if (context['commandName'] === 'UploadPartCommand' && isTlsRequest(request))
+        request.headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD';
       return await next(args);
     },
     { step: 'build', name: 'millraceUnsignedPartsOverTls' },
@@ -63,5 +64,11 @@ function s3Client(options: S3SessionOptions): S3Client {
 }
 
 function isTlsRequest(request: unknown): request is { headers: Record<string, string> } {
-  return typeof request === 'object' && request !== null && 'protocol' in request && request.protocol === 'https:' && 'headers' in request;
+  return (
+    typeof request === 'object' &&
+    request !== null &&
+    'protocol' in request &&
+    request.protocol === 'https:' &&
+    'headers' in request
+  );
 }

@@ -1,10 +1,6 @@
 import { createHash, randomUUID, type Hash } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import {
-  CreateMultipartUploadCommand,
-  UploadPartCommand,
-  type CompletedPart,
-} from '@aws-sdk/client-s3';
+import { CreateMultipartUploadCommand, UploadPartCommand, type CompletedPart } from '@aws-sdk/client-s3';
 import { TransientError } from '@millrace/domain';
 import type { Upload, UploadOptions, WriteSummary } from './object-store.js';
 import { PartBuffers } from './part-buffers.js';
@@ -20,7 +16,12 @@ export interface S3UploadOptions extends UploadOptions {
 }
 
 /** Opens a multipart upload, whatever the size: an upload that fails then leaves no half of an object. */
-export async function startS3Upload(session: S3Session, bucket: string, key: string, options: S3UploadOptions): Promise<Upload> {
+export async function startS3Upload(
+  session: S3Session,
+  bucket: string,
+  key: string,
+  options: S3UploadOptions,
+): Promise<Upload> {
   const mark = randomUUID();
   const answer = await session.run({ action: 's3:PutObject', bucket, key }, async () =>
     session.client.send(
@@ -32,7 +33,11 @@ export async function startS3Upload(session: S3Session, bucket: string, key: str
       }),
     ),
   );
-  if (answer.UploadId === undefined) throw new TransientError('object-store-unavailable', `starting to write ${s3Name(bucket, key)}: the store named no upload id`);
+  if (answer.UploadId === undefined)
+    throw new TransientError(
+      'object-store-unavailable',
+      `starting to write ${s3Name(bucket, key)}: the store named no upload id`,
+    );
   return new S3Upload(session, { bucket, key, uploadId: answer.UploadId, mark }, options);
 }
 
@@ -71,7 +76,12 @@ class S3Upload implements Upload {
       await Promise.all(this.#inFlight);
       if (this.#state !== 'writing') throw new Error('the upload was aborted while it was written');
       this.#state = 'written';
-      return { bytes, sha256: digest.digest('hex'), parts: this.#parts.length, receipt: receiptOf(this.#identity, this.#parts) };
+      return {
+        bytes,
+        sha256: digest.digest('hex'),
+        parts: this.#parts.length,
+        receipt: receiptOf(this.#identity, this.#parts),
+      };
     } catch (error) {
       if (this.#state === 'writing') this.#state = 'failed';
       this.#stopped.abort();
@@ -111,7 +121,10 @@ class S3Upload implements Upload {
   /** Begins to send a part; waits while as many as allowed are on their way. */
   async #dispatch(number: number, buffer: Buffer, used: number): Promise<void> {
     if (number > maxParts) {
-      throw new TransientError('object-too-large', `writing ${this.#name}: longer than ${maxParts} parts of the size planned for ${this.#options.expectedBytes ?? 'an unknown number of'} bytes; give a higher bound`);
+      throw new TransientError(
+        'object-too-large',
+        `writing ${this.#name}: longer than ${maxParts} parts of the size planned for ${this.#options.expectedBytes ?? 'an unknown number of'} bytes; give a higher bound`,
+      );
     }
     while (this.#inFlight.size >= partsInFlight(buffer.length)) await Promise.race(this.#inFlight);
     const sending = this.#send(number, buffer.subarray(0, used)).then(() => this.#buffers.giveBack(buffer));
@@ -130,18 +143,27 @@ class S3Upload implements Upload {
       { action: 's3:PutObject', bucket, key },
       async () =>
         this.#session.client.send(
-          new UploadPartCommand({ Bucket: bucket, Key: key, UploadId: uploadId, PartNumber: number, Body: body, ContentLength: body.length }),
+          new UploadPartCommand({
+            Bucket: bucket,
+            Key: key,
+            UploadId: uploadId,
+            PartNumber: number,
+            Body: body,
+            ContentLength: body.length,
+          }),
           { abortSignal: signal },
         ),
       signal,
     );
-    if (answer.ETag === undefined) throw new TransientError('object-store-unavailable', `writing ${this.#name}: part ${number} got no ETag`);
+    if (answer.ETag === undefined)
+      throw new TransientError('object-store-unavailable', `writing ${this.#name}: part ${number} got no ETag`);
     this.#parts[number - 1] = { PartNumber: number, ETag: answer.ETag };
   }
 
   async complete(): Promise<void> {
     if (this.#state === 'completed') return;
-    if (this.#state !== 'written') throw new Error(`only an upload whose source was read to its end can be completed; this one is ${this.#state}`);
+    if (this.#state !== 'written')
+      throw new Error(`only an upload whose source was read to its end can be completed; this one is ${this.#state}`);
     await completeS3Upload(this.#session, this.#identity, this.#parts);
     this.#state = 'completed';
   }

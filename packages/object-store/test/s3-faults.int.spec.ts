@@ -53,7 +53,8 @@ const isComplete = ({ method, path }: SeenRequest) => method === 'POST' && path.
 const isAbort = ({ method, path }: SeenRequest) => method === 'DELETE' && path.includes('uploadId=');
 const isListing = ({ path }: SeenRequest) => path.includes('list-type=2');
 const isHead = ({ method }: SeenRequest) => method === 'HEAD';
-const isGet = ({ method, path }: SeenRequest) => method === 'GET' && path.includes('.bin') && !path.includes('uploadId');
+const isGet = ({ method, path }: SeenRequest) =>
+  method === 'GET' && path.includes('.bin') && !path.includes('uploadId');
 
 async function stored(key: string, content: Buffer): Promise<void> {
   await store.putSmall(bucket, key, content, 'application/octet-stream');
@@ -81,7 +82,10 @@ describe('writing to S3, when things go wrong', () => {
     proxy.inject({ when: isPart, fault: refusal(503, 'SlowDown'), times: 99 });
     const source = endless();
     const upload = await store.startUpload(bucket, newKey());
-    await expect(upload.write(source)).rejects.toMatchObject({ name: 'TransientError', code: 'object-store-unavailable' });
+    await expect(upload.write(source)).rejects.toMatchObject({
+      name: 'TransientError',
+      code: 'object-store-unavailable',
+    });
     expect(source.destroyed).toBe(true);
     await expect(upload.complete()).rejects.toThrow('only an upload whose source was read to its end');
     await upload.abort();
@@ -102,17 +106,26 @@ describe('writing to S3, when things go wrong', () => {
 
   it.each([
     ['an internal error', { kind: 'rewrite', status: 500, body: () => '<Error><Code>InternalError</Code></Error>' }],
-    ['an error behind a 200', { kind: 'rewrite', body: () => '<?xml version="1.0"?><Error><Code>InternalError</Code><Message>x</Message></Error>' }],
+    [
+      'an error behind a 200',
+      {
+        kind: 'rewrite',
+        body: () => '<?xml version="1.0"?><Error><Code>InternalError</Code><Message>x</Message></Error>',
+      },
+    ],
     ['a lost answer', { kind: 'lose-answer' }],
-  ] satisfies [string, Fault][])('recognises a completion that took effect although it was answered with %s', async (_what, fault) => {
-    const content = randomBytes(partBytes + 1);
-    const upload = await store.startUpload(bucket, newKey());
-    await upload.write(Readable.from([content]));
-    proxy.inject({ when: isComplete, fault });
-    await upload.complete();
-    expect(proxy.seen.filter(isComplete).length).toBe(1);
-    expect(sha256(await collect(await store.read(bucket, newKey())))).toBe(sha256(content));
-  });
+  ] satisfies [string, Fault][])(
+    'recognises a completion that took effect although it was answered with %s',
+    async (_what, fault) => {
+      const content = randomBytes(partBytes + 1);
+      const upload = await store.startUpload(bucket, newKey());
+      await upload.write(Readable.from([content]));
+      proxy.inject({ when: isComplete, fault });
+      await upload.complete();
+      expect(proxy.seen.filter(isComplete).length).toBe(1);
+      expect(sha256(await collect(await store.read(bucket, newKey())))).toBe(sha256(content));
+    },
+  );
 
   it('recognises its completion in the listing where HEAD is not allowed', async () => {
     const content = randomBytes(partBytes + 1);
@@ -122,7 +135,10 @@ describe('writing to S3, when things go wrong', () => {
     proxy.inject({ when: isHead, fault: { kind: 'status', status: 403 }, times: 9 });
     // As S3 answers; the stand-in has the MD5 of the whole content instead.
     const etag = `${md5(Buffer.concat([content.subarray(0, partBytes), content.subarray(partBytes)].map((part) => Buffer.from(md5(part), 'hex'))))}-2`;
-    proxy.inject({ when: isListing, fault: { kind: 'rewrite', body: (body) => body.replace(/<ETag>.*?<\/ETag>/, `<ETag>&quot;${etag}&quot;</ETag>`) } });
+    proxy.inject({
+      when: isListing,
+      fault: { kind: 'rewrite', body: (body) => body.replace(/<ETag>.*?<\/ETag>/, `<ETag>&quot;${etag}&quot;</ETag>`) },
+    });
     await upload.complete();
     expect(proxy.seen.filter(isComplete).length).toBe(1);
   });
@@ -184,7 +200,11 @@ describe('reading from S3, when things go wrong', () => {
     expect(sha256(await collect(await store.read(bucket, newKey())))).toBe(sha256(content));
     const gets = proxy.seen.filter(isGet);
     expect(gets.map(({ headers }) => headers.range)).toEqual([undefined, 'bytes=400000-', 'bytes=800000-']);
-    expect(gets.map(({ headers }) => headers['if-match'])).toEqual([undefined, `"${md5(content)}"`, `"${md5(content)}"`]);
+    expect(gets.map(({ headers }) => headers['if-match'])).toEqual([
+      undefined,
+      `"${md5(content)}"`,
+      `"${md5(content)}"`,
+    ]);
   });
 
   it('goes on from its own offset', async () => {
@@ -225,7 +245,12 @@ describe('reading from S3, when things go wrong', () => {
     const other = 'another object'.padEnd(700_000);
     proxy.inject({
       when: isGet,
-      fault: { kind: 'status', status: 206, body: other, headers: { etag: '"other"', 'content-length': '700000', 'content-range': 'bytes 300000-999999/1000000' } },
+      fault: {
+        kind: 'status',
+        status: 206,
+        body: other,
+        headers: { etag: '"other"', 'content-length': '700000', 'content-range': 'bytes 300000-999999/1000000' },
+      },
     });
     await expect(collect(stream)).rejects.toMatchObject({ name: 'InputError', code: 'object-changed' });
   });
@@ -279,7 +304,9 @@ describe('errors of S3', () => {
   });
 
   it('refuses a key id the service does not know', async () => {
-    const stranger = createS3ObjectStore(options({ credentials: { kind: 'access-key', accessKeyId: 'STRANGER', secretAccessKey: 'planted-secret' } }));
+    const stranger = createS3ObjectStore(
+      options({ credentials: { kind: 'access-key', accessKeyId: 'STRANGER', secretAccessKey: 'planted-secret' } }),
+    );
     const error = await toArray(stranger.list(bucket, '')).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ name: 'InputError', code: 'credentials-refused' });
     expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain('planted-secret');
@@ -293,20 +320,30 @@ describe('errors of S3', () => {
     ['', 502],
     ['', 429],
   ])('%s (%i) is tried again, and passes', async (code, status) => {
-    proxy.inject({ when: isListing, fault: code === '' ? { kind: 'status', status, body: '<html>Bad gateway</html>' } : refusal(status, code), times: attempts - 1 });
+    proxy.inject({
+      when: isListing,
+      fault: code === '' ? { kind: 'status', status, body: '<html>Bad gateway</html>' } : refusal(status, code),
+      times: attempts - 1,
+    });
     expect(await toArray(store.list(bucket, 'nothing-here'))).toEqual([]);
     expect(proxy.seen.length).toBe(attempts);
   });
 
   it('gives up as transient after the attempts allowed', async () => {
     proxy.inject({ when: isListing, fault: { kind: 'reset' }, times: 99 });
-    await expect(toArray(store.list(bucket, ''))).rejects.toMatchObject({ name: 'TransientError', code: 'object-store-unavailable' });
+    await expect(toArray(store.list(bucket, ''))).rejects.toMatchObject({
+      name: 'TransientError',
+      code: 'object-store-unavailable',
+    });
     expect(proxy.seen.length).toBe(attempts);
   });
 
   it('says so when nobody listens at the endpoint', async () => {
     const nowhere = createS3ObjectStore(options({ endpoint: 'http://127.0.0.1:9' }));
-    await expect(nowhere.head(bucket, 'x')).rejects.toMatchObject({ name: 'TransientError', message: expect.stringContaining('ECONNREFUSED') });
+    await expect(nowhere.head(bucket, 'x')).rejects.toMatchObject({
+      name: 'TransientError',
+      message: expect.stringContaining('ECONNREFUSED'),
+    });
     nowhere.close();
   });
 
@@ -317,16 +354,33 @@ describe('errors of S3', () => {
   });
 
   it('says so when something else than S3 answers', async () => {
-    proxy.inject({ when: isListing, fault: { kind: 'status', status: 200, body: '<!doctype html><p>Welcome', headers: { 'content-type': 'text/html' } } });
-    await expect(toArray(store.list(bucket, ''))).rejects.toMatchObject({ name: 'InputError', code: 'endpoint-not-s3' });
+    proxy.inject({
+      when: isListing,
+      fault: {
+        kind: 'status',
+        status: 200,
+        body: '<!doctype html><p>Welcome',
+        headers: { 'content-type': 'text/html' },
+      },
+    });
+    await expect(toArray(store.list(bucket, ''))).rejects.toMatchObject({
+      name: 'InputError',
+      code: 'endpoint-not-s3',
+    });
   });
 
   it('corrects a clock that is off by more than S3 tolerates', async () => {
     const date = new Date(Date.now() + 3_600_000).toUTCString();
-    proxy.inject({ when: isListing, fault: { ...refusal(403, 'RequestTimeTooSkewed'), headers: { 'content-type': 'application/xml', date } } as Fault });
+    proxy.inject({
+      when: isListing,
+      fault: { ...refusal(403, 'RequestTimeTooSkewed'), headers: { 'content-type': 'application/xml', date } } as Fault,
+    });
     const skewed = createS3ObjectStore(options());
     expect(await toArray(skewed.list(bucket, 'nothing-here'))).toEqual([]);
-    const signedAt = String(proxy.seen[1]?.headers['x-amz-date']).replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z');
+    const signedAt = String(proxy.seen[1]?.headers['x-amz-date']).replace(
+      /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/,
+      '$1-$2-$3T$4:$5:$6Z',
+    );
     expect(Date.parse(signedAt) - Date.now()).toBeGreaterThan(3_500_000);
     skewed.close();
   });
@@ -334,11 +388,17 @@ describe('errors of S3', () => {
 
 describe('checking permissions', () => {
   it('names each permission that is missing', async () => {
-    proxy.inject({ when: ({ method, path }) => method === 'POST' && path.includes('uploads'), fault: refusal(403, 'AccessDenied'), times: 9 });
+    proxy.inject({
+      when: ({ method, path }) => method === 'POST' && path.includes('uploads'),
+      fault: refusal(403, 'AccessDenied'),
+      times: 9,
+    });
     proxy.inject({ when: ({ method }) => method === 'DELETE', fault: refusal(403, 'AccessDenied'), times: 9 });
     const report = await store.check(bucket, 'export', 'out/');
     expect(report.missing).toEqual(['s3:DeleteObject', 's3:PutObject']);
-    expect(report.findings).toContainEqual(expect.objectContaining({ permission: 's3:AbortMultipartUpload', status: 'unverified' }));
+    expect(report.findings).toContainEqual(
+      expect.objectContaining({ permission: 's3:AbortMultipartUpload', status: 'unverified' }),
+    );
   });
 
   it('says where an upload was left that could not be aborted', async () => {
@@ -346,7 +406,9 @@ describe('checking permissions', () => {
     const report = await store.check(bucket, 'export', 'left/');
     expect(report.missing).toEqual(['s3:AbortMultipartUpload']);
     const [open] = await toArray(store.listUploads(bucket, 'left/'));
-    expect(report.findings.find(({ permission }) => permission === 's3:AbortMultipartUpload')?.detail).toContain(open?.uploadId);
+    expect(report.findings.find(({ permission }) => permission === 's3:AbortMultipartUpload')?.detail).toContain(
+      open?.uploadId,
+    );
     expect(open?.key).toMatch(/^left\/\.millrace-permission-check-/);
     proxy.clear();
     await store.abortUpload(bucket, open?.key ?? '', open?.uploadId ?? '');
@@ -356,14 +418,18 @@ describe('checking permissions', () => {
     proxy.inject({ when: ({ method }) => method === 'DELETE', fault: refusal(403, 'AccessDenied'), times: 9 });
     const report = await store.check(bucket, 'import');
     expect(report.missing).toEqual([]);
-    expect(report.findings).toContainEqual(expect.objectContaining({ permission: 's3:DeleteObject', status: 'missing', required: false }));
+    expect(report.findings).toContainEqual(
+      expect.objectContaining({ permission: 's3:DeleteObject', status: 'missing', required: false }),
+    );
   });
 
   it('does not blame GetObject when only ListBucket is known to be missing', async () => {
     proxy.inject({ when: ({ method }) => method === 'GET', fault: refusal(403, 'AccessDenied'), times: 9 });
     const report = await store.check(bucket, 'import');
     expect(report.missing).toEqual(['s3:ListBucket']);
-    expect(report.findings).toContainEqual(expect.objectContaining({ permission: 's3:GetObject', status: 'unverified' }));
+    expect(report.findings).toContainEqual(
+      expect.objectContaining({ permission: 's3:GetObject', status: 'unverified' }),
+    );
   });
 
   it('throws for wrong credentials instead of reporting every permission as missing', async () => {

@@ -6,7 +6,12 @@ const partBytes = 256 * 1024;
 
 function options(): S3ObjectStoreOptions {
   const { endpoint, region, accessKeyId, secretAccessKey } = awsAccess('s3');
-  return { endpoint, region, credentials: { kind: 'access-key', accessKeyId, secretAccessKey }, smallestPartBytes: partBytes };
+  return {
+    endpoint,
+    region,
+    credentials: { kind: 'access-key', accessKeyId, secretAccessKey },
+    smallestPartBytes: partBytes,
+  };
 }
 
 objectStoreContract('the S3 driver', async () => {
