@@ -57,9 +57,10 @@ export class GoalFlow {
     this.#restUntilMs = nowMs + 1000 * share * (0.5 + random());
   }
 
-  requestFailed(nowMs: number, random: () => number = Math.random): void {
+  /** `records`: that were to be sent. */
+  requestFailed(nowMs: number, records: number, random: () => number = Math.random): void {
     this.#failedRequests += 1;
-    this.#limit = Math.max(1, Math.floor(this.#limit / 2));
+    this.#limit = Math.max(1, Math.floor(Math.min(this.#limit, records) / 2));
     this.#restUntilMs = nowMs + Math.min(30_000, retryDelayMs(this.#failedRequests, random));
     this.lookAtMs = this.#restUntilMs;
   }

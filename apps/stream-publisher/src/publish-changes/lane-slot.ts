@@ -1,7 +1,7 @@
 import type { Database } from '@millrace/database';
 import { summariseError, type ErrorSummary } from '@millrace/domain';
 import { maxRecordsPerPut } from '@millrace/event-stream';
-import { noteFailures, readDue, removeDeliveries, type DeliveryKey, type DueDelivery, type FailedDelivery } from '../storage/deliveries.js';
+import { forgetFailures, noteFailures, readDue, removeDeliveries, type DeliveryKey, type DueDelivery, type FailedDelivery } from '../storage/deliveries.js';
 import { setGoalFault } from '../storage/goals.js';
 import { readProfileStates } from '../storage/profile-states.js';
 import { takeOutbox } from '../storage/take-outbox.js';
@@ -27,6 +27,8 @@ export interface LaneSlotOptions {
 
 interface Settlement {
   readonly done: readonly DeliveryKey[];
+  /** Of those done, the ones that had failed before. */
+  readonly recovered: readonly DeliveryKey[];
   readonly failures: readonly FailedDelivery[];
   /** Called once it is written down. */
   readonly settled: () => void;
@@ -207,22 +209,24 @@ export class LaneSlot {
         timeoutMs: requestTimeoutMs,
         mayStart: (records) => !this.#stopping && this.#lanes().outlast(records.map((record) => record.delivery.lane), requestTimeoutMs),
       });
-      if (outcome.fault !== undefined) await this.#goalFailed(goal, flow, outcome.fault);
+      if (outcome.fault !== undefined) await this.#goalFailed(goal, flow, outcome.fault, built.records.length);
       else if (outcome.throttled > 0) flow.requestThrottled(performance.now(), outcome.throttled / built.records.length);
       else if (outcome.acknowledged.length > 0) await this.#goalWorks(goal, flow, outcome.acknowledged);
       this.#events.sent(goal.goalId, outcome, performance.now() - readAt);
       this.#events.unsendable(goal.goalId, built.unsendable);
       const failures = [...built.unsendable, ...outcome.failures];
       for (const { retryInMs } of failures) if (retryInMs !== undefined) flow.lookBy(performance.now() + retryInMs);
-      return { done: [...built.settled, ...outcome.acknowledged.map((record) => record.delivery)], failures };
+      const acknowledged = outcome.acknowledged.map((record) => record.delivery);
+      const recovered = acknowledged.filter((delivery) => delivery.attempts > 0);
+      return { done: [...built.settled, ...acknowledged], recovered, failures };
     } catch (error) {
-      await this.#goalFailed(goal, flow, error);
-      return { done: [], failures: [] };
+      await this.#goalFailed(goal, flow, error, due.length);
+      return { done: [], recovered: [], failures: [] };
     }
   }
 
-  async #goalFailed(goal: SendingGoal, flow: GoalFlow, error: unknown): Promise<void> {
-    flow.requestFailed(performance.now());
+  async #goalFailed(goal: SendingGoal, flow: GoalFlow, error: unknown, records: number): Promise<void> {
+    flow.requestFailed(performance.now(), records);
     this.#events.requestFailed(goal.goalId, error, flow.failedRequests);
     if (flow.failedRequests < failuresToTell || flow.shown === 'fault') return;
     if (await this.#show(goal, summariseError(error))) flow.shown = 'fault';
@@ -253,7 +257,9 @@ export class LaneSlot {
     try {
       const done = settlements.flatMap((settlement) => settlement.done);
       const failures = settlements.flatMap((settlement) => settlement.failures);
+      const recovered = settlements.flatMap((settlement) => settlement.recovered);
       if (done.length > 0) await removeDeliveries(this.#database, done);
+      if (recovered.length > 0) await forgetFailures(this.#database, recovered);
       if (failures.length > 0) await noteFailures(this.#database, failures);
     } catch (error) {
       this.#settlements.unshift(...settlements);

@@ -26,51 +26,57 @@ export interface SendOutcome {
 const throttleCode = 'ProvisionedThroughputExceededException';
 // What the stream client says of a record that it did not even send.
 const hopelessCode = 'record-too-large';
+const refusalsToDoubt = 3;
 
 /**
  * Sends the records, each profile's once, in as many requests as the limits ask for, one after another. Records not mentioned in
  * the outcome were not tried, or nobody knows what became of them: both are still due.
+ *
+ * A request that is refused for what is in it is cut in half until the record is found that made it so; the others pass. But when
+ * one record after another is refused and none accepted, it is not the records' fault.
  */
 export async function sendRecords(goal: SendingGoal, records: readonly BuiltRecord[], options: SendOptions): Promise<SendOutcome> {
   const acknowledged: BuiltRecord[] = [];
   const failures: FailedDelivery[] = [];
+  const refused: FailedDelivery[] = [];
   let throttled = 0;
-  let fault: Error | undefined;
-  for (const request of splitBatches(records)) {
-    if (!options.mayStart(request)) break;
+  const requests: (readonly BuiltRecord[])[] = splitBatches(records);
+  for (let request = requests.shift(); request !== undefined && options.mayStart(request); request = requests.shift()) {
     let results: readonly PutResult[];
     try {
       results = await goal.stream.put(goal.goal.streamName, request, { timeoutMs: options.timeoutMs });
     } catch (error) {
-      const culprit = refusedRecord(error, request);
-      if (culprit === undefined) {
-        fault = error instanceof Error ? error : new Error('the stream client threw something that is no error');
-        break;
+      const [record, ...others] = request;
+      if (!isRefusal(error) || record === undefined) return { acknowledged, failures, throttled, fault: asError(error) };
+      if (others.length > 0) {
+        const middle = Math.ceil(request.length / 2);
+        requests.unshift(request.slice(0, middle), request.slice(middle));
+        continue;
       }
-      failures.push(failed(goal, culprit, { code: culprit.error.code, message: culprit.error.message }, options.random));
+      refused.push(failed(goal, record, error, options.random));
+      if (refused.length === refusalsToDoubt && acknowledged.length === 0) return { acknowledged, failures, throttled, fault: error };
       continue;
     }
     request.forEach((record, index) => {
-      const result = results[index];
-      if (result?.ok === true) acknowledged.push(record);
-      else {
-        const problem = result ?? { code: 'no-result', message: 'the stream did not answer for this record' };
-        if (problem.code === throttleCode) throttled += 1;
-        failures.push(failed(goal, record, problem, options.random));
+      const result = results[index] ?? { ok: false, code: 'no-result', message: 'the stream did not answer for this record' };
+      if (result.ok) {
+        acknowledged.push(record);
+        return;
       }
+      if (result.code === throttleCode) throttled += 1;
+      failures.push(failed(goal, record, result, options.random));
     });
   }
-  return { acknowledged, failures, throttled, fault };
+  return { acknowledged, failures: [...failures, ...refused], throttled, fault: undefined };
 }
 
-/**
- * The one record that made its request be refused. Only a request of one record proves that: `GoalFlow` halves refused requests
- * until it is so, and the others pass meanwhile. What concerns the whole goal (its key, its stream) is no record's fault.
- */
-function refusedRecord(error: unknown, request: readonly BuiltRecord[]): (BuiltRecord & { readonly error: InputError }) | undefined {
-  const [record, ...others] = request;
-  if (!(error instanceof InputError) || record === undefined || others.length > 0) return undefined;
-  return error.code === 'event-stream-refused' ? { ...record, error } : undefined;
+/** The service understood the request and will not take it as it is. Other input errors concern the goal: its key, its stream. */
+function isRefusal(error: unknown): error is InputError {
+  return error instanceof InputError && error.code === 'event-stream-refused';
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error('the stream client threw something that is no error');
 }
 
 function failed(

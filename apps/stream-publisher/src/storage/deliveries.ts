@@ -93,6 +93,17 @@ export async function removeDeliveries(executor: Executor, done: readonly Delive
     WHERE d.goal_id = k.goal_id AND d.profile_id = k.profile_id AND d.seq = k.seq`);
 }
 
+/** Deliveries that failed before and were acknowledged now, but stay because a change merged in: for that one nothing has failed yet. */
+export async function forgetFailures(executor: Executor, acknowledged: readonly DeliveryKey[]): Promise<void> {
+  await executor.query(sql`
+    UPDATE publisher.delivery d SET attempts = 0, error_code = NULL, error_message = NULL
+    FROM unnest(
+      ${acknowledged.map((delivery) => delivery.goalId)}::uuid[], ${acknowledged.map((delivery) => delivery.profileId)}::uuid[],
+      ${acknowledged.map((delivery) => delivery.seq)}::bigint[]
+    ) AS k (goal_id, profile_id, seq)
+    WHERE d.goal_id = k.goal_id AND d.profile_id = k.profile_id AND d.seq <> k.seq AND d.state = 'pending'`);
+}
+
 export interface FailedDelivery extends DeliveryKey {
   /** The stream's own word for what went wrong. */
   readonly code: string;
