@@ -122,7 +122,10 @@ export async function startServices(stack: Stack, options: ServicesOptions = {})
 }
 
 /** Runs each service's migration step against the stack's database; they take turns by a lock of their own. */
-export async function migrateServices(stack: Stack, services: readonly ServiceName[] = serviceNames): Promise<void> {
+export async function migrateServices(
+  stack: StackPlace,
+  services: readonly ServiceName[] = serviceNames,
+): Promise<void> {
   const run = promisify(execFile);
   for (const service of services) {
     const file = path.join(repositoryRoot, 'apps', service, 'dist', 'migrate.js');
@@ -145,20 +148,22 @@ export async function migrateServices(stack: Stack, services: readonly ServiceNa
   }
 }
 
+/** The parts of a stack that make a service's environment. */
+export type StackPlace = Pick<Stack, 'directory' | 'urls' | 'ports'>;
+
 /** What a service reads from its environment (its README has the table). */
-export function serviceEnvironment(stack: Stack, service: ServiceName, port: number): NodeJS.ProcessEnv {
+export function serviceEnvironment(stack: StackPlace, service: ServiceName, port: number): NodeJS.ProcessEnv {
   const keys = loadKeys(stack.directory, serviceNames);
   const secrets =
     service === 'config-api'
       ? {
           MILLRACE_SEALING_KEYS: JSON.stringify(keys.sealing),
           MILLRACE_BOOTSTRAP_API_KEY: keys.apiKey,
-          MILLRACE_IMPORTER_URL: `http://127.0.0.1:${stack.supervisor.ports['importer'] ?? 0}`,
+          MILLRACE_IMPORTER_URL: `http://127.0.0.1:${stack.ports['importer'] ?? 0}`,
         }
       : { MILLRACE_SEALING_KEY: keys.sealing[service] };
-  const inherited = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !name.startsWith('MILLRACE_') && name !== 'NODE_OPTIONS'),
-  );
+  // Flags of the tool that started us, such as jest's, are not for the services.
+  const { NODE_OPTIONS: _, ...inherited } = process.env;
   return {
     ...inherited,
     NODE_ENV: 'production',

@@ -49,6 +49,8 @@ export interface Stack {
   /** What this stack runs itself. */
   readonly started: readonly StandIn[];
   readonly supervisor: Supervisor;
+  /** By name of stand-in or service. */
+  readonly ports: Readonly<Record<string, number>>;
   /** Ends one of the stand-ins with the signal (default: its polite one) and starts it again, Redis empty. */
   restart(name: StandIn, signal?: NodeJS.Signals): Promise<void>;
   /** Ends everything this stack started, services included, last started first. */
@@ -116,6 +118,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       credentials: credentialsFrom(env),
       started,
       supervisor,
+      ports: supervisor.ports,
       restart: async (name, signal) => {
         await supervisor.restart(name, signal);
       },

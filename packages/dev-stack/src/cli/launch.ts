@@ -5,20 +5,9 @@ import { ApiClient } from '../demo/api-client.js';
 import type { Surroundings } from '../demo/prepare-workspace.js';
 import { repositoryRoot, startServices, type Services, type ServicesOptions } from '../services.js';
 import { startStack, type Stack } from '../stack.js';
+import { preferredPorts } from './preferred-ports.js';
 import type { Steps } from './console.js';
 import type { Shutdown } from './shutdown.js';
-
-// Where a person may expect things; whatever is taken moves to a free port.
-const preferredPorts = {
-  'config-api': 4600,
-  importer: 4601,
-  'batch-exporter': 4602,
-  'stream-publisher': 4603,
-  postgres: 4610,
-  redis: 4611,
-  s3: 4612,
-  kinesis: 4613,
-} as const;
 
 export interface Launched {
   readonly stack: Stack;
