@@ -1,34 +1,33 @@
 import type { GoalEndpoint } from '@millrace/domain';
 import { open, seal, type SealContext } from './seal.js';
 
-export type EndpointOwner = Omit<SealContext, 'field'>;
+/** The place of an endpoint's secrets; the field is added for each. */
+export type EndpointSealContext = Omit<SealContext, 'field'>;
 
-/** Seals the secrets of an endpoint for one service; everything else stays readable. */
-export function sealEndpoint(endpoint: GoalEndpoint, key: Uint8Array, owner: EndpointOwner): GoalEndpoint {
-  return mapSecrets(endpoint, (text, field) => seal(text, key, { ...owner, field }));
+/** Seals `credentials.secretAccessKey`, `pgp.privateKey` and `pgp.passphrase` where they stand, and nothing else. */
+export function sealEndpoint(endpoint: GoalEndpoint, key: Uint8Array, context: EndpointSealContext): GoalEndpoint {
+  return withSecrets(endpoint, (secret, field) => seal(secret, key, { ...context, field }));
 }
 
-/** Opens what `sealEndpoint` sealed. InputError('seal-broken') naming the field. */
-export function openEndpoint(endpoint: GoalEndpoint, key: Uint8Array, owner: EndpointOwner): GoalEndpoint {
-  return mapSecrets(endpoint, (text, field) => open(text, key, { ...owner, field }));
+/**
+ * Opens what `sealEndpoint` sealed.
+ * @throws InputError `seal-broken` naming the field
+ */
+export function openEndpoint(endpoint: GoalEndpoint, key: Uint8Array, context: EndpointSealContext): GoalEndpoint {
+  return withSecrets(endpoint, (sealed, field) => open(sealed, key, { ...context, field }));
 }
 
-function mapSecrets(endpoint: GoalEndpoint, change: (text: string, field: string) => string): GoalEndpoint {
+function withSecrets(endpoint: GoalEndpoint, change: (text: string, field: string) => string): GoalEndpoint {
   const { credentials, pgp } = endpoint;
-  return {
-    ...endpoint,
-    credentials:
-      credentials.kind === 'access-key'
-        ? { ...credentials, secretAccessKey: change(credentials.secretAccessKey, 'credentials.secretAccessKey') }
-        : credentials,
-    ...(pgp === undefined
-      ? {}
-      : {
-          pgp: {
-            ...pgp,
-            ...(pgp.privateKey === undefined ? {} : { privateKey: change(pgp.privateKey, 'pgp.privateKey') }),
-            ...(pgp.passphrase === undefined ? {} : { passphrase: change(pgp.passphrase, 'pgp.passphrase') }),
-          },
-        }),
-  };
+  const changed: GoalEndpoint = { ...endpoint };
+  if (credentials.kind === 'access-key') {
+    const secretAccessKey = change(credentials.secretAccessKey, 'credentials.secretAccessKey');
+    changed.credentials = { ...credentials, secretAccessKey };
+  }
+  if (pgp !== undefined) {
+    changed.pgp = { ...pgp };
+    if (pgp.privateKey !== undefined) changed.pgp.privateKey = change(pgp.privateKey, 'pgp.privateKey');
+    if (pgp.passphrase !== undefined) changed.pgp.passphrase = change(pgp.passphrase, 'pgp.passphrase');
+  }
+  return changed;
 }
