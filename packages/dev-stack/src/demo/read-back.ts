@@ -11,6 +11,9 @@ export interface WrittenFile {
   readonly sha256: string;
 }
 
+/** What reading back needs of a bucket. */
+export type BucketReader = Pick<BucketClient, 'list' | 'get' | 'open'>;
+
 interface Manifest {
   readonly files: readonly { readonly name: string; readonly rows: number; readonly sha256: string }[];
 }
@@ -19,7 +22,7 @@ interface Manifest {
  * Reads every object the exports have written and counts its rows; checks each against its manifest.
  * Throws when an object is missing, differs, or stands in no manifest.
  */
-export async function readExports(bucket: BucketClient, bucketName: string): Promise<readonly WrittenFile[]> {
+export async function readExports(bucket: BucketReader, bucketName: string): Promise<readonly WrittenFile[]> {
   const keys = (await bucket.list(bucketName, `${exportFolder}/`)).map(({ key }) => key);
   const manifests: Manifest[] = [];
   for (const key of keys.filter((each) => each.endsWith('.json')))
@@ -44,7 +47,7 @@ export async function readExports(bucket: BucketClient, bucketName: string): Pro
   return written;
 }
 
-async function readRows(bucket: BucketClient, bucketName: string, key: string): Promise<WrittenFile> {
+async function readRows(bucket: BucketReader, bucketName: string, key: string): Promise<WrittenFile> {
   const digest = createHash('sha256');
   const source = Readable.from(watch(await bucket.open(bucketName, key), (chunk) => digest.update(chunk)));
   const text = key.endsWith('.gz') ? source.pipe(createGunzip()) : source;
