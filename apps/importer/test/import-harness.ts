@@ -158,7 +158,7 @@ export class ImportHarness {
     return rows.map((row) => JSON.parse(row.body) as RunEventBody);
   }
 
-  async finished(runId: string, timeoutMs = 30_000): Promise<FinishedRun> {
+  async finished(runId: string, timeoutMs = 10_000): Promise<FinishedRun> {
     const end = await waitFor(async () => (await this.runEvents(runId)).find((event) => event.kind === 'goal-finished'), timeoutMs, 'the end of the run');
     const events = await this.runEvents(runId);
     if (end.kind !== 'goal-finished') throw new Error('unreachable');

@@ -35,26 +35,27 @@ export async function linkEvents(
   return countLinks(tx, stage, plan);
 }
 
-const attached = (file: PlannedFile): ReturnType<typeof sql.id> => sql.id(`attached_${file.number}`);
+/** What `attachRows` made, to be read from. Root rows stand for themselves. */
+function attached(stage: string, file: PlannedFile): Sql {
+  return file.link === undefined
+    ? sql`(SELECT line, line AS parent_line, line AS root_line FROM ${fileTable(stage, file)})`
+    : sql`${attachedTable(file)}`;
+}
+
+const attachedTable = (file: PlannedFile): ReturnType<typeof sql.id> => sql.id(`attached_${file.number}`);
 const keys = (file: PlannedFile, column: string): ReturnType<typeof sql.id> =>
   sql.id(`keys_${file.number}_${file.keyColumns.indexOf(column)}`);
 const gathered = (list: PlannedList): ReturnType<typeof sql.id> => sql.id(`list_${list.event}_${list.number}`);
 
 /** attached_f(line, parent_line, root_line): the rows that have a row above them, all the way to the root. */
 async function attachRows(tx: Transaction, stage: string, file: PlannedFile, files: ReadonlyMap<string, PlannedFile>): Promise<void> {
-  if (file.link === undefined) {
-    // Root rows stand for themselves; a view costs nothing where nobody reads it.
-    await tx.query(sql`
-      CREATE TEMP VIEW ${attached(file)} AS
-      SELECT line, line AS parent_line, line AS root_line FROM ${fileTable(stage, file)}`);
-    return;
-  }
+  if (file.link === undefined) return;
   await tx.query(sql`
-    CREATE TEMP TABLE ${attached(file)} ON COMMIT DROP AS
+    CREATE TEMP TABLE ${attachedTable(file)} ON COMMIT DROP AS
     SELECT staged.line, parent.line AS parent_line, parent.root_line
     FROM ${fileTable(stage, file)} AS staged
     JOIN ${keys(parentOf(file, files), file.link.parentColumn)} AS parent ON parent.key = staged.parent_key`);
-  await tx.query(sql`ANALYZE ${attached(file)}`);
+  await tx.query(sql`ANALYZE ${attachedTable(file)}`);
 }
 
 /** keys_f_k(key, line, root_line): for each key the last row that has it. */
@@ -65,7 +66,7 @@ async function mapKeys(tx: Transaction, stage: string, file: PlannedFile): Promi
       CREATE TEMP TABLE ${keys(file, column)} ON COMMIT DROP AS
       SELECT DISTINCT ON (${key}) ${key} AS key, staged.line, attached.root_line
       FROM ${fileTable(stage, file)} AS staged
-      JOIN ${attached(file)} AS attached ON attached.line = staged.line
+      JOIN ${attached(stage, file)} AS attached ON attached.line = staged.line
       WHERE ${key} IS NOT NULL
       ORDER BY ${key}, staged.line DESC`);
     await tx.query(sql`ANALYZE ${keys(file, column)}`);
@@ -84,7 +85,7 @@ async function gatherList(
   let below = file;
   let above = parentOf(file, files);
   while (above.alias !== list.mapping.file) {
-    steps.push(sql`JOIN ${attached(above)} AS ${sql.id(`above_${above.number}`)}
+    steps.push(sql`JOIN ${attached(stage, above)} AS ${sql.id(`above_${above.number}`)}
       ON ${sql.id(`above_${above.number}`, 'line')} = ${sql.id(`above_${below.number}`, 'parent_line')}`);
     below = above;
     above = parentOf(above, files);
@@ -95,7 +96,7 @@ async function gatherList(
     CREATE TEMP TABLE ${gathered(list)} ON COMMIT DROP AS
     SELECT ${eventLine} AS line, jsonb_agg(${item} ORDER BY staged.line) AS items, count(*)::integer AS rows
     FROM ${fileTable(stage, file)} AS staged
-    JOIN ${attached(file)} AS ${sql.id(`above_${file.number}`)} ON ${sql.id(`above_${file.number}`, 'line')} = staged.line
+    JOIN ${attached(stage, file)} AS ${sql.id(`above_${file.number}`)} ON ${sql.id(`above_${file.number}`, 'line')} = staged.line
     ${sql.join(steps, ' ')}
     GROUP BY ${eventLine}`);
   await tx.query(sql`ANALYZE ${gathered(list)}`);
@@ -138,7 +139,7 @@ function candidate(stage: string, file: PlannedFile, event: PlannedEvent, eventT
       staged.${sql.id(names.occurredAt)} AS occurred_at, staged.${sql.id(names.properties)} AS properties,
       staged.line, ${sql.integer(event.number)} AS mapping, ${sql.integer(event.counts ? 1 : 0)} AS counted
     FROM ${fileTable(stage, file)} AS staged
-    JOIN ${attached(file)} AS attached ON attached.line = staged.line
+    JOIN ${attached(stage, file)} AS attached ON attached.line = staged.line
     WHERE staged.${sql.id(names.id)} IS NOT NULL`;
 }
 
@@ -153,7 +154,7 @@ async function countLinks(tx: Transaction, stage: string, plan: LinkPlan): Promi
   for (const file of plan.filter(({ link }) => link !== undefined)) {
     const { rows } = await tx.query<{ staged: number; attached: number }>(sql`
       SELECT (SELECT count(*)::float8 FROM ${fileTable(stage, file)}) AS staged,
-        (SELECT count(*)::float8 FROM ${attached(file)}) AS attached`);
+        (SELECT count(*)::float8 FROM ${attachedTable(file)}) AS attached`);
     const { staged, attached: withRoot } = rows[0] ?? { staged: 0, attached: 0 };
     orphaned += staged - withRoot;
     if (file.events.length + file.lists.length === 0) bridging += withRoot;
