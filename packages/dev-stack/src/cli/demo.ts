@@ -30,7 +30,7 @@ export async function demo(directory: string, args: readonly string[]): Promise<
       steps.next('generating sample data');
       await generateSampleData(sample, demoSizes);
     }
-    result = await runExchange(given ?? generatedScenario(sample), around, steps, shutdown.signal);
+    ({ result } = await runExchange(given ?? generatedScenario(sample), around, steps, shutdown.signal));
   } catch (error) {
     steps.failed();
     if (shutdown.asked) return await new Promise<never>(() => undefined);

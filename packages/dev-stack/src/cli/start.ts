@@ -1,8 +1,9 @@
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { generatedScenario } from '../demo/generated-scenario.js';
-import { runExchange, type ExchangeResult } from '../demo/run-exchange.js';
+import { runExchange, type Exchange } from '../demo/run-exchange.js';
 import type { Scenario } from '../demo/scenario.js';
+import type { RunView } from '../demo/wire.js';
 import { demoSizes, generateSampleData } from '../sample-data/generate.js';
 import type { ServiceName, Services } from '../services.js';
 import { Steps } from './console.js';
@@ -21,8 +22,8 @@ export async function start(directory: string): Promise<number> {
     const sample = path.join(directory, 'sample-data');
     await generateSampleData(sample, demoSizes);
     const scenario = generatedScenario(sample);
-    const result = await runExchange(scenario, launched.around, steps, shutdown.signal);
-    console.log(report(launched, scenario, result, directory));
+    const exchange = await runExchange(scenario, launched.around, steps, shutdown.signal);
+    console.log(report(launched, scenario, exchange, directory));
   } catch (error) {
     steps.failed();
     // The signal handler is already stopping everything and ends the process.
@@ -60,13 +61,19 @@ async function revive(
   }
 }
 
-function report({ services, stack }: Launched, scenario: Scenario, result: ExchangeResult, directory: string): string {
+function report(
+  { services, stack }: Launched,
+  scenario: Scenario,
+  { result, run }: Exchange,
+  directory: string,
+): string {
   const near = (file: string): string => path.relative(process.cwd(), file) || file;
   const curl = `curl -H "authorization: Bearer ${services.apiKey}" "${services.apiUrl}/api/v1/workspaces/${scenario.workspace}`;
   return `
 What happened, in ${result.seconds} s
   in       ${scenario.files.map(({ name }) => name).join(', ')} from s3://${scenario.bucket}/incoming
            became ${count(result.profiles)} profiles with ${count(result.events)} orders of ${count(result.eventLines)} lines
+           ${importLine(run)}
   out      ${count(result.exportedRows)} rows of segment "${scenario.exportSegment}" in
 ${result.exportedFiles.map((file) => `           ${file}`).join('\n')}
   onwards  ${count(result.streamedRecords)} records on the Kinesis stream ${scenario.stream}
@@ -79,6 +86,14 @@ Where to look
   SQL      ${stack.urls.database}
 
 Running. Ctrl-C stops everything; \`npm start\` goes on with the same data; \`rm -rf ${near(directory)}\` forgets it.`;
+}
+
+function importLine(run: RunView): string {
+  const counts = run.goals?.find(({ kind }) => kind === 'import-profiles')?.counts ?? {};
+  const of = (name: string): string => count(Number(counts[name] ?? 0));
+  const skipped = Number(counts['filesSkipped'] ?? 0) > 0 && Number(counts['rowsRead'] ?? 0) === 0;
+  if (skipped) return '(nothing new this time: these files were imported before)';
+  return `(${of('rowsRead')} rows: ${of('created')} created, ${of('updated')} updated, ${of('unchanged')} unchanged, ${of('rejected')} rejected)`;
 }
 
 function count(number: number): string {

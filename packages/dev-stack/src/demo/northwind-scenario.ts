@@ -41,7 +41,8 @@ export function northwindScenario(directory: string): Scenario {
       { name: 'germany', rule: { kind: 'property', property: 'address.country', op: 'equals', value: 'Germany' } },
     ],
     importGoal: {
-      csv: { nullWords: ['NULL'] },
+      // The published files leave commas in addresses unquoted: such rows are longer than the header and are cut.
+      csv: { nullWords: ['NULL'], longRows: 'cut' },
       source: { pattern: { kind: 'exact', name: 'customers.csv' } },
       linked: [
         {

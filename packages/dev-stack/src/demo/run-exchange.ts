@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { StreamClient } from '../aws/stream-client.js';
 import type { Steps } from '../cli/console.js';
 import { StackError } from '../stack-error.js';
-import type { ApiClient } from './api-client.js';
+import { ApiError, type ApiClient } from './api-client.js';
 import { prepareWorkspace, uploadFiles, type Surroundings } from './prepare-workspace.js';
 import { readExports } from './read-back.js';
 import type { Scenario } from './scenario.js';
@@ -19,13 +19,19 @@ export interface ExchangeResult {
   readonly seconds: number;
 }
 
+export interface Exchange {
+  readonly result: ExchangeResult;
+  /** The run as it ended, with the counts of each goal. */
+  readonly run: RunView;
+}
+
 /** The whole exchange once: files into the bucket, a run that imports and exports, changes on the stream, then everything counted. */
 export async function runExchange(
   scenario: Scenario,
   around: Surroundings,
   steps: Steps,
   signal: AbortSignal,
-): Promise<ExchangeResult> {
+): Promise<Exchange> {
   const begun = Date.now();
   const workspace = `/workspaces/${scenario.workspace}`;
   steps.next(`setting up the workspace "${scenario.workspace}"`);
@@ -34,8 +40,8 @@ export async function runExchange(
   await uploadFiles(scenario, around.bucket);
 
   steps.next('importing, linking, segmenting, exporting');
-  const run = await around.api.post<RunView>(`${workspace}/connections/${connectionId}/runs`);
-  await follow(around.api, `${workspace}/runs/${run.id}`, steps, signal);
+  const started = await startRun(around.api, workspace, connectionId, steps, signal);
+  const run = await follow(around.api, `${workspace}/runs/${started.id}`, steps, signal);
 
   steps.next('reading back from the store, the bucket and the stream');
   const files = await readExports(around.bucket, scenario.bucket);
@@ -43,7 +49,7 @@ export async function runExchange(
   const streamedRecords = await readStream(around.stream, scenario.stream, exportedRows, steps, signal);
   const { profiles, events, eventLines } = await around.api.get<Statistics>(`${workspace}/statistics`);
   steps.done();
-  return {
+  const result = {
     profiles,
     events,
     eventLines,
@@ -52,16 +58,46 @@ export async function runExchange(
     streamedRecords,
     seconds: Math.round((Date.now() - begun) / 100) / 10,
   };
+  return { result, run };
 }
 
-async function follow(api: ApiClient, path: string, steps: Steps, signal: AbortSignal): Promise<void> {
+// An interrupted start may have left a run under way, which the services have taken up again: it comes first.
+async function startRun(
+  api: ApiClient,
+  workspace: string,
+  connectionId: string,
+  steps: Steps,
+  signal: AbortSignal,
+): Promise<RunView> {
+  const path = `${workspace}/connections/${connectionId}/runs`;
+  try {
+    return await api.post<RunView>(path);
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 409)) throw error;
+    const { items } = await api.get<{ items: readonly RunView[] }>(
+      `${workspace}/runs?connectionId=${connectionId}&limit=1`,
+    );
+    const [earlier] = items;
+    if (earlier === undefined || isOver(earlier)) throw error;
+    steps.next('finishing the run that an earlier start had begun');
+    await follow(api, `${workspace}/runs/${earlier.id}`, steps, signal);
+    steps.next('importing, linking, segmenting, exporting');
+    return await api.post<RunView>(path);
+  }
+}
+
+function isOver({ state }: RunView): boolean {
+  return state === 'succeeded' || state === 'failed' || state === 'cancelled';
+}
+
+async function follow(api: ApiClient, path: string, steps: Steps, signal: AbortSignal): Promise<RunView> {
   for (;;) {
     const run = await api.get<RunView>(path);
     const active = run.goals?.find(({ state }) => state === 'running');
     if (active !== undefined)
       steps.detail = `${active.name ?? active.kind ?? ''} ${progressOf(active.progress)}`.trim();
-    if (run.state === 'succeeded') return;
-    if (run.state === 'failed' || run.state === 'cancelled') {
+    if (run.state === 'succeeded') return run;
+    if (isOver(run)) {
       const reasons = (run.goals ?? []).flatMap(({ name, error }) =>
         error ? [`${name ?? 'goal'}: ${error.message}${error.at === undefined ? '' : ` (${error.at})`}`] : [],
       );
