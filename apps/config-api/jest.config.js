@@ -1,3 +1,3 @@
-import { preset } from '@millrace/jest-preset';
+import { integrationPreset } from '@millrace/testing/jest';
 
-export default preset;
+export default integrationPreset;

@@ -36,9 +36,11 @@ import { FollowRuns } from './run-connection/follow-runs.js';
 import { KeepRuns } from './run-connection/keep-runs.js';
 import { RunController } from './run-connection/run.controller.js';
 import { hasOpenRun, StartRun } from './run-connection/start-run.js';
+import { importerRejects, type RejectSource } from './show-rejects/reject-source.js';
+import { RejectsController } from './show-rejects/rejects.controller.js';
 import { ConfigStorage } from './storage/config-storage.js';
 import { StorageModule } from './storage/storage.module.js';
-import { DATABASE, DRIVERS, OPEN_API } from './tokens.js';
+import { DATABASE, DRIVERS, OPEN_API, REJECTS } from './tokens.js';
 
 const controllers = [
   ConnectionController,
@@ -46,6 +48,7 @@ const controllers = [
   GoalController,
   IngestionController,
   ProfileController,
+  RejectsController,
   RunController,
   SchemaController,
   SegmentController,
@@ -122,6 +125,7 @@ function useCases(config: Config, log: Logger): readonly Provider[] {
       useFactory: (database: Database, storage: ConfigStorage, background: Background) =>
         new ManageSegments(database, storage, background.segmentsChanged),
     },
+    { provide: REJECTS, useFactory: () => rejectsOf(config) },
     { provide: IngestUpdates, inject: [DATABASE], useFactory: (database: Database) => new IngestUpdates(database) },
     {
       provide: StartRun,
@@ -149,6 +153,10 @@ function useCases(config: Config, log: Logger): readonly Provider[] {
         }),
     },
   ];
+}
+
+function rejectsOf({ MILLRACE_IMPORTER_URL: url, MILLRACE_SERVICE_TOKEN: token }: Config): RejectSource | undefined {
+  return url === undefined || token === undefined ? undefined : importerRejects(url, token);
 }
 
 const cloudDrivers: Drivers = {

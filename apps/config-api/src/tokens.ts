@@ -3,3 +3,5 @@ export const DATABASE = Symbol('Database');
 export const DRIVERS = Symbol('Drivers');
 /** The OpenAPI document. */
 export const OPEN_API = Symbol('OpenApi');
+/** Where rejected rows are listed; undefined where the importer is not known. */
+export const REJECTS = Symbol('RejectSource');

@@ -50,7 +50,6 @@ function describeRoute(route: Route, components: SchemaComponents): JsonSchema {
   const { operation } = route;
   const isPublic = operation.access === 'public';
   const scope = operation.access === 'any-key' ? 'Any API key will do.' : `Scope: \`${operation.access}\`.`;
-  const problems = { ...usualProblems, ...(isPublic ? {} : keyProblems), ...operation.problems };
   return {
     operationId: operation.id,
     tags: [operation.tag],
@@ -70,12 +69,27 @@ function describeRoute(route: Route, components: SchemaComponents): JsonSchema {
         ]),
       ),
       ...Object.fromEntries(
-        Object.entries(problems).map(([status, description]) => [
+        Object.entries(problemsOf(route)).map(([status, description]) => [
           status,
           { description, content: { [problemType]: { schema: components.describe(problem, 'output') } } },
         ]),
       ),
     },
+  };
+}
+
+/** Every problem a route may answer with, by status. */
+export function problemsOf({ operation, path, bodySchema }: Route): Readonly<Record<string, string>> {
+  const missing = path.includes('{workspace}')
+    ? [operation.problems?.['404'], 'No such workspace']
+    : [operation.problems?.['404']];
+  const notFound = missing.filter((reason) => reason !== undefined).join('; ');
+  return {
+    ...usualProblems,
+    ...(operation.access === 'public' ? {} : keyProblems),
+    ...(bodySchema === undefined ? {} : { '413': 'The body is larger than 1 MiB' }),
+    ...operation.problems,
+    ...(notFound === '' ? {} : { '404': notFound }),
   };
 }
 

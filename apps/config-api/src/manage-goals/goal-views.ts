@@ -22,12 +22,10 @@ export const goalView = z
 export type GoalView = z.infer<typeof goalView>;
 
 /** Whole fields to replace; the result is validated as a whole. */
-export const goalChange = z
-  .record(z.string(), z.unknown())
-  .meta({
-    id: 'GoalChange',
-    description: 'Fields of the goal, each replaced as a whole; the others stay, and so does the kind',
-  });
+export const goalChange = z.record(z.string(), z.unknown()).meta({
+  id: 'GoalChange',
+  description: 'Fields of the goal, each replaced as a whole; the others stay, and so does the kind',
+});
 export type GoalChange = z.infer<typeof goalChange>;
 
 export const goalOrder = z

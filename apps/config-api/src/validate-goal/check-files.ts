@@ -42,8 +42,7 @@ function ancestorsOf(alias: string, links: ImportProfilesGoal['linked']): readon
   for (let current = alias; current !== rootAlias;) {
     const parent = links.find((link) => link.alias === current)?.parent;
     if (parent === undefined) return `there is no file ${quoted(current)}`;
-    if (parent === alias || above.includes(parent))
-      return `links ${quoted(alias)} to itself through ${quoted(parent)}: linked files must form a tree`;
+    if (parent === alias || above.includes(parent)) return 'leads back to this file: linked files must form a tree';
     above.push(parent);
     current = parent;
   }

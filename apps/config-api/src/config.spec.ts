@@ -1,0 +1,36 @@
+import { parseConfig } from '@millrace/service-kit';
+import { configSchema } from './config.js';
+
+const key = Buffer.alloc(32, 7).toString('base64');
+const services = ['config-api', 'importer', 'batch-exporter', 'stream-publisher'];
+const environment = {
+  MILLRACE_DATABASE_URL: 'postgres://localhost/millrace',
+  MILLRACE_REDIS_URL: 'redis://localhost',
+  MILLRACE_SEALING_KEYS: JSON.stringify(Object.fromEntries(services.map((service) => [service, key]))),
+};
+
+describe('the configuration', () => {
+  it('reads a key of 32 bytes per service', () => {
+    const { MILLRACE_SEALING_KEYS: keys } = parseConfig(configSchema, environment);
+    expect(Object.keys(keys).sort()).toEqual([...services].sort());
+    expect(keys.importer).toHaveLength(32);
+  });
+
+  it('refuses a missing or short key without showing any', () => {
+    const short = Buffer.alloc(16, 7).toString('base64');
+    const keys = JSON.stringify({ 'config-api': key, importer: short, 'batch-exporter': key });
+    const read = (): unknown => parseConfig(configSchema, { ...environment, MILLRACE_SEALING_KEYS: keys });
+    expect(read).toThrow('must be 32 bytes in base64');
+    try {
+      read();
+    } catch (error) {
+      expect(String(error)).not.toContain(short.slice(0, 8));
+    }
+  });
+
+  it('refuses a guessable bootstrap key', () => {
+    expect(() => parseConfig(configSchema, { ...environment, MILLRACE_BOOTSTRAP_API_KEY: 'secret' })).toThrow(
+      'at least 32',
+    );
+  });
+});

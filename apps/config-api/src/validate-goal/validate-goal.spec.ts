@@ -1,0 +1,289 @@
+import { connection, goal, normalisation, orderEventType, type Goal, type PropertyType } from '@millrace/domain';
+import type { Catalogue } from '@millrace/mapping';
+import { validateGoal } from './validate-goal.js';
+
+const segment = '0197a000-0000-7000-8000-000000000001';
+const stranger = '0197a000-0000-7000-8000-00000000ffff';
+const property = (name: string, type: PropertyType, list = false) => [name, { id: 1, name, type, list }] as const;
+const catalogue: Catalogue = {
+  workspaceId: 1,
+  domainGroupId: 1,
+  properties: new Map([
+    property('name', 'string'),
+    property('tags', 'string', true),
+    property('visits', 'integer'),
+    property('spent', 'decimal'),
+    property('born', 'date'),
+    property('a', 'string'),
+    property('a.b', 'string'),
+  ]),
+  namespaces: new Map([['email', { id: 1, code: 'email', normalisation: normalisation.parse({}) }]]),
+  eventTypes: new Map([['order', { id: 1, definition: orderEventType }]]),
+  groupTypes: new Map(),
+  segments: new Map([[segment, { id: segment, name: 'All', versions: [] }]]),
+};
+const s3 = connection.parse({ kind: 's3', name: 'Bucket', credentials: { kind: 'default-chain' } });
+const kinesis = connection.parse({ kind: 'kinesis', name: 'Stream', credentials: { kind: 'default-chain' } });
+
+const problems = (wanted: Goal, on = wanted.kind === 'stream' ? kinesis : s3): string[] =>
+  validateGoal(wanted, on, catalogue).map(({ path, message }) => `${path.join('.')}: ${message}`);
+const importing = (more: object = {}): Goal =>
+  goal.parse({
+    kind: 'import-profiles',
+    name: 'Import',
+    source: { bucket: 'bucket', pattern: { kind: 'exact', name: 'customers.csv' } },
+    matching: { identifiers: [{ column: 'mail', namespace: 'email' }] },
+    ...more,
+  });
+const exporting = (more: object = {}): Goal =>
+  goal.parse({
+    kind: 'export-profiles',
+    name: 'Export',
+    segmentId: segment,
+    target: { bucket: 'bucket' },
+    columns: [{ header: 'id', source: { kind: 'profile-id' } }],
+    ...more,
+  });
+const streaming = (more: object = {}): Goal =>
+  goal.parse({ kind: 'stream', name: 'Stream', streamName: 's', segmentIds: [segment], ...more });
+const exact = (name: string) => ({ kind: 'exact', name });
+const orders = { alias: 'orders', pattern: exact('orders.csv'), column: 'customer', parentColumn: 'id' };
+const lines = { alias: 'lines', parent: 'orders', pattern: exact('lines.csv'), column: 'order', parentColumn: 'id' };
+const orderEvent = { file: 'orders', type: 'order', idColumn: 'id', occurredAtColumn: 'at' };
+const map = (propertyName: string, rule = 'set') => ({ column: 'c', property: propertyName, rule });
+
+it('takes goals that fit', () => {
+  const products = { name: 'products', file: 'lines', mappings: [{ column: 'q', property: 'quantity' }] };
+  const events = [{ ...orderEvent, mappings: [{ column: 't', property: 'total' }], lists: [products] }];
+  const mappings = [
+    map('name', 'set-if-empty'),
+    map('tags', 'add'),
+    map('visits', 'sum'),
+    map('spent', 'sum'),
+    map('a.b'),
+  ];
+  expect(problems(importing({ linked: [orders, lines], events, mappings }))).toEqual([]);
+  expect(problems(exporting())).toEqual([]);
+  expect(problems(streaming({ properties: ['name', 'tags'] }))).toEqual([]);
+});
+
+it('refuses a goal on a connection of another kind', () => {
+  expect(problems(importing(), kinesis)).toEqual(['kind: needs a connection of the kind "s3", this one is "kinesis"']);
+  expect(problems(streaming(), s3)).toEqual(['kind: needs a connection of the kind "kinesis", this one is "s3"']);
+});
+
+describe('an import goal', () => {
+  it.each<[string, object, string]>([
+    [
+      'an unknown namespace',
+      { matching: { identifiers: [{ column: 'm', namespace: 'fax' }] } },
+      'matching.identifiers.0.namespace: the workspace has no identity namespace "fax"',
+    ],
+    [
+      'an unknown property',
+      { mappings: [map('nose')] },
+      'mappings.0.property: the workspace has no property "nose": create it first',
+    ],
+    [
+      'a sum of texts',
+      { mappings: [map('name', 'sum')] },
+      'mappings.0.rule: "sum" needs a single integer or decimal, and "name" is a string',
+    ],
+    [
+      'an addition to a single value',
+      { mappings: [map('name', 'add')] },
+      'mappings.0.rule: "add" needs a list, and "name" holds a single string',
+    ],
+    [
+      'a target used twice',
+      { mappings: [map('name'), map('name')] },
+      'mappings.1.property: is the target of another column already',
+    ],
+    [
+      'targets nested in each other',
+      { mappings: [map('a.b'), map('a')] },
+      'mappings.0.property: cannot stand beside "a": one would be nested in the other',
+    ],
+    [
+      'an objective set twice',
+      {
+        consent: [
+          { column: 'x', objective: 'ads' },
+          { column: 'y', objective: 'ads' },
+        ],
+      },
+      'consent.1.objective: is set by another column already',
+    ],
+    [
+      'a column name without a header',
+      { csv: { header: false } },
+      'matching.identifiers.0.column: "root" has no header: name the column by its position, "1" for the first',
+    ],
+    [
+      'an alias used twice',
+      { linked: [orders, { ...orders, pattern: exact('o.csv') }] },
+      'linked.1.alias: is already the name of another file',
+    ],
+    ['an unknown parent', { linked: [lines] }, 'linked.0.parent: there is no file "orders"'],
+    [
+      'a linked file with the name of the root',
+      { linked: [{ ...orders, pattern: exact('customers.csv') }] },
+      'linked.0.pattern: must differ from the name of the root file',
+    ],
+    [
+      'two linked files with one name',
+      { linked: [orders, { ...lines, pattern: exact('orders.csv') }] },
+      'linked.1.pattern: must differ from the name of "orders"',
+    ],
+    [
+      'a linked file that takes everything',
+      { linked: [{ ...orders, pattern: { kind: 'every' } }] },
+      'linked.0.pattern: would take the root file too: name the linked file',
+    ],
+    [
+      'an event of an unknown type',
+      { events: [{ ...orderEvent, file: 'root', type: 'visit' }] },
+      'events.0.type: the workspace has no event type "visit"',
+    ],
+    ['an event from an unknown file', { events: [orderEvent] }, 'events.0.file: there is no file "orders"'],
+    [
+      'an unknown event property',
+      { events: [{ ...orderEvent, file: 'root', mappings: [{ column: 'c', property: 'nose' }] }] },
+      'events.0.mappings.0.property: event type "order" has no property "nose"',
+    ],
+    [
+      'an unknown list',
+      {
+        linked: [orders, lines],
+        events: [
+          { ...orderEvent, lists: [{ name: 'noses', file: 'lines', mappings: [{ column: 'c', property: 'x' }] }] },
+        ],
+      },
+      'events.0.lists.0.name: event type "order" has no list "noses"',
+    ],
+    [
+      'a list from a file beside its event',
+      {
+        linked: [orders, { ...lines, parent: 'root' }],
+        events: [
+          {
+            ...orderEvent,
+            lists: [{ name: 'products', file: 'lines', mappings: [{ column: 'c', property: 'name' }] }],
+          },
+        ],
+      },
+      'events.0.lists.0.file: rows of "lines" cannot be nested in events of "orders": link "lines" to "orders", or to a file below it',
+    ],
+  ])('refuses %s', (_, more, expected) => {
+    expect(problems(importing(more))).toEqual([expected]);
+  });
+
+  it('refuses a linked name that the root pattern takes as well', () => {
+    const source = { bucket: 'bucket', pattern: { kind: 'wildcard', pattern: '*.csv' } };
+    expect(problems(importing({ source, linked: [orders] }))).toEqual([
+      'linked.0.pattern: would be read as a root file too: its name matches the root\'s "*.csv"',
+    ]);
+  });
+
+  it('refuses a regular expression that cannot run in linear time', () => {
+    const source = { bucket: 'bucket', pattern: { kind: 'regex', pattern: '(?=a)b' } };
+    expect(problems(importing({ source }))[0]).toMatch(
+      /^source\.pattern\.pattern: is no regular expression in RE2's syntax/,
+    );
+  });
+
+  it('refuses links in a circle, at each of them', () => {
+    const message = 'leads back to this file: linked files must form a tree';
+    expect(problems(importing({ linked: [{ ...orders, parent: 'lines' }, lines] }))).toEqual([
+      `linked.0.parent: ${message}`,
+      `linked.1.parent: ${message}`,
+    ]);
+  });
+
+  it('names everything that is wrong at once', () => {
+    expect(problems(importing({ mappings: [map('nose'), map('name', 'sum')] }))).toHaveLength(2);
+  });
+});
+
+describe('an export goal', () => {
+  const column = (source: object, header = 'h') => ({ columns: [{ header, source }] });
+
+  it.each<[string, object, string]>([
+    ['an unknown segment', { segmentId: stranger }, 'segmentId: there is no such segment in this workspace'],
+    [
+      'an unknown property',
+      column({ kind: 'property', property: 'nose' }),
+      'columns.0.source.property: the workspace has no property "nose"',
+    ],
+    [
+      'an unknown namespace',
+      column({ kind: 'identity', namespace: 'fax' }),
+      'columns.0.source.namespace: the workspace has no identity namespace "fax"',
+    ],
+    [
+      'an unknown segment in a column',
+      column({ kind: 'segments', segmentIds: [segment, stranger] }),
+      'columns.0.source.segmentIds.1: there is no such segment in this workspace',
+    ],
+    [
+      'a header used twice',
+      {
+        columns: [
+          { header: 'x', source: { kind: 'profile-id' } },
+          { header: 'x', source: { kind: 'profile-id' } },
+        ],
+      },
+      'columns.1.header: is the header of another column already',
+    ],
+    [
+      'an empty header',
+      column({ kind: 'profile-id' }, ''),
+      'columns.0.header: must not be empty in a file with a header',
+    ],
+    [
+      'an unknown macro',
+      { fileName: '%SEGMENT%' },
+      'fileName: %SEGMENT% is no macro: use %SEGMENT_ID%, %SEGMENT_NAME%, %DATETIME%, %TIMESTAMP%',
+    ],
+    ['a file name with a folder', { fileName: 'a/b' }, 'fileName: must not contain slashes or control characters'],
+    [
+      'encryption without a recipient',
+      { pgp: { encrypt: true } },
+      'pgp.encrypt: the connection has no public key to encrypt for: add one under its pgp.recipients',
+    ],
+  ])('refuses %s', (_, more, expected) => {
+    expect(problems(exporting(more))).toEqual([expected]);
+  });
+
+  it('may repeat headers in a file without a header', () => {
+    const columns = [1, 2].map(() => ({ header: '', source: { kind: 'profile-id' } }));
+    expect(problems(exporting({ columns, csv: { header: false } }))).toEqual([]);
+  });
+
+  it('signs only with a private key', () => {
+    const withRecipient = connection.parse({ ...s3, pgp: { recipients: ['key'] } });
+    expect(problems(exporting({ pgp: { encrypt: true, sign: true } }), withRecipient)).toEqual([
+      'pgp.sign: the connection has no private key to sign with: add one as its pgp.privateKey',
+    ]);
+  });
+});
+
+describe('a stream goal', () => {
+  it.each<[string, object, string]>([
+    ['an unknown segment', { segmentIds: [stranger] }, 'segmentIds.0: there is no such segment in this workspace'],
+    ['an unknown property', { properties: ['nose'] }, 'properties.0: the workspace has no property "nose"'],
+    ['a property named twice', { properties: ['name', 'name'] }, 'properties.1: stands here twice'],
+    [
+      'properties nested in each other',
+      { properties: ['a', 'a.b'] },
+      'properties.1: cannot stand beside "a": one would be nested in the other',
+    ],
+    [
+      'an unknown namespace as partition key',
+      { partitionKey: { kind: 'identity', namespace: 'fax' } },
+      'partitionKey.namespace: the workspace has no identity namespace "fax"',
+    ],
+  ])('refuses %s', (_, more, expected) => {
+    expect(problems(streaming(more))).toEqual([expected]);
+  });
+});

@@ -1,0 +1,241 @@
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { waitFor } from '@millrace/testing';
+import { exportGoal, importGoal, kinesisConnection, s3Connection, startApi, w, type Api } from './api-fixture.js';
+
+let api: Api;
+let everyone: string;
+beforeAll(async () => {
+  api = await startApi('configuration');
+  everyone = (await api.call('POST', `${w}/segments`, { name: 'Everyone', rule: { kind: 'all', rules: [] } })).body.id;
+});
+afterAll(() => api.close());
+
+const names = (answer: { body: { items: { name: string }[] } }): string[] => answer.body.items.map(({ name }) => name);
+
+describe('workspaces', () => {
+  it('start with namespaces and the event type order', async () => {
+    await api.call('POST', '/workspaces', { name: 'fresh', title: 'Fresh' });
+    const namespaces = await api.call('GET', '/workspaces/fresh/namespaces');
+    expect(namespaces.body.items.map(({ code }: { code: string }) => code)).toEqual(['customerId', 'email', 'phone']);
+    const types = await api.call('GET', '/workspaces/fresh/event-types');
+    expect(types.body.items.map(({ code }: { code: string }) => code)).toEqual(['order']);
+  });
+
+  it('refuse a taken name with 409 and a bad one with 400', async () => {
+    expect((await api.call('POST', '/workspaces', { name: 'acme' })).status).toBe(409);
+    const bad = await api.call('POST', '/workspaces', { name: 'Not A Name' });
+    expect(bad.status).toBe(400);
+    expect(bad.body.errors).toEqual([{ field: 'name', message: expect.stringContaining('lower-case') }]);
+  });
+});
+
+describe('the schema', () => {
+  it('takes properties, namespaces and event types', async () => {
+    const property = { name: 'person.name', type: 'string', list: false, unique: false, labels: ['I1'] };
+    expect((await api.call('POST', `${w}/properties`, property)).body).toEqual(property);
+    expect((await api.call('POST', `${w}/properties`, { name: 'person.name.first' })).body.errors ?? 'none').toBe(
+      'none',
+    );
+    const clash = await api.call('POST', `${w}/properties`, { name: 'person' });
+    expect(clash).toMatchObject({ status: 400, body: { code: 'property-prefix', at: 'name' } });
+    expect(
+      (await api.call('POST', `${w}/namespaces`, { code: 'loyalty', kind: 'custom' })).body.normalisation.case,
+    ).toBe('keep');
+    const visit = { code: 'visit', properties: [{ name: 'page' }] };
+    expect((await api.call('POST', `${w}/event-types`, visit)).status).toBe(201);
+    expect((await api.call('POST', `${w}/event-types`, visit)).status).toBe(409);
+    const twice = await api.call('POST', `${w}/event-types`, { code: 'v', properties: [{ name: 'a' }, { name: 'a' }] });
+    expect(twice.body.errors).toEqual([{ field: 'properties.1.name', message: 'stands here twice' }]);
+  });
+});
+
+describe('segments', () => {
+  it('are built in the background and say so', async () => {
+    const made = await api.call('POST', `${w}/segments`, { name: 'Nobody', rule: { kind: 'any', rules: [] } });
+    expect(made.body).toMatchObject({ name: 'Nobody', version: 1, members: 0 });
+    await waitFor(async () => (await api.call('GET', `${w}/segments/${made.body.id}`)).body.state === 'current');
+    const changed = await api.call('PUT', `${w}/segments/${made.body.id}`, {
+      name: 'All',
+      rule: { kind: 'all', rules: [] },
+    });
+    expect(changed.body).toMatchObject({ name: 'All', version: 2 });
+    expect((await api.call('DELETE', `${w}/segments/${made.body.id}`)).status).toBe(204);
+    expect((await api.call('GET', `${w}/segments/${made.body.id}`)).status).toBe(404);
+  });
+
+  it('refuse rules about what the workspace lacks', async () => {
+    const rule = { kind: 'property', property: 'nose', op: 'exists' };
+    const answer = await api.call('POST', `${w}/segments`, { name: 'X', rule });
+    expect(answer).toMatchObject({ status: 400, body: { detail: expect.stringContaining('"nose"') } });
+    const broken = await api.call('POST', `${w}/segments`, {
+      name: 'X',
+      rule: { kind: 'all', rules: [{ kind: 'group', type: 'g', op: 'hm' }] },
+    });
+    expect(broken.body.errors.map(({ field }: { field: string }) => field)).toEqual(['rule.rules.0.op']);
+  });
+
+  it('stay while a goal uses them', async () => {
+    const { id } = (await api.call('POST', `${w}/segments`, { name: 'Used', rule: { kind: 'all', rules: [] } })).body;
+    const connection = (await api.call('POST', `${w}/connections`, s3Connection({ name: 'For segments' }))).body.id;
+    await api.call('POST', `${w}/connections/${connection}/goals`, exportGoal(id));
+    expect(await api.call('DELETE', `${w}/segments/${id}`)).toMatchObject({
+      status: 409,
+      body: { detail: expect.stringContaining('"Export everyone"') },
+    });
+  });
+});
+
+describe('connections', () => {
+  it('are listed, shown, changed and deleted', async () => {
+    const { id } = (await api.call('POST', `${w}/connections`, s3Connection({ name: 'A' }))).body;
+    expect(names(await api.call('GET', `${w}/connections`))).toContain('A');
+    const changed = await api.call('PATCH', `${w}/connections/${id}`, { name: 'B', region: 'eu-west-1' });
+    expect(changed.body).toMatchObject({ id, name: 'B', region: 'eu-west-1', active: true, description: '' });
+    expect((await api.call('GET', `${w}/connections/${id}`)).body).toEqual(changed.body);
+    expect((await api.call('DELETE', `${w}/connections/${id}`)).status).toBe(204);
+    for (const method of ['GET', 'DELETE']) expect((await api.call(method, `${w}/connections/${id}`)).status).toBe(404);
+  });
+
+  it('have names of their own', async () => {
+    await api.call('POST', `${w}/connections`, s3Connection({ name: 'Twin' }));
+    expect(await api.call('POST', `${w}/connections`, s3Connection({ name: 'Twin' }))).toMatchObject({
+      status: 409,
+      body: { code: 'connection-conflict', at: 'name' },
+    });
+  });
+
+  it('stay inside their workspace', async () => {
+    const { id } = (await api.call('POST', `${w}/connections`, s3Connection({ name: 'Mine' }))).body;
+    await api.call('POST', '/workspaces', { name: 'neighbour' });
+    expect((await api.call('GET', `/workspaces/neighbour/connections/${id}`)).status).toBe(404);
+    expect((await api.call('DELETE', `/workspaces/neighbour/connections/${id}`)).status).toBe(404);
+    expect((await api.call('POST', `/workspaces/neighbour/connections/${id}/goals`, importGoal())).status).toBe(404);
+    expect((await api.call('POST', `/workspaces/neighbour/connections/${id}/runs`)).status).toBe(404);
+  });
+
+  it('name every field that is wrong', async () => {
+    const answer = await api.call('POST', `${w}/connections`, {
+      kind: 's3',
+      name: '',
+      endpoint: 'ftp://x',
+      credentials: { kind: 'access-key' },
+    });
+    expect(answer.status).toBe(400);
+    expect(answer.body.errors.map(({ field }: { field: string }) => field).sort()).toEqual([
+      'credentials.accessKeyId',
+      'credentials.secretAccessKey',
+      'endpoint',
+      'name',
+    ]);
+  });
+
+  it('are tried out on what their goals use', async () => {
+    mkdirSync(path.join(api.bucketRoot, 'acme-files'), { recursive: true });
+    const { id } = (await api.call('POST', `${w}/connections`, s3Connection({ name: 'Tried' }))).body;
+    await api.call('POST', `${w}/connections/${id}/goals`, importGoal());
+    const found = await api.call('POST', `${w}/connections/${id}/test`);
+    expect(found.body).toMatchObject({ ok: true, checks: [{ target: 'acme-files', needs: 'import', ok: true }] });
+    const missing = await api.call('POST', `${w}/connections/${id}/test`, {
+      target: 'no-such-bucket',
+      needs: 'export',
+    });
+    expect(missing.status).toBe(200);
+    expect(missing.body).toMatchObject({
+      ok: false,
+      checks: [{ target: 'no-such-bucket', needs: 'export', ok: false }],
+    });
+  });
+});
+
+describe('goals', () => {
+  it('are listed in order, changed, reordered and deleted', async () => {
+    const connection = (await api.call('POST', `${w}/connections`, s3Connection({ name: 'Goals' }))).body.id;
+    const goals = `${w}/connections/${connection}/goals`;
+    const first = (await api.call('POST', goals, importGoal())).body;
+    const second = (await api.call('POST', goals, exportGoal(everyone))).body;
+    expect(first).toMatchObject({ position: 1, connectionId: connection, active: true, badValue: 'reject-row' });
+    expect(
+      (await api.call('PUT', `${goals}/order`, { goalIds: [second.id, first.id] })).body.items.map(
+        ({ id }: { id: string }) => id,
+      ),
+    ).toEqual([second.id, first.id]);
+    expect(await api.call('PUT', `${goals}/order`, { goalIds: [second.id] })).toMatchObject({
+      status: 400,
+      body: { at: 'goalIds' },
+    });
+    const changed = await api.call('PATCH', `${w}/goals/${first.id}`, {
+      name: 'Renamed',
+      csv: { quote: null, delimiter: ';' },
+    });
+    expect(changed.body).toMatchObject({
+      name: 'Renamed',
+      csv: { quote: null, delimiter: ';', header: true },
+      badValue: 'reject-row',
+    });
+    expect((await api.call('GET', `${w}/goals/${first.id}`)).body).toEqual(changed.body);
+    expect((await api.call('DELETE', `${w}/goals/${first.id}`)).status).toBe(204);
+    expect(names(await api.call('GET', goals))).toEqual(['Export everyone']);
+    expect((await api.call('GET', `${w}/goals/${first.id}`)).status).toBe(404);
+  });
+
+  it('are checked against the workspace, on creation and on change', async () => {
+    const connection = (await api.call('POST', `${w}/connections`, s3Connection({ name: 'Checked' }))).body.id;
+    const bad = await api.call(
+      'POST',
+      `${w}/connections/${connection}/goals`,
+      importGoal({
+        mappings: [
+          { column: 'a', property: 'nose' },
+          { column: 'b', property: 'nose' },
+        ],
+      }),
+    );
+    expect(bad.status).toBe(400);
+    expect(bad.body.errors.map(({ field }: { field: string }) => field)).toEqual([
+      'mappings.0.property',
+      'mappings.1.property',
+      'mappings.1.property',
+    ]);
+    const { id } = (await api.call('POST', `${w}/connections/${connection}/goals`, importGoal())).body;
+    const changes = [
+      { kind: 'stream' },
+      { mappings: [{ column: 'a', property: 'nose' }] },
+      { source: 1 },
+      { colour: 'red' },
+    ];
+    for (const change of changes) expect((await api.call('PATCH', `${w}/goals/${id}`, change)).status).toBe(400);
+    expect((await api.call('GET', `${w}/goals/${id}`)).body.mappings).toEqual([]);
+  });
+
+  it('refuse a kind their connection cannot do', async () => {
+    const stream = (await api.call('POST', `${w}/connections`, kinesisConnection())).body.id;
+    const answer = await api.call('POST', `${w}/connections/${stream}/goals`, importGoal());
+    expect(answer.body.errors).toEqual([
+      { field: 'kind', message: 'needs a connection of the kind "s3", this one is "kinesis"' },
+    ]);
+  });
+
+  it('have names of their own inside a connection', async () => {
+    const connection = (await api.call('POST', `${w}/connections`, s3Connection({ name: 'Twins' }))).body.id;
+    await api.call('POST', `${w}/connections/${connection}/goals`, importGoal());
+    expect((await api.call('POST', `${w}/connections/${connection}/goals`, importGoal())).status).toBe(409);
+  });
+});
+
+describe('requests that are not as described', () => {
+  it('answer problem documents', async () => {
+    const broken = await api.call('POST', '/workspaces', '{"name": ');
+    expect(broken).toMatchObject({ status: 400, body: { code: 'invalid-json' } });
+    expect(await api.call('GET', `${w}/runs?limit=0`)).toMatchObject({
+      status: 400,
+      body: { errors: [{ field: 'limit' }] },
+    });
+    expect((await api.call('GET', `${w}/goals/not-an-id`)).status).toBe(400);
+    const unknown = await fetch(`${api.url}/api/v1/nothing`, {
+      headers: { authorization: `Bearer ${api.platformKey}` },
+    });
+    expect(unknown.status).toBe(404);
+    expect(unknown.headers.get('content-type')).toContain('application/problem+json');
+  });
+});
