@@ -76,7 +76,7 @@ export class ExportFixture {
       await database.transaction((tx) => createProperty(tx, workspace.id, { list: false, unique: false, labels: [], ...property }));
     }
     const segment = await createSegment(database, workspace.id, { name: 'Everyone', rule: { kind: 'all', rules: [] } });
-    while (await buildSegments(database, workspace.id)) continue;
+    while (await buildSegments(database)) continue;
     return new ExportFixture(testDatabase, database, queueDatabase, root, workspace.id, segment.id);
   }
 

@@ -29,7 +29,7 @@ export function exportNames(goal: ExportProfilesGoal, context: NameContext, atte
   const expanded = expandTemplate(goal, context);
   const base = attempt === 1 ? expanded : `${expanded}-${attempt}`;
   const prefix = goal.target.directory === '' ? '' : `${goal.target.directory.replace(/\/+$/, '')}/`;
-  const extension = `.csv${goal.compression === 'gzip' ? '.gz' : ''}${goal.pgp.encrypt || goal.pgp.sign ? '.pgp' : ''}`;
+  const extension = `.csv${goal.compression === 'gzip' ? '.gz' : ''}${goal.pgp.encrypt ? '.pgp' : ''}`;
   const files = Array.from({ length: context.files }, (_, index) => `${prefix}${base}${index === 0 ? '' : `_${index + 1}`}${extension}`);
   const manifest = `${prefix}${base}.manifest.json`;
   for (const key of [...files, manifest]) {

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { finished, pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
-import { checkPgpKeys, encryptPgp } from '@millrace/crypto';
+import { encryptPgp } from '@millrace/crypto';
 import { CharsetEncoder, formatHeader, rowFormatter } from '@millrace/delimited';
 import type { ExportProfilesGoal, GoalEndpoint } from '@millrace/domain';
 import type { Upload, WriteSummary } from '@millrace/object-store';
@@ -20,7 +20,9 @@ export interface PartEncoding {
 export async function checkEncoding(goal: ExportProfilesGoal, endpoint: GoalEndpoint): Promise<void> {
   rowFormatter(goal.csv);
   headerOf(goal);
-  if (pgpOptions(goal, endpoint) !== undefined && endpoint.pgp !== undefined) await checkPgpKeys(endpoint.pgp);
+  const pgp = pgpOptions(goal, endpoint);
+  // Only using keys shows that they serve: an empty message is made and thrown away.
+  if (pgp !== undefined) await finished(encryptPgp(Readable.from([]), pgp).resume());
 }
 
 // Its types take a list of streams, but not one with functions among them.
@@ -60,10 +62,6 @@ function headerOf({ csv, columns }: ExportProfilesGoal): string {
   return csv.header ? formatHeader(columns.map((column) => column.header), csv) : '';
 }
 
-function encrypting({ recipients, signWith }: PgpOptions): Stage {
-  return (source) =>
-    encryptPgp(Readable.from(source, { objectMode: false, highWaterMark: 512 * 1024 }), {
-      recipients: [...recipients],
-      ...(signWith === undefined ? {} : { signWith }),
-    });
+function encrypting(pgp: PgpOptions): Stage {
+  return (source) => encryptPgp(Readable.from(source, { objectMode: false, highWaterMark: 512 * 1024 }), pgp);
 }
