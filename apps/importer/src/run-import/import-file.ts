@@ -42,11 +42,21 @@ async function holds({ database, events, unit }: ImportJob, file: ImportFile): P
 }
 
 async function stage(job: ImportJob, file: ImportFile, soFar: ImportCounts): Promise<ImportFile> {
+  const startedAt = performance.now();
   const { stage: number, counts } = await stageSet(job, file, soFar);
   const staged: ImportFile = { ...file, state: 'staged', stage: number, counts };
   await job.database.transaction(async (tx) => {
     await beginUnderLease(tx, job.context.lease);
     await updateFile(tx, file.id, { state: 'staged', counts });
+  });
+  job.events.fileStaged({
+    runId: job.unit.runId,
+    key: file.root.key,
+    rowsRead: counts.rowsRead,
+    rejected: counts.rejected,
+    linkedRows: counts.linkedRowsRead,
+    bytes: counts.bytes,
+    elapsedMs: Math.round(performance.now() - startedAt),
   });
   return staged;
 }

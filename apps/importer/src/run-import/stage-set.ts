@@ -24,7 +24,6 @@ export interface StagedSet {
  */
 export async function stageSet(job: ImportJob, file: ImportFile, soFar: ImportCounts): Promise<StagedSet> {
   const { database, context, links } = job;
-  const startedAt = performance.now();
   const stage = await nextTableNumber(database);
   await database.transaction(async (tx) => {
     await beginUnderLease(tx, context.lease);
@@ -45,15 +44,6 @@ export async function stageSet(job: ImportJob, file: ImportFile, soFar: ImportCo
   const linkCounts = await link(job, stage);
   const [root, ...linked] = staged as [StagedObject, ...StagedObject[]];
   const counts = stagedCounts(root, linked, linkCounts, totalBytes);
-  job.events.fileStaged({
-    runId: job.unit.runId,
-    key: file.root.key,
-    rowsRead: counts.rowsRead,
-    rejected: counts.rejected,
-    linkedRows: counts.linkedRowsRead,
-    bytes: totalBytes,
-    elapsedMs: Math.round(performance.now() - startedAt),
-  });
   return { stage, counts };
 }
 
