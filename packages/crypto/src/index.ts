@@ -1,7 +1,7 @@
+export { decryptPgp, type DecryptPgpOptions } from './decrypt-pgp.js';
+export { encryptPgp, type EncryptPgpOptions } from './encrypt-pgp.js';
 export { hashIdentifier, sha256Hex } from './hash.js';
-export { decryptPgp, type DecryptOptions } from './pgp-decrypt.js';
-export { isPgp } from './pgp-detect.js';
-export { encryptPgp, type EncryptOptions } from './pgp-encrypt.js';
+export { hasPgpExtension, isPgp, pgpForm, pgpHeadBytes, withoutPgpExtension, type PgpForm } from './pgp-detect.js';
 export { checkPgpKeys, type KeyDescription } from './pgp-keys.js';
-export { open, seal, type SealContext } from './seal.js';
-export { openEndpoint, sealEndpoint } from './seal-endpoint.js';
+export { isSealed, open, seal, sealingKeyBytes, type SealContext } from './seal.js';
+export { openEndpoint, sealEndpoint, type EndpointSealContext } from './seal-endpoint.js';

@@ -1,33 +1,77 @@
-const armorStart = Buffer.from('-----BEGIN PGP MESSAGE');
+export type PgpForm = 'armored' | 'binary';
 
-/** Tags a PGP message may begin with: encrypted session keys, encrypted data, compressed data, one-pass signature (RFC 9580, 5). */
-const messageTags = new Set([1, 3, 4, 8, 9, 18, 20]);
+/** Bytes of a file that `pgpForm` needs. */
+export const pgpHeadBytes = 64;
 
-export function isArmored(head: Uint8Array): boolean {
-  let start = 0;
-  while (start < head.length && (head[start] === 0x0a || head[start] === 0x0d || head[start] === 0x20)) start += 1;
-  return Buffer.from(head.buffer, head.byteOffset + start, Math.max(0, Math.min(armorStart.length, head.length - start))).equals(armorStart);
+const armorStart = /^\ufeff?\s*-----BEGIN PGP /;
+
+/**
+ * Whether a file begins like an OpenPGP message, and in which form. Binary messages have no magic number: the first
+ * packet's tag, length and version are looked at, so that text in any charset is not mistaken for one.
+ */
+export function pgpForm(head: Uint8Array): PgpForm | undefined {
+  if (armorStart.test(Buffer.from(head.subarray(0, pgpHeadBytes)).toString('utf8'))) return 'armored';
+  return looksLikePacket(head) ? 'binary' : undefined;
 }
 
-/** Whether a file's first bytes (32 will do) begin an OpenPGP message, armored or binary. */
 export function isPgp(head: Uint8Array): boolean {
-  const [first, second, third] = head;
-  if (first === undefined) return false;
-  if (isArmored(head)) return true;
-  if ((first & 0x80) === 0) return false;
-  const isNewFormat = (first & 0x40) !== 0;
-  const tag = isNewFormat ? first & 0x3f : (first & 0x3c) >> 2;
-  if (!messageTags.has(tag)) return false;
-  // A session key packet names its version first; other high bytes (UTF-16, Windows-1252 text) do not.
-  if (tag === 1) return sessionKeyVersion(isNewFormat, first, head) === 3 || sessionKeyVersion(isNewFormat, first, head) === 6;
-  if (tag === 3) return [4, 5, 6].includes(sessionKeyVersion(isNewFormat, first, head) ?? 0);
-  return second !== undefined && third !== undefined && !(first === 0xff && second === 0xfe) && !(first === 0xef && second === 0xbb);
+  return pgpForm(head) !== undefined;
 }
 
-function sessionKeyVersion(isNewFormat: boolean, first: number, head: Uint8Array): number | undefined {
-  if (!isNewFormat) return head[1 + [1, 2, 4, 0][first & 3]!];
-  const length = head[1];
-  if (length === undefined) return undefined;
-  if (length < 192) return head[2];
-  return length === 255 ? head[6] : head[3];
+/** Names by which senders mark encrypted files: `.pgp`, `.gpg`, `.asc`, in any case. */
+export function hasPgpExtension(name: string): boolean {
+  return /\.(?:pgp|gpg|asc)$/i.test(name);
+}
+
+/** The name without such an extension, `orders.csv.gz` for `orders.csv.gz.gpg`. */
+export function withoutPgpExtension(name: string): string {
+  return name.replace(/\.(?:pgp|gpg|asc)$/i, '');
+}
+
+// Packet tags of RFC 9580, section 5.
+const publicKeySessionKey = 1;
+const signature = 2;
+const passwordSessionKey = 3;
+const onePassSignature = 4;
+const compressed = 8;
+const marker = 10;
+
+function looksLikePacket(head: Uint8Array): boolean {
+  const packet = firstPacket(head);
+  if (packet === undefined) return false;
+  const { tag, body } = packet;
+  const [version = -1] = body;
+  switch (tag) {
+    case publicKeySessionKey:
+      return (version === 3 && isPublicKeyAlgorithm(body[9])) || version === 6;
+    case signature:
+      return version >= 3 && version <= 6;
+    case passwordSessionKey:
+      return version >= 4 && version <= 6;
+    case onePassSignature:
+      return version === 3 || version === 6;
+    case compressed:
+      return version >= 0 && version <= 3;
+    case marker:
+      return Buffer.from(body.subarray(0, 3)).toString('latin1') === 'PGP';
+    default:
+      return false;
+  }
+}
+
+function isPublicKeyAlgorithm(algorithm: number | undefined): boolean {
+  return algorithm !== undefined && [1, 2, 16, 18, 25, 26].includes(algorithm);
+}
+
+function firstPacket(head: Uint8Array): { tag: number; body: Uint8Array } | undefined {
+  const [first = 0, length = 0] = head;
+  if (first >= 0xc0) {
+    const lengthBytes = length < 192 ? 1 : length < 224 ? 2 : length === 255 ? 5 : 1;
+    return { tag: first & 0x3f, body: head.subarray(1 + lengthBytes) };
+  }
+  if (first >= 0x80) {
+    const lengthBytes = [1, 2, 4, 0][first & 3] as number;
+    return { tag: (first >> 2) & 0x0f, body: head.subarray(1 + lengthBytes) };
+  }
+  return undefined;
 }

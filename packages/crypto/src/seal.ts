@@ -27,6 +27,11 @@ export function seal(plaintext: string, key: Uint8Array, context: SealContext): 
   return [version, nonce.toString('base64url'), body.toString('base64url')].join('.');
 }
 
+/** Whether a text has the form of a sealed one; only `open` tells whether it is. */
+export function isSealed(text: string): boolean {
+  return /^v1\.[A-Za-z0-9_-]{16}\.[A-Za-z0-9_-]{22,}$/.test(text);
+}
+
 /**
  * @throws InputError `seal-broken` when the text is not a sealed one, was changed, or was sealed with another key or for
  * another place
