@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { lockDirectory, unlockDirectory } from './processes/directory-lock.js';
 import { choosePort, isFree } from './processes/ports.js';
-import { endLeftovers, isOwned, StateFile } from './processes/stack-state.js';
+import { endLeftovers, StateFile } from './processes/stack-state.js';
 import { Supervisor } from './processes/supervisor.js';
 import { StackError } from './stack-error.js';
 import { standInCredentials, startKinesis, startS3 } from './stand-ins/aws-stand-ins.js';
@@ -73,6 +74,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const { directory, throwaway = false } = options;
   const env = options.env ?? process.env;
   const say = options.say ?? (() => undefined);
+  await lockDirectory(directory);
   mkdirSync(directory, { recursive: true });
   const lastPorts = await takeOver(directory, say);
 
@@ -124,10 +126,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       },
       stop: async (onEnding) => {
         await supervisor.endAll(onEnding);
+        unlockDirectory(directory);
       },
     };
   } catch (error) {
     await supervisor.endAll();
+    unlockDirectory(directory);
     throw error;
   }
 }
@@ -135,6 +139,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 /** Deletes a stack's data, after ending what an interrupted run of it has left; refuses while one is running. */
 export async function wipeStack(directory: string): Promise<void> {
   if (!existsSync(directory)) return;
+  await lockDirectory(directory);
   await takeOver(directory, () => undefined);
   const { outside } = findPostgresHome(directory);
   for (const folder of [directory, ...(outside === undefined ? [] : [outside])])
@@ -152,13 +157,6 @@ async function takeOver(directory: string, say: (line: string) => void): Promise
   const file = new StateFile(directory);
   const state = file.read();
   if (state === undefined) return {};
-  if (isOwned(state)) {
-    const api = state.processes.find(({ name }) => name === 'config-api')?.port;
-    throw new StackError(
-      `Millrace already runs from ${directory} (process ${state.owner.pid}${api === undefined ? '' : `, API at http://127.0.0.1:${api}`})`,
-      'use that one, or stop it with Ctrl-C in its terminal and start again',
-    );
-  }
   const ended = await endLeftovers(file, state);
   if (ended.length > 0) say(`ended what an earlier run had left: ${ended.join(', ')}`);
   return state.ports;

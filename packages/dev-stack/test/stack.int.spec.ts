@@ -21,6 +21,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   rmSync(directory, { recursive: true, force: true });
+  rmSync(`${directory}.lock`, { force: true });
 });
 
 function isAlive(pid: number): boolean {

@@ -49,11 +49,6 @@ export class StateFile {
   }
 }
 
-/** The stack of this state still has its owner. */
-export function isOwned(state: StackState): boolean {
-  return isRunning(state.owner);
-}
-
 /** Ends what an ownerless state names, last started first. Only processes whose start time matches are touched. Returns their names. */
 export async function endLeftovers(file: StateFile, state: StackState): Promise<readonly string[]> {
   const running = state.processes.filter((recorded) => isRunning(recorded));
