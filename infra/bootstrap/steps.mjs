@@ -30,7 +30,7 @@ export async function runStep(title, log, command, args, { env = process.env, ne
       output.write(text);
       for (const line of text.split(/\r?\n/).filter((each) => each.trim() !== '')) {
         tail.push(line);
-        progress.detail = line.trim();
+        progress.detail = line.trim().replace(/^• /, '');
       }
       tail.splice(0, tail.length - 30);
     });

@@ -126,25 +126,25 @@ export async function migrateServices(
   stack: StackPlace,
   services: readonly ServiceName[] = serviceNames,
 ): Promise<void> {
-  const run = promisify(execFile);
-  for (const service of services) {
-    const file = path.join(repositoryRoot, 'apps', service, 'dist', 'migrate.js');
-    if (!existsSync(file)) continue;
-    try {
-      await run(process.execPath, [file], { env: serviceEnvironment(stack, service, 0), maxBuffer: 16 * 1024 * 1024 });
-    } catch (error) {
-      const said =
-        error instanceof Error && 'stderr' in error
-          ? String(error.stderr).trim().split('\n').slice(-5).join('\n  ')
-          : String(error);
-      throw new StackError(
-        `the migrations of ${service} failed:\n  ${said}`,
-        'a store made by a newer release cannot be used by an older one; otherwise this is a bug worth reporting',
-        {
-          cause: error,
-        },
-      );
-    }
+  await Promise.all(services.map(async (service) => await migrateService(stack, service)));
+}
+
+async function migrateService(stack: StackPlace, service: ServiceName): Promise<void> {
+  const file = path.join(repositoryRoot, 'apps', service, 'dist', 'migrate.js');
+  if (!existsSync(file)) return;
+  try {
+    const env = serviceEnvironment(stack, service, 0);
+    await promisify(execFile)(process.execPath, [file], { env, maxBuffer: 16 * 1024 * 1024 });
+  } catch (error) {
+    const said =
+      error instanceof Error && 'stderr' in error
+        ? String(error.stderr).trim().split('\n').slice(-5).join('\n  ')
+        : String(error);
+    throw new StackError(
+      `the migrations of ${service} failed:\n  ${said}`,
+      'a store made by a newer release cannot be used by an older one; otherwise this is a bug worth reporting',
+      { cause: error },
+    );
   }
 }
 

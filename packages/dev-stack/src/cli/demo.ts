@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { generatedScenario } from '../demo/generated-scenario.js';
 import { northwindScenario } from '../demo/northwind-scenario.js';
 import { runExchange, type ExchangeResult } from '../demo/run-exchange.js';
+import type { Scenario } from '../demo/scenario.js';
 import { demoSizes, generateSampleData } from '../sample-data/generate.js';
 import { StackError } from '../stack-error.js';
 import { wipeStack } from '../stack.js';
@@ -25,12 +26,9 @@ export async function demo(directory: string, args: readonly string[]): Promise<
     const { around } = await launch(own, steps, shutdown, (services, service, how) => {
       steps.note(`${service} ended unexpectedly (${how}); its log: ${services.logFile(service)}`);
     });
-    const sample = path.join(own, 'sample-data');
-    if (given === undefined) {
-      steps.next('generating sample data');
-      await generateSampleData(sample, demoSizes);
-    }
-    ({ result } = await runExchange(given ?? generatedScenario(sample), around, steps, shutdown.signal));
+    const scenario = given ?? (await generate(path.join(own, 'sample-data'), steps));
+    ({ result } = await runExchange(scenario, around, steps, shutdown.signal));
+    checkFigures(scenario, result);
   } catch (error) {
     steps.failed();
     if (shutdown.asked) return await new Promise<never>(() => undefined);
@@ -40,6 +38,20 @@ export async function demo(directory: string, args: readonly string[]): Promise<
   await shutdown.run();
   console.log(JSON.stringify(result));
   return 0;
+}
+
+async function generate(directory: string, steps: Steps): Promise<Scenario> {
+  steps.next('generating sample data');
+  return generatedScenario(directory, await generateSampleData(directory, demoSizes));
+}
+
+function checkFigures({ expected }: Scenario, result: ExchangeResult): void {
+  if (expected === undefined) return;
+  for (const name of ['profiles', 'events', 'eventLines'] as const) {
+    if (result[name] !== expected[name]) {
+      throw new Error(`the store holds ${result[name]} ${name}, but the files hold ${expected[name]}`);
+    }
+  }
 }
 
 function readArguments(args: readonly string[]): { northwind?: string | undefined } {

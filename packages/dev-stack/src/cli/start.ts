@@ -20,8 +20,7 @@ export async function start(directory: string): Promise<number> {
     });
     steps.next('generating sample data');
     const sample = path.join(directory, 'sample-data');
-    await generateSampleData(sample, demoSizes);
-    const scenario = generatedScenario(sample);
+    const scenario = generatedScenario(sample, await generateSampleData(sample, demoSizes));
     const exchange = await runExchange(scenario, launched.around, steps, shutdown.signal);
     console.log(report(launched, scenario, exchange, directory));
   } catch (error) {

@@ -1,10 +1,11 @@
 import path from 'node:path';
+import type { SampleFacts } from '../sample-data/generate.js';
 import type { Scenario } from './scenario.js';
 
 const nullWords = ['NULL', '\\N'];
 
-/** The generated sample: customers, their orders, the orders' lines. `directory` holds the three files. */
-export function generatedScenario(directory: string): Scenario {
+/** The generated sample: customers, their orders, the orders' lines. `directory` holds the three files, `facts` is what went into them. */
+export function generatedScenario(directory: string, facts: SampleFacts): Scenario {
   const text = (header: string, property: string) => ({ header, source: { kind: 'property', property } });
   return {
     workspace: 'demo',
@@ -116,6 +117,11 @@ export function generatedScenario(directory: string): Scenario {
       text('Loyalty points', 'loyalty.points'),
       text('Notes', 'notes'),
     ],
+    expected: {
+      profiles: facts.customers,
+      events: facts.orders - facts.orphanOrders,
+      eventLines: facts.lines - facts.orphanLines,
+    },
     streamProperties: ['person.name.firstName', 'person.name.lastName', 'address.country', 'loyalty.points'],
   };
 }

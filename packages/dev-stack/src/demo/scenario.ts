@@ -1,4 +1,4 @@
-import type { SegmentRule } from './wire.js';
+import type { SegmentRule, Statistics } from './wire.js';
 
 export interface SourceFile {
   /** On this machine. */
@@ -21,6 +21,8 @@ export interface Scenario {
   readonly exportSegment: string;
   readonly exportColumns: readonly { readonly header: string; readonly source: Readonly<Record<string, unknown>> }[];
   readonly streamProperties: readonly string[];
+  /** What an empty store must hold afterwards, where the maker of the files knows. */
+  readonly expected?: Pick<Statistics, 'profiles' | 'events' | 'eventLines'>;
 }
 
 export const importFolder = 'incoming';
