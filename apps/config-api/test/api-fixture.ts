@@ -1,6 +1,7 @@
 import { createMemoryEventStream } from '@millrace/event-stream';
 import { Database, migrate } from '@millrace/database';
-import { workMigrations } from '@millrace/job-queue';
+import type { RunEventBody } from '@millrace/domain';
+import { WAKE_UPS, workMigrations, writeRunEvent, type WakeUps } from '@millrace/job-queue';
 import { createFolderObjectStore } from '@millrace/object-store';
 import { profileMigrations } from '@millrace/profile-store';
 import { createLogger, parseConfig, startService, type Service } from '@millrace/service-kit';
@@ -44,6 +45,8 @@ export interface Api {
   ) => Promise<Answer<Body>>;
   /** A key made through the API. */
   readonly newKey: (scopes: readonly string[], workspace?: string) => Promise<string>;
+  /** Commits run events as a worker does, and wakes the service by Redis. */
+  readonly tell: (runId: string, goalId: string, ...bodies: RunEventBody[]) => Promise<void>;
   /** Another instance of the service on the same database. */
   readonly startAnother: () => Promise<Service>;
   readonly close: () => Promise<void>;
@@ -114,6 +117,10 @@ export async function startApi(name: string, options: ApiOptions = {}): Promise<
     call,
     newKey: async (scopes, workspace) =>
       (await call('POST', '/api-keys', { name: scopes.join(' '), scopes, workspace })).body.key as string,
+    tell: async (runId, goalId, ...bodies) => {
+      for (const body of bodies) await writeRunEvent(database, { runId, goalId }, body);
+      await services[0]!.app.get<WakeUps>(WAKE_UPS, { strict: false }).wake('run-event', { version: 1 });
+    },
     startAnother: async () => {
       const service = await start();
       services.push(service);
