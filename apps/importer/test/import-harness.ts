@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { sealEndpoint } from '@millrace/crypto';
 import { Database, migrate, sql } from '@millrace/database';
 import {
   importCounts,
@@ -31,7 +32,7 @@ export interface FinishedRun {
   readonly events: readonly RunEventBody[];
 }
 
-const silent: Log = process.env['LOG'] ? { info: console.log, warn: console.log, error: console.log } : { info: () => undefined, warn: () => undefined, error: () => undefined };
+const silent: Log = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 export const silentEvents: ImportEvents = {
   fileSkipped: () => undefined,
@@ -134,19 +135,14 @@ export class ImportHarness {
   async open(goal: ImportProfilesGoal, options: { readonly pgp?: PgpKeys; readonly repeatSums?: boolean } = {}): Promise<string> {
     const runId = randomUUID();
     const endpoint = this.endpoint(options.pgp);
-    const snapshot = { version: 1, workspaceId: this.workspaceId, connectionId: this.connectionId, goalId: this.goalId, goal, endpoint } as const;
-    const sealed = await this.seal(snapshot);
+    const { workspaceId, connectionId, goalId } = this;
+    const sealed = sealEndpoint(endpoint, this.sealingKey, { workspaceId, connectionId });
+    const snapshot = { version: 1, workspaceId, connectionId, goalId, goal, endpoint: sealed } as const;
     const { unitId } = await this.database.transaction((tx) =>
-      openGoalUnit(tx, { queue: 'import-run', runId, goalId: this.goalId, snapshot: sealed, payload: { version: 1, repeatSums: options.repeatSums ?? false } }),
+      openGoalUnit(tx, { queue: 'import-run', runId, goalId: this.goalId, snapshot, payload: { version: 1, repeatSums: options.repeatSums ?? false } }),
     );
     await this.wakeUps.wake('import-run', { version: 1, unitId });
     return runId;
-  }
-
-  private async seal<T extends { readonly endpoint: GoalEndpoint }>(snapshot: T): Promise<T> {
-    const { sealEndpoint } = await import('@millrace/crypto');
-    const context = { workspaceId: this.workspaceId, connectionId: this.connectionId };
-    return { ...snapshot, endpoint: sealEndpoint(snapshot.endpoint, this.sealingKey, context) };
   }
 
   async cancel(runId: string): Promise<void> {
