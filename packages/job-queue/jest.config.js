@@ -1,3 +1,1 @@
-import { preset } from '@millrace/jest-preset';
-
-export default preset;
+export { integrationPreset as default } from '@millrace/testing/jest';

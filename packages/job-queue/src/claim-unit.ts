@@ -39,12 +39,12 @@ async function tryClaim(
     const { rows } = await tx.query<{ id: string }>(sql`
       WITH busy AS (
         SELECT workspace_id, count(*) AS running FROM work.unit
-        WHERE state = 'running' AND queue = ANY(${options.queues}::text[]) GROUP BY workspace_id
+        WHERE queue = ANY(${options.queues}::text[]) AND state = 'running' GROUP BY workspace_id
       )
       SELECT u.id FROM work.unit u
       LEFT JOIN busy ON busy.workspace_id = u.workspace_id
       LEFT JOIN work.lease l ON l.resource = 'unit:' || u.id
-      WHERE u.queue = ANY(${options.queues}::text[])
+      WHERE u.queue = ANY(${options.queues}::text[]) AND u.state IN ('ready', 'running')
         AND (u.state = 'ready' AND u.not_before <= clock_timestamp()
           OR u.state = 'running' AND (l.expires_at IS NULL OR l.expires_at < clock_timestamp()))
         AND u.id <> ALL(${passedOver}::uuid[])

@@ -26,6 +26,7 @@ export async function loadGoalSnapshot(executor: Executor, snapshotId: string): 
     sql`SELECT document FROM work.goal_snapshot WHERE id = ${snapshotId}`,
   );
   const row = rows[0];
-  if (row === undefined) throw new InputError('snapshot-not-found', `goal snapshot ${snapshotId} is gone: start a new run`);
+  if (row === undefined)
+    throw new InputError('snapshot-not-found', `goal snapshot ${snapshotId} is gone: start a new run`);
   return goalSnapshot.parse(JSON.parse(row.document));
 }

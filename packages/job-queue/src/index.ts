@@ -1,10 +1,17 @@
 export { canonicalHash, canonicalJson } from './canonical-json.js';
-export { claimUnit, type ClaimedUnit, type ClaimOptions } from './claim-unit.js';
 export { sendCommand, takeCommands, type CommandKind, type CommandOf } from './command.js';
 export { loadGoalSnapshot, saveGoalSnapshot, type SavedSnapshot } from './goal-snapshot.js';
 export { JobQueueModule, WAKE_UPS, type JobQueueModuleOptions } from './job-queue.module.js';
 export { LaneShare, type LaneShareOptions } from './lane-share.js';
-export { beginUnderLease, beginUnderLeases, LeaseLostError, leaseRemainingMs, Leases, type Lease, type TakeOptions } from './lease.js';
+export {
+  beginUnderLease,
+  beginUnderLeases,
+  LeaseLostError,
+  leaseRemainingMs,
+  Leases,
+  type Lease,
+  type TakeOptions,
+} from './lease.js';
 export type { Log } from './log.js';
 export { workMigrations } from './migrations.js';
 export { newOwner } from './owner.js';
@@ -27,13 +34,13 @@ export {
   type UnitState,
   type UnitStatus,
 } from './unit.js';
+export type { StopReason, UnitContext, UnitHandler, UnitOutcome } from './unit-run.js';
+export { UnitWorker, type UnitWorkerOptions } from './unit-worker.js';
 export {
-  UnitWorker,
-  type StopReason,
-  type UnitContext,
-  type UnitEnd,
-  type UnitHandler,
-  type UnitOutcome,
-  type UnitWorkerOptions,
-} from './unit-worker.js';
-export { consumeWakeUps, createMemoryWakeUps, type Consumer, type PlainQueue, type WakeUp, type WakeUps } from './wake-ups.js';
+  consumeWakeUps,
+  createMemoryWakeUps,
+  type Consumer,
+  type PlainQueue,
+  type WakeUp,
+  type WakeUps,
+} from './wake-ups.js';

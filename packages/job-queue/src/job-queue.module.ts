@@ -28,7 +28,8 @@ export class JobQueueModule {
     const wakeUps: Provider = {
       provide: WAKE_UPS,
       inject: names.map((name) => getQueueToken(name)),
-      useFactory: (...queues: Queue[]) => new BullWakeUps(new Map(queues.map((queue, index) => [names[index] as QueueName, queue])), options.log),
+      useFactory: (...queues: Queue[]) =>
+        new BullWakeUps(new Map(queues.map((queue, index) => [names[index] as QueueName, queue])), options.log),
     };
     return {
       module: JobQueueModule,
@@ -66,7 +67,11 @@ function processorOf(queue: QueueName): Provider {
     }
   }
   if (queue === 'stream-lane' || queue === 'run-event') overhear(WakeUpProcessor, queue);
-  return { provide: Symbol(`processor of ${queue}`), inject: [WAKE_UPS], useFactory: (wakeUps: BullWakeUps) => new WakeUpProcessor(wakeUps) };
+  return {
+    provide: Symbol(`processor of ${queue}`),
+    inject: [WAKE_UPS],
+    useFactory: (wakeUps: BullWakeUps) => new WakeUpProcessor(wakeUps),
+  };
 }
 
 // Bull publishes each new message to every process that listens: all publishers look at their lanes, not only the one that gets it.

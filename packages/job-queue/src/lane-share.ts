@@ -29,7 +29,7 @@ export class LaneShare {
   readonly #options: LaneShareOptions;
   readonly #leases: Leases;
   readonly #ttlMs: number;
-  #held = new Map<string, Lease>();
+  readonly #held = new Map<string, Lease>();
   #releasing = new Set<string>();
   #repeating: Repeating | undefined;
 
@@ -41,14 +41,18 @@ export class LaneShare {
 
   /** The leases held now by resource, without those about to be released. Check `leaseRemainingMs` before each use. */
   held(): ReadonlyMap<string, Lease> {
-    const usable = [...this.#held].filter(([resource, lease]) => !this.#releasing.has(resource) && leaseRemainingMs(lease) > 0);
+    const usable = [...this.#held].filter(
+      ([resource, lease]) => !this.#releasing.has(resource) && leaseRemainingMs(lease) > 0,
+    );
     return new Map(usable);
   }
 
   /** Resolves after the first try to take a share. */
   async start(): Promise<void> {
     const intervalMs = this.#options.balanceMs ?? Math.min(2000, this.#ttlMs / 5);
-    this.#repeating = repeat({ name: `balancing ${this.#options.kind}`, intervalMs, log: this.#options.log }, () => this.#balance());
+    this.#repeating = repeat({ name: `balancing ${this.#options.kind}`, intervalMs, log: this.#options.log }, () =>
+      this.#balance(),
+    );
     await this.#repeating.now();
   }
 
@@ -62,11 +66,22 @@ export class LaneShare {
   }
 
   async #balance(): Promise<void> {
-    const renewed = await this.#leases.renewMany([...this.#held.values()]);
-    this.#held = new Map(renewed.map((lease) => [lease.resource, lease]));
+    const asked = [...this.#held.values()];
+    const renewed = new Map((await this.#leases.renewMany(asked)).map((lease) => [lease.resource, lease]));
+    for (const { resource } of asked) {
+      const lease = renewed.get(resource);
+      if (lease === undefined) this.#held.delete(resource);
+      // A release may have come to its end while the database answered.
+      else if (this.#held.has(resource)) this.#held.set(resource, lease);
+    }
     const target = Math.ceil(this.#options.resources.length / (await this.#countOwners()));
-    if (this.#held.size > target) await this.#release([...this.#held.keys()].slice(target));
-    if (this.#held.size >= target) return;
+    if (this.#releasing.size > 0) return;
+    if (this.#held.size > target) {
+      // Not awaited: what comes to rest slowly is still renewed meanwhile.
+      void this.#release([...this.#held.keys()].slice(target));
+      return;
+    }
+    if (this.#held.size === target) return;
     const taken = await this.#leases.takeMany({
       resources: this.#options.resources.filter((resource) => !this.#held.has(resource)),
       owner: this.#options.owner,
@@ -82,8 +97,10 @@ export class LaneShare {
     try {
       await this.#options.beforeRelease?.(resources);
       const leases = resources.flatMap((resource) => this.#held.get(resource) ?? []);
-      await this.#leases.releaseMany(leases);
       for (const resource of resources) this.#held.delete(resource);
+      await this.#leases.releaseMany(leases);
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'releasing lanes failed: tried again');
     } finally {
       this.#releasing = new Set();
     }

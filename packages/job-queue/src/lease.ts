@@ -104,7 +104,8 @@ export class Leases {
  */
 export async function takeLeases(tx: Transaction, options: TakeOptions): Promise<Lease[]> {
   if (options.resources.length === 0) return [];
-  if (Buffer.byteLength(options.owner) > maxOwnerLength) throw new RangeError(`owner longer than ${maxOwnerLength} bytes`);
+  if (Buffer.byteLength(options.owner) > maxOwnerLength)
+    throw new RangeError(`owner longer than ${maxOwnerLength} bytes`);
   const resources = [...options.resources];
   const grace = sql`${options.graceMs ?? 0}::float8 * interval '1 millisecond'`;
   await tx.query(sql`

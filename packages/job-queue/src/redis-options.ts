@@ -7,9 +7,13 @@ type RedisOptions = Exclude<NonNullable<QueueOptions['redis']>, string>;
 export function redisOptions(url: string): RedisOptions {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed === undefined || !/^rediss?:$/.test(parsed.protocol)) {
-    throw new InputError('redis-url', 'the Redis URL must look like redis://host:6379 or rediss://user:password@host:6379/0', {
-      at: 'MILLRACE_REDIS_URL',
-    });
+    throw new InputError(
+      'redis-url',
+      'the Redis URL must look like redis://host:6379 or rediss://user:password@host:6379/0',
+      {
+        at: 'MILLRACE_REDIS_URL',
+      },
+    );
   }
   const database = Number(parsed.pathname.slice(1) || '0');
   return {

@@ -9,7 +9,10 @@ export interface Repeating {
 }
 
 /** Runs `work` every `intervalMs` (counted from the end of the last run) and when asked, never twice at once. Errors are logged. */
-export function repeat(options: { readonly name: string; readonly intervalMs: number; readonly log: Log }, work: () => Promise<void>): Repeating {
+export function repeat(
+  options: { readonly name: string; readonly intervalMs: number; readonly log: Log },
+  work: () => Promise<void>,
+): Repeating {
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
   let next: Promise<void> | undefined;

@@ -29,6 +29,8 @@ export async function removeExpiredWork(database: Database, retention: Retention
       SELECT s.id FROM work.goal_snapshot s
       WHERE s.kind <> 'stream' AND s.created_at < now() - ${closed} AND NOT EXISTS (SELECT FROM work.unit u WHERE u.snapshot_id = s.id)
       LIMIT 1000)`,
+    // A unit without a lease counts as one whose lease has ended.
+    sql`DELETE FROM work.lease WHERE resource LIKE 'unit:%' AND expires_at < now() - interval '1 day'`,
     sql`DELETE FROM work.owner WHERE heartbeat_at < now() - interval '1 day'`,
   ];
   let removed = 0;

@@ -74,7 +74,10 @@ export class RunEvents {
   }
 
   /** Takes up to `limit` events, gives them to `handler`, marks them handled, all in one transaction. Returns how many. */
-  async handle(limit: number, handler: (tx: Transaction, events: readonly RunEvent[]) => Promise<void>): Promise<number> {
+  async handle(
+    limit: number,
+    handler: (tx: Transaction, events: readonly RunEvent[]) => Promise<void>,
+  ): Promise<number> {
     return await this.#database.transaction(async (tx) => {
       const events = await this.takeUnhandled(tx, limit);
       if (events.length > 0) {

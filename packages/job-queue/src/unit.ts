@@ -1,5 +1,11 @@
 import { sql, type Executor } from '@millrace/database';
-import { summariseError, type ErrorSummary, type GoalSnapshot, type QueueName, type RunEventBody } from '@millrace/domain';
+import {
+  summariseError,
+  type ErrorSummary,
+  type GoalSnapshot,
+  type QueueName,
+  type RunEventBody,
+} from '@millrace/domain';
 import { saveGoalSnapshot } from './goal-snapshot.js';
 import { LeaseLostError, type Lease } from './lease.js';
 import { writeRunEvent } from './run-event.js';
@@ -99,7 +105,9 @@ export async function openUnit(
 
 /** The parts of a unit, oldest first. */
 export async function childUnits(executor: Executor, parentId: string): Promise<readonly UnitStatus[]> {
-  const { rows } = await executor.query<UnitRow & { state: UnitState; result: string | null; error: string | null }>(sql`
+  const { rows } = await executor.query<
+    UnitRow & { state: UnitState; result: string | null; error: string | null }
+  >(sql`
     SELECT ${unitColumns}, u.state, u.result, u.error FROM work.unit u WHERE u.parent_id = ${parentId} ORDER BY u.id`);
   return rows.map((row) => ({
     ...toUnit(row),
@@ -115,7 +123,13 @@ export async function finishUnit(tx: Executor, lease: Lease, unit: Unit, result:
 }
 
 /** The unit failed for good. A unit that stands for its goal also tells that the goal failed. */
-export async function failUnit(tx: Executor, lease: Lease, unit: Unit, error: unknown, counts: Counts = {}): Promise<void> {
+export async function failUnit(
+  tx: Executor,
+  lease: Lease,
+  unit: Unit,
+  error: unknown,
+  counts: Counts = {},
+): Promise<void> {
   const summary = summariseError(error);
   await close(tx, lease, unit, 'failed', { error: summary });
   await tellGoalFinished(tx, unit, { kind: 'goal-finished', outcome: 'failed', counts, error: summary });
@@ -193,5 +207,6 @@ async function reopen(
 }
 
 async function tellGoalFinished(tx: Executor, unit: Unit, body: RunEventBody): Promise<void> {
-  if (unit.parentId === undefined) await writeRunEvent(tx, { runId: unit.runId, goalId: unit.goalId, unitId: unit.id }, body);
+  if (unit.parentId === undefined)
+    await writeRunEvent(tx, { runId: unit.runId, goalId: unit.goalId, unitId: unit.id }, body);
 }

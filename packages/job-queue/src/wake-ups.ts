@@ -74,7 +74,10 @@ export function consumeWakeUps(
   handler: () => Promise<void>,
   options: { readonly log: Log; readonly sweepMs?: number },
 ): Consumer {
-  const repeating = repeat({ name: `handling ${queue}`, intervalMs: options.sweepMs ?? 2000, log: options.log }, handler);
+  const repeating = repeat(
+    { name: `handling ${queue}`, intervalMs: options.sweepMs ?? 2000, log: options.log },
+    handler,
+  );
   // Not awaited: the message is done with as soon as the run is certain.
   const unsubscribe = wakeUps.onWakeUp(queue, () => void repeating.now());
   void repeating.now();

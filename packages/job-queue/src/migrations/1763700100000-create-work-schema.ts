@@ -33,8 +33,7 @@ CREATE TABLE work.unit (
   created_at timestamptz NOT NULL DEFAULT now(),
   updated_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX unit_ready ON work.unit (queue, not_before) WHERE state = 'ready';
-CREATE INDEX unit_running ON work.unit (queue, workspace_id) WHERE state = 'running';
+CREATE INDEX unit_open ON work.unit (queue, workspace_id) WHERE state IN ('ready', 'running');
 CREATE INDEX unit_run ON work.unit (run_id);
 CREATE INDEX unit_parent ON work.unit (parent_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX unit_closed ON work.unit (updated_at) WHERE state IN ('done', 'failed', 'cancelled');
