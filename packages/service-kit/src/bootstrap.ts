@@ -71,15 +71,21 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   };
   const server = express();
   server.disable('x-powered-by');
-  const app = await NestFactory.create({ module: RootModule, imports: [kit, options.module] }, new ExpressAdapter(server), {
-    logger: nestLogger(logger),
-    bodyParser: false,
-    abortOnError: false,
-  });
+  const app = await NestFactory.create(
+    { module: RootModule, imports: [kit, options.module] },
+    new ExpressAdapter(server),
+    {
+      logger: nestLogger(logger),
+      bodyParser: false,
+      abortOnError: false,
+    },
+  );
   try {
     app.use(requestMetrics(metrics), operationRoutes(health, metrics), jsonBodies(options.json ?? {}));
     // Errors of the middleware above come before Nest's filters.
-    app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => sendProblem(error, request, response, logger));
+    app.use((error: unknown, request: Request, response: Response, _next: NextFunction) =>
+      sendProblem(error, request, response, logger),
+    );
     app.useGlobalFilters(new ProblemFilter(logger));
     app.useGlobalPipes(new ValidationPipe());
     await options.configure?.(app);

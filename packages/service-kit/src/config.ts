@@ -18,7 +18,10 @@ export class ConfigError extends Error {
  * Reads the variables named by the schema's keys. `X_FILE` may hold the path of a file with the value of `X` (a mounted
  * secret; one line break at its end is dropped). An empty variable counts as not given. Throws `ConfigError`.
  */
-export function parseConfig<Shape extends z.ZodRawShape>(schema: z.ZodObject<Shape>, env: Environment): z.output<z.ZodObject<Shape>> {
+export function parseConfig<Shape extends z.ZodRawShape>(
+  schema: z.ZodObject<Shape>,
+  env: Environment,
+): z.output<z.ZodObject<Shape>> {
   const problems: string[] = [];
   const given: Record<string, string> = {};
   for (const key of Object.keys(schema.shape)) {
@@ -32,7 +35,9 @@ export function parseConfig<Shape extends z.ZodRawShape>(schema: z.ZodObject<Sha
     const key = String(issue.path[0] ?? '(all)');
     if (alreadyNamed.has(key)) continue;
     // zod's messages name types and bounds, never the value: a secret with a typing error stays out of the log.
-    problems.push(key in given ? `${key}: ${issue.message}` : `${key} is missing: set it, or ${key}_FILE to a file that holds it`);
+    problems.push(
+      key in given ? `${key}: ${issue.message}` : `${key} is missing: set it, or ${key}_FILE to a file that holds it`,
+    );
   }
   throw new ConfigError(problems);
 }
@@ -72,7 +77,10 @@ const port = z.coerce.number().int().min(0).max(65_535);
 
 /** What every service reads. Spread into the service's own `z.object`. */
 export const commonConfig = {
-  MILLRACE_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must look like postgres://user:password@host:5432/database' }),
+  MILLRACE_DATABASE_URL: z.url({
+    protocol: /^postgres(ql)?$/,
+    error: 'must look like postgres://user:password@host:5432/database',
+  }),
   MILLRACE_REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'must look like redis://host:6379' }),
   MILLRACE_PORT: port,
   MILLRACE_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),

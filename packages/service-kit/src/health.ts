@@ -23,7 +23,9 @@ export class HealthRegistry {
   }
 
   async report(): Promise<HealthReport> {
-    const results = await Promise.all([...this.#checks].map(async ([name, check]) => [name, await outcomeOf(check)] as const));
+    const results = await Promise.all(
+      [...this.#checks].map(async ([name, check]) => [name, await outcomeOf(check)] as const),
+    );
     const failed = results.some(([, result]) => result.status === 'failed');
     return { status: this.#stopping ? 'stopping' : failed ? 'failed' : 'ok', checks: Object.fromEntries(results) };
   }

@@ -24,18 +24,26 @@ export function jsonBodies(options: JsonBodyOptions): RequestHandler {
   const rules = [...(options.rules ?? [])].sort((a, b) => precedence(b.path) - precedence(a.path));
   const readers = new Map<number, RequestHandler>();
   const readerOf = (limitBytes: number): RequestHandler => {
-    const reader = readers.get(limitBytes) ?? express.text({ type: ['application/json', 'application/*+json'], limit: limitBytes });
+    const reader =
+      readers.get(limitBytes) ?? express.text({ type: ['application/json', 'application/*+json'], limit: limitBytes });
     readers.set(limitBytes, reader);
     return reader;
   };
   return (request: Request, response: Response, next: NextFunction) => {
-    const rule = rules.find(({ path }) => (typeof path === 'string' ? request.path.startsWith(path) : path.test(request.path)));
+    const rule = rules.find(({ path }) =>
+      typeof path === 'string' ? request.path.startsWith(path) : path.test(request.path),
+    );
     const limitBytes = rule?.limitBytes ?? options.limitBytes ?? 1024 * 1024;
     void readerOf(limitBytes)(request, response, (error?: unknown) => {
       if (error !== undefined && error !== null) return next(readError(error, limitBytes));
       if (typeof request.body !== 'string') {
-        const hasBody = Number(request.headers['content-length'] ?? 0) > 0 || request.headers['transfer-encoding'] !== undefined;
-        return next(hasBody ? new InputError('unsupported-content-type', 'send the body as application/json', { at: 'content-type' }) : undefined);
+        const hasBody =
+          Number(request.headers['content-length'] ?? 0) > 0 || request.headers['transfer-encoding'] !== undefined;
+        return next(
+          hasBody
+            ? new InputError('unsupported-content-type', 'send the body as application/json', { at: 'content-type' })
+            : undefined,
+        );
       }
       try {
         if (depthOf(request.body) > maxDepth) throw new SyntaxError('too deep');
@@ -55,15 +63,18 @@ function precedence(path: string | RegExp): number {
 function readError(error: unknown, limitBytes: number): unknown {
   const type = error instanceof Error && 'type' in error ? String(error.type) : '';
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  if (type === 'entity.too.large') return new InputError('body-too-large', `the body is larger than ${limitBytes} bytes: send it in parts`);
-  if (type !== '' || code.startsWith('Z_')) return new InputError('invalid-body', 'the body cannot be read: check its length, encoding and charset (UTF-8)');
+  if (type === 'entity.too.large')
+    return new InputError('body-too-large', `the body is larger than ${limitBytes} bytes: send it in parts`);
+  if (type !== '' || code.startsWith('Z_'))
+    return new InputError('invalid-body', 'the body cannot be read: check its length, encoding and charset (UTF-8)');
   return error;
 }
 
 // V8's message quotes the text around the fault; only the position is passed on.
 function syntaxError(error: unknown, maxDepth: number): unknown {
   if (!(error instanceof SyntaxError)) return error;
-  if (error.message === 'too deep') return new ValidationError([{ field: '', message: `the JSON nests deeper than ${maxDepth} levels` }]);
+  if (error.message === 'too deep')
+    return new ValidationError([{ field: '', message: `the JSON nests deeper than ${maxDepth} levels` }]);
   const position = /at (?:line \d+ column \d+|position \d+)/.exec(error.message)?.[0];
   return new InputError('invalid-json', `the body is not valid JSON${position === undefined ? '' : ` (${position})`}`);
 }

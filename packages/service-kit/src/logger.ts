@@ -29,14 +29,21 @@ const secretNames = [
  * JSON lines on standard output (or `destination`). Levels: error = data lost or somebody must act, warn = odd but handled,
  * info = start and finish of something, debug = the steps between. Errors go under `err` and are stripped of data they quote.
  */
-export function createLogger(options: { readonly service: string; readonly level?: LogLevel; readonly destination?: DestinationStream }): Logger {
+export function createLogger(options: {
+  readonly service: string;
+  readonly level?: LogLevel;
+  readonly destination?: DestinationStream;
+}): Logger {
   const settings = {
     level: options.level ?? 'info',
     base: { service: options.service },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: (error: unknown) => safeError(error), error: (error: unknown) => safeError(error) },
-    redact: { paths: secretNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: (value: unknown) => (typeof value === 'number' ? value : '[redacted]') },
+    redact: {
+      paths: secretNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]),
+      censor: (value: unknown) => (typeof value === 'number' ? value : '[redacted]'),
+    },
   };
   return options.destination === undefined ? pino(settings) : pino(settings, options.destination);
 }

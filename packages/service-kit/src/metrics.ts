@@ -17,22 +17,37 @@ export class Metrics {
   }
 
   counter<Label extends string = never>(options: MetricOptions<Label>): Counter<Label> {
-    return new Counter({ name: options.name, help: options.help, labelNames: [...(options.labels ?? [])], registers: [this.registry] });
+    return new Counter({
+      name: options.name,
+      help: options.help,
+      labelNames: [...(options.labels ?? [])],
+      registers: [this.registry],
+    });
   }
 
   /** `collect` is asked at each scrape. */
-  gauge<Label extends string = never>(options: MetricOptions<Label> & { readonly collect?: (gauge: Gauge<Label>) => void | Promise<void> }): Gauge<Label> {
+  gauge<Label extends string = never>(
+    options: MetricOptions<Label> & { readonly collect?: (gauge: Gauge<Label>) => void | Promise<void> },
+  ): Gauge<Label> {
     const { collect } = options;
     return new Gauge({
       name: options.name,
       help: options.help,
       labelNames: [...(options.labels ?? [])],
       registers: [this.registry],
-      ...(collect === undefined ? {} : { collect: function (this: Gauge<Label>) { return collect(this); } }),
+      ...(collect === undefined
+        ? {}
+        : {
+            collect: function (this: Gauge<Label>) {
+              return collect(this);
+            },
+          }),
     });
   }
 
-  histogram<Label extends string = never>(options: MetricOptions<Label> & { readonly buckets?: readonly number[] }): Histogram<Label> {
+  histogram<Label extends string = never>(
+    options: MetricOptions<Label> & { readonly buckets?: readonly number[] },
+  ): Histogram<Label> {
     return new Histogram({
       name: options.name,
       help: options.help,

@@ -32,7 +32,10 @@ export function requestMetrics(metrics: Metrics): RequestHandler {
   return (request: Request, response: Response, next) => {
     const startedAt = performance.now();
     response.once('finish', () => {
-      seconds.observe({ method: request.method, route: routeOf(request), status: response.statusCode }, (performance.now() - startedAt) / 1000);
+      seconds.observe(
+        { method: request.method, route: routeOf(request), status: response.statusCode },
+        (performance.now() - startedAt) / 1000,
+      );
     });
     next();
   };

@@ -21,7 +21,11 @@ export class ProblemFilter implements ExceptionFilter {
 export function sendProblem(error: unknown, request: Request, response: Response, logger: Logger): void {
   const body = toProblem(error);
   // The path without its query: a look-up may carry an e-mail address there.
-  if (body.status >= 500) logger.error({ err: error, method: request.method, route: routeOf(request), status: body.status }, 'a request failed');
+  if (body.status >= 500)
+    logger.error(
+      { err: error, method: request.method, route: routeOf(request), status: body.status },
+      'a request failed',
+    );
   if (response.headersSent) {
     // An event stream that is under way can only be cut.
     response.end();

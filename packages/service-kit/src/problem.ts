@@ -24,7 +24,11 @@ export class ValidationError extends InputError {
   constructor(errors: readonly FieldError[]) {
     const first = errors[0];
     const where = first === undefined || first.field === '' ? 'the request' : first.field;
-    super('invalid-request', `${where}: ${first?.message ?? 'cannot be read'}`, first === undefined ? {} : { at: first.field });
+    super(
+      'invalid-request',
+      `${where}: ${first?.message ?? 'cannot be read'}`,
+      first === undefined ? {} : { at: first.field },
+    );
     this.errors = errors;
   }
 }
@@ -47,7 +51,10 @@ const titles: Readonly<Record<number, string>> = {
 export function toProblem(error: unknown): Problem {
   if (error instanceof InputError) {
     const errors = error instanceof ValidationError ? { errors: [...error.errors] } : {};
-    return build(statusOf(error.code), error.code, error.message, { ...(error.at === undefined ? {} : { at: error.at }), ...errors });
+    return build(statusOf(error.code), error.code, error.message, {
+      ...(error.at === undefined ? {} : { at: error.at }),
+      ...errors,
+    });
   }
   if (error instanceof TransientError) return build(503, error.code, error.message);
   if (error instanceof z.ZodError) return toProblem(new ValidationError(fieldErrors(error.issues)));

@@ -16,7 +16,13 @@ export interface SafeError {
  */
 export function safeError(error: unknown, depth = 0): SafeError {
   if (!(error instanceof Error)) return { type: typeof error, message: 'something that is no Error was thrown' };
-  const fields = error as Error & { code?: unknown; at?: unknown; constraint?: unknown; table?: unknown; severity?: unknown };
+  const fields = error as Error & {
+    code?: unknown;
+    at?: unknown;
+    constraint?: unknown;
+    table?: unknown;
+    severity?: unknown;
+  };
   const code = typeof fields.code === 'string' ? fields.code : undefined;
   const quotesData = typeof fields.severity === 'string' && code !== undefined && /^2[23]/.test(code);
   const message = quotesData ? error.message.replace(/"[^]*"/, '"..."') : error.message;
