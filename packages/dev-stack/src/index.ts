@@ -21,3 +21,4 @@ export {
   type Services,
   type ServicesOptions,
 } from './services.js';
+export { generateSampleData, type SampleFacts, type SampleSizes } from './sample-data/generate.js';

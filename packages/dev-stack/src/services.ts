@@ -36,6 +36,8 @@ export interface Services {
   /** Starts it again on the same port, ending it first if it still runs; resolves when it is ready. */
   restart(service: ServiceName, signal?: NodeJS.Signals): Promise<void>;
   logFile(service: ServiceName): string;
+  /** Resolves when the process that runs now has ended, however that came about. */
+  ended(service: ServiceName): Managed['ended'];
 }
 
 /** Applies the migrations, then starts the services and waits until each answers /health/ready. */
@@ -89,6 +91,7 @@ export async function startServices(stack: Stack, options: ServicesOptions = {})
     url: (service) => `http://127.0.0.1:${portOf(service)}`,
     pid: (service) => managedOf(service).pid,
     logFile: (service) => managedOf(service).logFile,
+    ended: async (service) => await managedOf(service).ended,
     kill: async (service, signal) => {
       asked.add(service);
       await supervisor.end(service, signal);

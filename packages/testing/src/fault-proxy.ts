@@ -15,6 +15,8 @@ export type Fault =
   | { readonly kind: 'reset' }
   /** Forwarded late. */
   | { readonly kind: 'delay'; readonly ms: number }
+  /** Forwarded once the promise resolves; forgotten if the client has gone by then. */
+  | { readonly kind: 'hold'; readonly until: Promise<void> }
   /** Forwarded and carried out, but the answer never comes. */
   | { readonly kind: 'lose-answer' }
   /** Forwarded; the answer is cut after so many bytes of its body. */
@@ -121,6 +123,10 @@ export class FaultProxy {
         return;
       case 'delay':
         await delay(fault.ms);
+        break;
+      case 'hold':
+        await fault.until;
+        if (request.socket.destroyed) return;
         break;
       default:
         break;
