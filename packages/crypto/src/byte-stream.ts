@@ -1,8 +1,11 @@
 import { Readable } from 'node:stream';
 
-/** A byte stream of what a generator yields; destroying it destroys the source the generator reads from, at once. */
+/**
+ * A byte stream of what a generator yields. It ends with the source's error where the source has one; destroying it
+ * destroys the source at once.
+ */
 export function byteStream(chunks: AsyncGenerator<Uint8Array>, source: Readable): Readable {
-  return new Readable({
+  const stream = new Readable({
     highWaterMark: 256 * 1024,
     read() {
       chunks.next().then(
@@ -17,6 +20,9 @@ export function byteStream(chunks: AsyncGenerator<Uint8Array>, source: Readable)
       callback(error);
     },
   });
+  // Heard before anybody reads, and before the generator makes something else of it.
+  source.once('error', (error) => stream.destroy(error));
+  return stream;
 }
 
 /** The source's chunks, the first of which holds at least `bytes` bytes unless the source is shorter. */

@@ -34,8 +34,6 @@ export function decryptPgp(source: Readable, options: DecryptPgpOptions): Readab
 }
 
 async function* decrypted(source: Readable, options: DecryptPgpOptions): AsyncGenerator<Uint8Array> {
-  let sourceError: Error | undefined;
-  source.once('error', (error) => (sourceError = error));
   try {
     const privateKeys = await openPrivateKeys(options.privateKey, options.passphrase);
     const verifiers = await readVerifiers(options.verifiers ?? []);
@@ -43,7 +41,7 @@ async function* decrypted(source: Readable, options: DecryptPgpOptions): AsyncGe
     checkRecipient(message, privateKeys);
     yield* plaintext(message, privateKeys, verifiers, options);
   } catch (error) {
-    throw sourceError ?? explain(error, options.maxOutputBytes);
+    throw explain(error, options.maxOutputBytes);
   }
 }
 
@@ -141,8 +139,8 @@ function tooLarge(maxOutputBytes: number): InputError {
 
 /** OpenPGP.js throws plain errors; their texts are all there is to go by. Whatever else it says of a message is damage. */
 function explain(error: unknown, maxOutputBytes: number): unknown {
-  if (error instanceof InputError || error instanceof TransientError || !(error instanceof Error)) return error;
-  const { message } = error;
+  if (error instanceof InputError || error instanceof TransientError) return error;
+  const message = String(error);
   if (/maximum decompressed/i.test(message)) return tooLarge(maxOutputBytes);
   if (/message is not authenticated/i.test(message)) {
     const text = 'the message is encrypted without integrity protection, as only very old programs do; encrypt it anew';

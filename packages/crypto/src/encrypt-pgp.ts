@@ -27,33 +27,27 @@ async function* encrypted(source: Readable, options: EncryptPgpOptions): AsyncGe
   if (options.recipients.length === 0) {
     throw new InputError('pgp-no-recipient', 'there is no public key to encrypt for', { at: 'pgp.recipients' });
   }
-  let sourceError: Error | undefined;
-  source.once('error', (error) => (sourceError = error));
   const encryptionKeys = await readRecipients(options.recipients);
   const { signWith } = options;
   const signingKeys =
     signWith === undefined ? [] : await readSigners(signWith.privateKey, signWith.passphrase, 'pgp.privateKey');
-  try {
-    const { chunks } = await withHead(source, 0);
-    const message = await createMessage({ binary: ReadableStream.from(chunks) as never });
-    const common = {
-      message,
-      encryptionKeys,
-      signingKeys,
-      config: {
-        preferredCompressionAlgorithm: enums.compression.uncompressed,
-        preferredSymmetricAlgorithm: enums.symmetric.aes256,
-        aeadProtect: false,
-      },
-    };
-    if (options.armor === true) {
-      const armored = await encrypt({ ...common, format: 'armored' });
-      for await (const chunk of armored as unknown as AsyncIterable<string>) yield Buffer.from(chunk, 'latin1');
-    } else {
-      const binary = await encrypt({ ...common, format: 'binary' });
-      yield* binary as unknown as AsyncIterable<Uint8Array>;
-    }
-  } catch (error) {
-    throw sourceError ?? error;
+  const { chunks } = await withHead(source, 0);
+  const message = await createMessage({ binary: ReadableStream.from(chunks) as never });
+  const common = {
+    message,
+    encryptionKeys,
+    signingKeys,
+    config: {
+      preferredCompressionAlgorithm: enums.compression.uncompressed,
+      preferredSymmetricAlgorithm: enums.symmetric.aes256,
+      aeadProtect: false,
+    },
+  };
+  if (options.armor === true) {
+    const armored = await encrypt({ ...common, format: 'armored' });
+    for await (const chunk of armored as unknown as AsyncIterable<string>) yield Buffer.from(chunk, 'latin1');
+  } else {
+    const binary = await encrypt({ ...common, format: 'binary' });
+    yield* binary as unknown as AsyncIterable<Uint8Array>;
   }
 }

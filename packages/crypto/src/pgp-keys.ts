@@ -176,7 +176,7 @@ async function describe(key: Key, field: string): Promise<KeyDescription> {
 }
 
 function unusable(error: unknown, field: string, code: string, lacks: string): InputError {
-  const reason = error instanceof Error ? error.message : '';
+  const reason = String(error);
   const details = { at: field, cause: error };
   if (/revoked/i.test(reason))
     return new InputError('pgp-key-revoked', `the key in ${field} has been revoked`, details);

@@ -19,7 +19,7 @@ const chunkBytes = 128 * 1024;
  */
 export function decompress(source: Readable, limits: DecompressLimits): Readable {
   const chunks = decompressed(source, limits);
-  return new Readable({
+  const stream = new Readable({
     highWaterMark: 2 * chunkBytes,
     read() {
       chunks.next().then(
@@ -34,6 +34,9 @@ export function decompress(source: Readable, limits: DecompressLimits): Readable
       callback(error);
     },
   });
+  // Heard before anybody reads: an error without a listener would end the process.
+  source.once('error', (error) => stream.destroy(error));
+  return stream;
 }
 
 async function* decompressed(source: Readable, { maxOutputBytes }: DecompressLimits): AsyncGenerator<Buffer> {
