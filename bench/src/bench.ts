@@ -9,6 +9,7 @@ export interface BenchOptions {
   /** Counted runs of each side, in turn. */
   readonly runs: number;
   readonly segments: number;
+  readonly parts: number;
   readonly say: (line: string) => void;
 }
 

@@ -1,11 +1,12 @@
 import { parseArgs } from 'node:util';
 import { StackError } from '@millrace/dev-stack';
 import type { Bench } from './bench.js';
+import { exportFull } from './export-full.js';
 import { importNew } from './import-new.js';
 
-const benches: Readonly<Record<string, Bench>> = { 'import-new': importNew };
+const benches: Readonly<Record<string, Bench>> = { 'import-new': importNew, 'export-full': exportFull };
 
-const usage = `pnpm bench <name> [--rows N] [--runs N] [--segments N] [--json]
+const usage = `pnpm bench <name> [--rows N] [--runs N] [--segments N] [--parts N] [--json]
 
 ${Object.entries(benches)
   .map(([name, { about }]) => `  ${name.padEnd(14)} ${about}`)
@@ -14,6 +15,7 @@ ${Object.entries(benches)
   --rows      rows or changes to move (default 100000)
   --runs      counted runs of each side, in turn; medians are quoted (default 3)
   --segments  segments that every written profile is evaluated against (default 0)
+  --parts     files an export writes side by side (default 1)
   --json      print nothing but the closing JSON line`;
 
 async function main(): Promise<void> {
@@ -23,6 +25,7 @@ async function main(): Promise<void> {
       rows: { type: 'string', default: '100000' },
       runs: { type: 'string', default: '3' },
       segments: { type: 'string', default: '0' },
+      parts: { type: 'string', default: '1' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -34,7 +37,13 @@ async function main(): Promise<void> {
     return;
   }
   const say = values.json ? () => undefined : (line: string) => console.error(line);
-  const result = await bench.run({ rows: count('rows', values.rows, 1), runs: count('runs', values.runs, 1), segments: count('segments', values.segments, 0), say });
+  const result = await bench.run({
+    rows: count('rows', values.rows, 1),
+    runs: count('runs', values.runs, 1),
+    segments: count('segments', values.segments, 0),
+    parts: count('parts', values.parts, 1),
+    say,
+  });
   console.log(JSON.stringify(result));
 }
 

@@ -1,15 +1,29 @@
 import { execFile, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { StackError } from '@millrace/dev-stack';
+import { benchDirectory } from './bench-stack.js';
 
-/** Seconds that one psql connection needs for a script of `bench/sql`, with its `:name` variables set. */
-export async function timePsql(url: string, script: string, variables: Readonly<Record<string, string>>): Promise<number> {
+// psql expands no variables inside \copy, so `:name:` is put in here.
+function readScript(script: string, variables: Readonly<Record<string, string>>): string {
   const file = fileURLToPath(new URL(`../sql/${script}`, import.meta.url));
-  // psql expands no variables inside \copy, so they are put in here.
   let text = readFileSync(file, 'utf8');
   for (const [name, value] of Object.entries(variables)) text = text.replaceAll(`:${name}:`, value);
+  return text;
+}
+
+/** Writes a script of `bench/sql` with its `:name:` variables put in, for `psql --file`; returns the path. */
+export function writeScript(script: string, variables: Readonly<Record<string, string>>): string {
+  const target = path.join(benchDirectory, script);
+  writeFileSync(target, readScript(script, variables));
+  return target;
+}
+
+/** Seconds that one psql connection needs for a script of `bench/sql`, with its `:name:` variables put in. */
+export async function timePsql(url: string, script: string, variables: Readonly<Record<string, string>>): Promise<number> {
+  const text = readScript(script, variables);
   const startedAt = performance.now();
   await new Promise<void>((resolve, reject) => {
     const psql = spawn('psql', ['--no-psqlrc', '--quiet', '--set', 'ON_ERROR_STOP=1', url], { stdio: ['pipe', 'ignore', 'pipe'] });

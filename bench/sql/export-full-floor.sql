@@ -1,0 +1,3 @@
+-- The rows of a segment as CSV over one connection: the select a person who knows the schema would write by hand.
+SET jit = off;
+\copy (SELECT p.properties->>'customerNumber', p.properties->>'person.firstName', p.properties->>'person.lastName', p.properties->>'address.street', p.properties->>'address.city', p.properties->>'address.postalCode', p.properties->>'address.country', p.properties->>'telephone', p.properties->>'birthday', p.properties->>'score', p.properties->>'optIn', p.id FROM profile.profile p JOIN profile.membership m ON m.profile_id = p.id AND m.segment_id = ':segment:' AND m.status = 'realized' WHERE p.workspace_id = :workspace:) to stdout with (format csv)
