@@ -14,7 +14,9 @@ describe('the OpenAPI document', () => {
   });
 
   it('refers only to what it holds', () => {
-    const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)].map(([, name]) => name!);
+    const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)].map(
+      ([, name]) => name!,
+    );
     expect(references.length).toBeGreaterThan(50);
     for (const name of references) expect(document.components.schemas).toHaveProperty([name]);
   });

@@ -6,6 +6,7 @@ import type { WorkspaceRequest } from '../http/api-request.js';
 import { operation } from '../http/operation.js';
 import { pathParameters } from '../http/path-parameters.js';
 import { DATABASE } from '../tokens.js';
+import { checkNamespaces } from './check-namespaces.js';
 import {
   nestProfile,
   profileQuery,
@@ -37,6 +38,7 @@ export class ProfileController {
   })
   async find(@Req() request: WorkspaceRequest, @Query({ schema: profileQuery }) query: ProfileQuery): Promise<string> {
     const catalogue = await loadCatalogue(this.#database, request.workspace.id);
+    checkNamespaces(catalogue, [{ field: 'namespace', code: query.namespace }]);
     return shown(await findProfile(this.#database, catalogue, query));
   }
 
