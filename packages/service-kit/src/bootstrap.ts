@@ -81,7 +81,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     },
   );
   try {
-    app.use(requestMetrics(metrics), operationRoutes(health, metrics), jsonBodies(options.json ?? {}));
+    app.use(operationRoutes(health, metrics), requestMetrics(metrics), jsonBodies(options.json ?? {}));
     // Errors of the middleware above come before Nest's filters.
     app.use((error: unknown, request: Request, response: Response, _next: NextFunction) =>
       sendProblem(error, request, response, logger),

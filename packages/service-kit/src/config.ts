@@ -28,7 +28,7 @@ export function parseConfig<Shape extends z.ZodRawShape>(
     const value = valueOf(key, env, problems);
     if (value !== undefined) given[key] = value;
   }
-  const alreadyNamed = new Set(problems.map((problem) => problem.split(/[ :]/)[0]));
+  const alreadyNamed = new Set(problems.map((problem) => problem.split(/[ :]/)[0]?.replace(/_FILE$/, '')));
   const result = schema.safeParse(given);
   if (result.success && problems.length === 0) return result.data;
   for (const issue of result.error?.issues ?? []) {
@@ -67,7 +67,7 @@ function valueOf(key: string, env: Environment, problems: string[]): string | un
   try {
     return readFileSync(file, 'utf8').replace(/\r?\n$/, '');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
     problems.push(`${key}_FILE: cannot read ${file} (${code})`);
     return undefined;
   }
