@@ -28,6 +28,7 @@ afterEach(async () => {
 async function activated(goal: Partial<Parameters<StreamWorkspace['snapshot']>[0]> = {}): Promise<string> {
   const goalId = await workspace.activate(workspace.snapshot({ segmentIds: [segment], ...goal }));
   running ??= await startPublisher(workspace.url, stream);
+  await running.wakeUps.wake('stream-lane', { version: 1 });
   await waitFor(() => workspace.quiet());
   return goalId;
 }
@@ -115,7 +116,7 @@ describe('a record the stream refuses', () => {
     await workspace.change(bad, touched);
     await waitFor(() => stream.attempts.length > 0);
     await workspace.change(good, touched);
-    await waitFor(() => stream.of(good).length === 1, 2000);
+    await waitFor(() => stream.of(good).length === 1);
     expect(stream.of(bad)).toEqual([]);
   });
 });
@@ -197,12 +198,15 @@ describe('a goal whose stream hangs', () => {
     stream.before = async ({ stream: name }) => {
       if (name === 'hanging') await released;
     };
-    await workspace.change(first, touched);
-    await waitFor(() => stream.of(first).some((record) => record.stream === 'healthy'), 2000);
-    await workspace.change(second, touched);
-    await waitFor(() => stream.of(second).some((record) => record.stream === 'healthy'), 2000);
-    expect((await workspace.deliveries()).every((delivery) => delivery.goal_id === hanging)).toBe(true);
-    release();
+    try {
+      for (const id of [first, second]) {
+        await workspace.change(id, touched);
+        await waitFor(() => stream.of(id).some((record) => record.stream === 'healthy'));
+      }
+      await waitFor(async () => (await workspace.deliveries()).every((delivery) => delivery.goal_id === hanging));
+    } finally {
+      release();
+    }
     await waitFor(() => workspace.quiet());
     expect(stream.of(second)).toHaveLength(2);
   });

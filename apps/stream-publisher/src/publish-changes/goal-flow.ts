@@ -3,6 +3,8 @@ import { retryDelayMs } from './retry-delay.js';
 // Rows read for one request may weigh this much; a little below the service's 10 MiB, as sizes vary.
 const targetRequestBytes = 8 * 1024 * 1024;
 
+const leastThrottledLimit = 25;
+
 /**
  * How fast one goal sends from one set of lanes: halves its requests when whole requests fail, doubles them when they pass,
  * and rests in between. Times are `performance.now()`.
@@ -50,10 +52,14 @@ export class GoalFlow {
     if (records > 0) this.#averageBytes = bytes / records;
   }
 
-  /** `share`: of the request's records that the stream had no room for. A second later a shard takes as much again. */
-  requestThrottled(nowMs: number, share: number, random: () => number = Math.random): void {
+  /**
+   * The stream had no room for `throttled` of the records. A second later a shard takes as much again, so the rest is up to a second,
+   * by how many there were: a single one, whose shard may be the only busy one, holds up nobody.
+   */
+  requestThrottled(nowMs: number, throttled: number, random: () => number = Math.random): void {
+    const share = Math.min(1, throttled / this.#maxRecords);
     this.#failedRequests = 0;
-    this.#limit = Math.max(1, Math.floor(this.#limit * (1 - share)));
+    this.#limit = Math.max(Math.min(leastThrottledLimit, this.#maxRecords), Math.floor(this.#limit * (1 - share / 2)));
     this.#restUntilMs = nowMs + 1000 * share * (0.5 + random());
   }
 

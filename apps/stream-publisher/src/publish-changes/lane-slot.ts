@@ -210,7 +210,7 @@ export class LaneSlot {
         mayStart: (records) => !this.#stopping && this.#lanes().outlast(records.map((record) => record.delivery.lane), requestTimeoutMs),
       });
       if (outcome.fault !== undefined) await this.#goalFailed(goal, flow, outcome.fault, built.records.length);
-      else if (outcome.throttled > 0) flow.requestThrottled(performance.now(), outcome.throttled / built.records.length);
+      else if (outcome.throttled > 0) flow.requestThrottled(performance.now(), outcome.throttled);
       else if (outcome.acknowledged.length > 0) await this.#goalWorks(goal, flow, outcome.acknowledged);
       this.#events.sent(goal.goalId, outcome, performance.now() - readAt);
       this.#events.unsendable(goal.goalId, built.unsendable);
