@@ -136,12 +136,18 @@ function listProperty(property: CatalogueProperty, dialect: CsvDialect): Sql {
   return sql`CASE WHEN jsonb_typeof(${value}) <> 'array' THEN ${single} WHEN jsonb_array_length(${value}) > 0 THEN ${enclose(sql`(${joined})`, dialect)} END`;
 }
 
-/** One identity leaves as it is; several, oldest first, as a list. */
+/**
+ * One identity leaves as it is; several, oldest first, as a list. The common case, at most one, does without an ordered
+ * aggregate, which would cost as much again as the lookup.
+ */
 function identityText(namespaceId: number, workspaceId: number, dialect: CsvDialect): Sql {
-  const joined = sql`string_agg(i.value, ${sql.literal(dialect.list.separator)} ORDER BY i.created_at, i.value)`;
-  const several = enclose(joined, dialect);
-  return sql`(SELECT CASE WHEN count(*) > 1 THEN ${several} ELSE min(i.value) END FROM profile.identity i
-    WHERE i.profile_id = p.id AND i.namespace_id = ${sql.integer(namespaceId)} AND i.workspace_id = ${sql.integer(workspaceId)})`;
+  const identities = (alias: string): Sql => {
+    const i = sql.id(alias);
+    return sql`FROM profile.identity ${i} WHERE ${i}.profile_id = p.id AND ${i}.namespace_id = ${sql.integer(namespaceId)} AND ${i}.workspace_id = ${sql.integer(workspaceId)}`;
+  };
+  const joined = sql`string_agg(several.value, ${sql.literal(dialect.list.separator)} ORDER BY several.created_at, several.value)`;
+  return sql`(SELECT CASE WHEN count(*) > 1 THEN (SELECT ${enclose(joined, dialect)} ${identities('several')}) ELSE min(i.value) END
+    ${identities('i')})`;
 }
 
 /** The names of the segments a profile is in, in alphabetical order, always in list form. */
