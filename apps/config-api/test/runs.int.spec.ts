@@ -108,6 +108,17 @@ describe('a run', () => {
     expect(over.finishedAt).not.toBeNull();
   });
 
+  it('hands on the yes to repeating sums', async () => {
+    const { connectionId } = await prepare();
+    const run = (await api.call('POST', `${w}/connections/${connectionId}/runs`, { repeatSums: true })).body;
+    expect(run.repeatSums).toBe(true);
+    const { rows } = await api.database.query<{ payload: string }>(
+      sql`SELECT payload FROM work.unit WHERE run_id = ${run.id}`,
+    );
+    expect(JSON.parse(rows[0]!.payload)).toEqual({ version: 1, repeatSums: true });
+    expect((await api.call('POST', `${w}/connections/${connectionId}/runs`, { colour: 'red' })).status).toBe(400);
+  });
+
   it('leaves out goals that are switched off', async () => {
     const prepared = await prepare();
     await api.call('PATCH', `${w}/goals/${prepared.importId}`, { active: false });

@@ -1,5 +1,4 @@
-import type { Executor } from '@millrace/database';
-import { sql } from '@millrace/database';
+import { sql, type Executor } from '@millrace/database';
 import { goalSnapshot, goalUnitPayload, type GoalSnapshot } from '@millrace/domain';
 import { openGoalUnit, type UnitQueue, type WakeUps } from '@millrace/job-queue';
 
@@ -13,9 +12,9 @@ export interface OpenedUnit {
 
 /** Hands a queued goal of a run over to its worker, in the caller's transaction. Wake its queue after the commit. */
 export async function openGoalOfRun(tx: Executor, runId: string, goalId: string): Promise<OpenedUnit> {
-  const { rows } = await tx.query<{ snapshot: string }>(
-    sql`SELECT snapshot FROM config.run_goal WHERE run_id = ${runId} AND goal_id = ${goalId} AND snapshot IS NOT NULL`,
-  );
+  const { rows } = await tx.query<{ snapshot: string; repeat_sums: boolean }>(sql`
+    SELECT g.snapshot, r.repeat_sums FROM config.run_goal g JOIN config.run r ON r.id = g.run_id
+    WHERE g.run_id = ${runId} AND g.goal_id = ${goalId} AND g.snapshot IS NOT NULL`);
   const [row] = rows;
   if (row === undefined) throw new Error(`goal ${goalId} of run ${runId} was handed over before`);
   const snapshot: GoalSnapshot = goalSnapshot.parse(JSON.parse(row.snapshot));
@@ -27,7 +26,7 @@ export async function openGoalOfRun(tx: Executor, runId: string, goalId: string)
     runId,
     goalId,
     snapshot,
-    payload: goalUnitPayload.parse({ version: 1 }),
+    payload: goalUnitPayload.parse({ version: 1, repeatSums: row.repeat_sums }),
   });
   await tx.query(sql`
     UPDATE config.run_goal SET unit_id = ${unitId}, snapshot = NULL WHERE run_id = ${runId} AND goal_id = ${goalId}`);

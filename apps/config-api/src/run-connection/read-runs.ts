@@ -17,6 +17,7 @@ interface RunRecord {
   readonly state: RunState;
   readonly revision: string;
   readonly requested_by: string;
+  readonly repeat_sums: boolean;
   readonly cancel_requested_at: Date | null;
   readonly created_at: Date;
   readonly started_at: Date | null;
@@ -38,7 +39,7 @@ interface RunGoalRecord {
   readonly finished_at: Date | null;
 }
 
-const runColumns = sql`r.id, r.connection_id, r.connection_name, r.state, r.revision, r.requested_by, r.cancel_requested_at,
+const runColumns = sql`r.id, r.connection_id, r.connection_name, r.state, r.revision, r.requested_by, r.repeat_sums, r.cancel_requested_at,
   r.created_at, r.started_at, r.finished_at`;
 
 /** Newest first. */
@@ -129,6 +130,7 @@ function headOf(run: RunRecord): Omit<RunView, 'revision' | 'goals'> {
     connectionName: run.connection_name,
     state: run.state,
     requestedBy: run.requested_by,
+    repeatSums: run.repeat_sums,
     cancelRequested: run.cancel_requested_at !== null,
     createdAt: run.created_at.toISOString(),
     startedAt: isoTime(run.started_at),

@@ -41,6 +41,7 @@ const runHead = {
   connectionName: z.string().describe('As it was called when the run began'),
   state: runState,
   requestedBy: z.string().describe('Name of the API key'),
+  repeatSums: z.boolean(),
   cancelRequested: z.boolean(),
   createdAt: z.iso.datetime(),
   startedAt: z.iso.datetime().nullable(),
@@ -63,6 +64,18 @@ export const runView = z
   })
   .meta({ id: 'Run' });
 export type RunView = z.infer<typeof runView>;
+
+/** How a run is to be done. */
+export const runOptions = z
+  .strictObject({
+    repeatSums: z
+      .boolean()
+      .default(false)
+      .describe('A yes to importing again what a `sum` has added under another configuration: it is added once more'),
+  })
+  .prefault({})
+  .meta({ id: 'RunOptions' });
+export type RunOptions = z.infer<typeof runOptions>;
 
 export const runQuery = z.object({
   connectionId: z.uuid().optional().describe('Only runs of this connection'),

@@ -1,5 +1,5 @@
 import type { Database } from '@millrace/database';
-import { Controller, Get, Headers, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { Body, Controller, Get, Headers, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
 import type { Response } from 'express';
 import type { WorkspaceRequest } from '../http/api-request.js';
 import { operation } from '../http/operation.js';
@@ -8,7 +8,17 @@ import { DATABASE } from '../tokens.js';
 import { RunEventStream } from './event-stream-response.js';
 import { FollowRuns } from './follow-runs.js';
 import { listRuns, readRun } from './read-runs.js';
-import { isOver, runPage, runQuery, runView, type RunPage, type RunQuery, type RunView } from './run-views.js';
+import {
+  isOver,
+  runOptions,
+  runPage,
+  runQuery,
+  runView,
+  type RunOptions,
+  type RunPage,
+  type RunQuery,
+  type RunView,
+} from './run-views.js';
 import { StartRun } from './start-run.js';
 
 const runId = { schema: pathParameters.runId };
@@ -46,9 +56,10 @@ export class RunController {
   async start(
     @Req() request: WorkspaceRequest,
     @Param('connectionId', { schema: pathParameters.connectionId }) connectionId: string,
+    @Body({ schema: runOptions }) body: RunOptions,
   ): Promise<RunView> {
     const { workspace, caller } = request;
-    return readRun(this.#database, workspace.id, await this.#runs.start(workspace.id, connectionId, caller.name));
+    return readRun(this.#database, workspace.id, await this.#runs.start(workspace.id, connectionId, caller.name, body));
   }
 
   @Get('runs')

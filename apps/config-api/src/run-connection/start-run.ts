@@ -3,7 +3,7 @@ import { InputError, type Connection, type Goal, type GoalKind } from '@millrace
 import { sendCommand, type WakeUps } from '@millrace/job-queue';
 import { endpointForGoal, type SealingKeys } from '../manage-connections/connection-secrets.js';
 import { openGoalOfRun, wakeUnits, type OpenedUnit } from './open-goal.js';
-import { isOver, type RunView } from './run-views.js';
+import { isOver, type RunOptions, type RunView } from './run-views.js';
 
 // Imports first, so that what leaves is up to date; streams run on their own.
 const rank = { 'import-profiles': 0, 'export-profiles': 1 } as const satisfies Partial<Record<GoalKind, number>>;
@@ -29,7 +29,7 @@ export class StartRun {
    * Freezes the active goals of the connection and hands the first one over. Returns the run's id.
    * @throws InputError `connection-not-found`; `run-conflict` while a run of the connection is under way; `nothing-to-run-conflict`.
    */
-  async start(workspaceId: number, connectionId: string, requestedBy: string): Promise<string> {
+  async start(workspaceId: number, connectionId: string, requestedBy: string, options: RunOptions): Promise<string> {
     const { runId, unit } = await this.#database.transaction(async (tx) => {
       const connection = await lockConnection(tx, workspaceId, connectionId);
       if (await hasOpenRun(tx, connectionId)) {
@@ -42,8 +42,8 @@ export class StartRun {
       if (first === undefined)
         throw new InputError('nothing-to-run-conflict', 'the connection has no active import or export goal');
       const inserted = await tx.query<{ id: string }>(sql`
-        INSERT INTO config.run (workspace_id, connection_id, connection_name, state, requested_by)
-        VALUES (${workspaceId}, ${connectionId}, ${connection.document.name}, 'queued', ${requestedBy}) RETURNING id`);
+        INSERT INTO config.run (workspace_id, connection_id, connection_name, state, requested_by, repeat_sums)
+        VALUES (${workspaceId}, ${connectionId}, ${connection.document.name}, 'queued', ${requestedBy}, ${options.repeatSums}) RETURNING id`);
       const run = inserted.rows[0]!.id;
       for (const [index, { id, goal }] of goals.entries()) {
         const endpoint = endpointForGoal(connection.document, goal.kind, this.#keys, { workspaceId, connectionId });

@@ -108,6 +108,7 @@ export interface RunRow {
   readonly state: string;
   readonly revision: string;
   readonly requestedBy: string;
+  readonly repeatSums: boolean;
   readonly cancelRequestedAt: Date | null;
   readonly createdAt: Date;
   readonly startedAt: Date | null;
@@ -125,6 +126,7 @@ export const runEntity = new EntitySchema<RunRow>({
     state: text,
     revision: { type: 'bigint', default: 1 },
     requestedBy: { ...text, name: 'requested_by' },
+    repeatSums: { name: 'repeat_sums', type: 'boolean', default: false },
     cancelRequestedAt: { name: 'cancel_requested_at', type: 'timestamptz', nullable: true },
     createdAt,
     startedAt: { name: 'started_at', type: 'timestamptz', nullable: true },

@@ -56,6 +56,8 @@ CREATE TABLE config.run (
   -- Raised under the row lock by everything that changes the run or its goals: readers ask for what is newer.
   revision bigint NOT NULL DEFAULT 1,
   requested_by text NOT NULL,
+  -- A person agreed that sums are added again by files imported under another configuration.
+  repeat_sums boolean NOT NULL DEFAULT false,
   cancel_requested_at timestamptz,
   created_at timestamptz NOT NULL DEFAULT now(),
   started_at timestamptz,
