@@ -16,23 +16,23 @@ export class BootstrapError extends Error {
 
 /**
  * Runs one program as a step: its output goes to `.dev/logs/<log>.log`, its last line shows that it lives.
- * Throws a BootstrapError with the last lines when it fails.
+ * Throws a BootstrapError with the last lines, but those that match `noise`, when it fails.
  */
-export async function runStep(title, log, command, args, { env = process.env, nextStep }) {
+export async function runStep(title, log, command, args, { nextStep, noise }) {
   const logFile = path.join(devDirectory, 'logs', `${log}.log`);
   mkdirSync(path.dirname(logFile), { recursive: true });
   const output = createWriteStream(logFile);
   const progress = showProgress(title);
   const tail = [];
-  const child = spawn(command, args, { cwd: repositoryRoot, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command, args, { cwd: repositoryRoot, stdio: ['ignore', 'pipe', 'pipe'] });
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text) => {
       output.write(text);
       for (const line of text.split(/\r?\n/).filter((each) => each.trim() !== '')) {
-        tail.push(line);
+        if (noise === undefined || !noise.test(line)) tail.push(line);
         progress.detail = line.trim().replace(/^• /, '');
       }
-      tail.splice(0, tail.length - 30);
+      tail.splice(0, Math.max(0, tail.length - 30));
     });
   }
   const ended = await new Promise((resolve) => {

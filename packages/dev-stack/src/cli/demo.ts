@@ -9,7 +9,7 @@ import { StackError } from '../stack-error.js';
 import { wipeStack } from '../stack.js';
 import { Steps } from './console.js';
 import { launch } from './launch.js';
-import { Shutdown } from './shutdown.js';
+import { Shutdown, stayUp } from './shutdown.js';
 
 /** `npm run demo`: the exchange once on an empty store of its own; the last line of output is the result as JSON. */
 export async function demo(directory: string, args: readonly string[]): Promise<number> {
@@ -31,7 +31,7 @@ export async function demo(directory: string, args: readonly string[]): Promise<
     checkFigures(scenario, result);
   } catch (error) {
     steps.failed();
-    if (shutdown.asked) return await new Promise<never>(() => undefined);
+    if (shutdown.asked) return await stayUp();
     await shutdown.run();
     throw error;
   }

@@ -45,3 +45,9 @@ export class Shutdown {
     }
   }
 }
+
+/** Never resolves: the signal handlers end the process. Nothing else keeps it alive, for its children are detached. */
+export async function stayUp(): Promise<never> {
+  setInterval(() => undefined, 60_000);
+  return await new Promise<never>(() => undefined);
+}

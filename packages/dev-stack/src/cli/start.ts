@@ -8,7 +8,7 @@ import { demoSizes, generateSampleData } from '../sample-data/generate.js';
 import type { ServiceName, Services } from '../services.js';
 import { Steps } from './console.js';
 import { launch, type Launched } from './launch.js';
-import { Shutdown } from './shutdown.js';
+import { Shutdown, stayUp } from './shutdown.js';
 
 /** `npm start`: everything up, the demo exchange once, then stays until a signal comes. */
 export async function start(directory: string): Promise<number> {
@@ -26,11 +26,11 @@ export async function start(directory: string): Promise<number> {
   } catch (error) {
     steps.failed();
     // The signal handler is already stopping everything and ends the process.
-    if (shutdown.asked) return await new Promise<never>(() => undefined);
+    if (shutdown.asked) return await stayUp();
     await shutdown.run();
     throw error;
   }
-  return await new Promise<never>(() => undefined);
+  return await stayUp();
 }
 
 // A service that falls over is started again, less and less eagerly: its work is in PostgreSQL and goes on.
