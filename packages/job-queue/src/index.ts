@@ -1,4 +1,5 @@
 export { canonicalHash, canonicalJson } from './canonical-json.js';
+export { claimUnit, type ClaimedUnit, type ClaimOptions } from './claim-unit.js';
 export { sendCommand, takeCommands, type CommandKind, type CommandOf } from './command.js';
 export { loadGoalSnapshot, saveGoalSnapshot, type SavedSnapshot } from './goal-snapshot.js';
 export { JobQueueModule, WAKE_UPS, type JobQueueModuleOptions } from './job-queue.module.js';
@@ -34,7 +35,7 @@ export {
   type UnitState,
   type UnitStatus,
 } from './unit.js';
-export type { StopReason, UnitContext, UnitHandler, UnitOutcome } from './unit-run.js';
+export type { StopReason, UnitContext, UnitEnd, UnitHandler, UnitOutcome } from './unit-run.js';
 export { UnitWorker, type UnitWorkerOptions } from './unit-worker.js';
 export {
   consumeWakeUps,

@@ -21,6 +21,14 @@ export interface UnitContext {
   noteCounts(counts: Counts): void;
 }
 
+/** How a unit is about to be closed by its worker. */
+export interface UnitEnd {
+  readonly lease: Lease;
+  readonly outcome: 'failed' | 'cancelled';
+  /** Why it failed; undefined when it was cancelled. */
+  readonly error: unknown;
+}
+
 /** Does the unit and ends it itself (`finishUnit` or `handBackUnit`, in its own transaction). */
 export type UnitHandler = (unit: Unit, context: UnitContext) => Promise<void>;
 
@@ -30,7 +38,8 @@ export interface UnitRunOptions {
   readonly database: Database;
   readonly wakeUps: WakeUps;
   readonly handler: UnitHandler;
-  readonly cleanUp?: ((unit: Unit, context: Pick<UnitContext, 'lease'>) => Promise<void>) | undefined;
+  readonly cleanUp?: ((unit: Unit, end: UnitEnd) => Promise<void>) | undefined;
+  readonly refusesCancel?: ((unit: Unit) => Promise<boolean>) | undefined;
   readonly maxAttempts: number;
   readonly log: Log;
 }
@@ -93,7 +102,7 @@ export class UnitRun {
   async #run(cancelled: boolean): Promise<UnitOutcome> {
     const { unit } = this;
     const { maxAttempts } = this.#options;
-    if (cancelled) return await this.#closeAsCancelled();
+    if (cancelled && !(await this.#refusesCancel())) return await this.#closeAsCancelled();
     if (unit.attempts > maxAttempts) {
       const message = `the work was begun ${maxAttempts} times and never ended`;
       return await this.#closeAsFailed(new TransientError('attempts-exhausted', message));
@@ -131,7 +140,8 @@ export class UnitRun {
         log.warn(this.#fields(), 'the lease ended during the work: another worker goes on with it');
         return 'lease-lost';
       case 'cancelled':
-        return await this.#closeAsCancelled();
+        if (!(await this.#refusesCancel())) return await this.#closeAsCancelled();
+        break;
       case 'stopping':
         return await this.#close('handed-back', () => handBackUnit(this.#options.database, this.lease, this.unit));
       case undefined:
@@ -150,7 +160,7 @@ export class UnitRun {
   }
 
   async #closeAsFailed(error: unknown): Promise<UnitOutcome> {
-    await this.#cleanUp();
+    await this.#cleanUp('failed', error);
     const { database } = this.#options;
     const outcome = await this.#close('failed', () =>
       database.transaction((tx) => failUnit(tx, this.lease, this.unit, error, this.#counts)),
@@ -160,7 +170,7 @@ export class UnitRun {
   }
 
   async #closeAsCancelled(): Promise<UnitOutcome> {
-    await this.#cleanUp();
+    await this.#cleanUp('cancelled', undefined);
     const { database } = this.#options;
     const outcome = await this.#close('cancelled', () =>
       database.transaction((tx) => cancelUnit(tx, this.lease, this.unit, this.#counts)),
@@ -180,12 +190,16 @@ export class UnitRun {
     }
   }
 
-  async #cleanUp(): Promise<void> {
+  async #cleanUp(outcome: UnitEnd['outcome'], error: unknown): Promise<void> {
     try {
-      await this.#options.cleanUp?.(this.unit, { lease: this.lease });
-    } catch (error) {
-      this.#options.log.error({ err: error, ...this.#fields() }, 'cleaning up after a unit failed');
+      await this.#options.cleanUp?.(this.unit, { lease: this.lease, outcome, error });
+    } catch (failure) {
+      this.#options.log.error({ err: failure, ...this.#fields() }, 'cleaning up after a unit failed');
     }
+  }
+
+  async #refusesCancel(): Promise<boolean> {
+    return (await this.#options.refusesCancel?.(this.unit)) ?? false;
   }
 
   #fields(): object {

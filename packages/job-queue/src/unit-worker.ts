@@ -5,7 +5,7 @@ import { leaseRemainingMs, Leases } from './lease.js';
 import type { Log } from './log.js';
 import { repeat, type Repeating } from './repeat.js';
 import type { Unit, UnitQueue } from './unit.js';
-import { UnitRun, type UnitContext, type UnitHandler, type UnitOutcome } from './unit-run.js';
+import { UnitRun, type UnitEnd, type UnitHandler, type UnitOutcome } from './unit-run.js';
 import type { WakeUps } from './wake-ups.js';
 
 export interface UnitWorkerOptions {
@@ -18,7 +18,12 @@ export interface UnitWorkerOptions {
    * Removes what an attempt may have left outside the database (an open upload), before the worker closes a unit as failed or
    * cancelled, also one whose process died. What it throws is logged and does not keep the unit open.
    */
-  readonly cleanUp?: (unit: Unit, context: Pick<UnitContext, 'lease'>) => Promise<void>;
+  readonly cleanUp?: (unit: Unit, end: UnitEnd) => Promise<void>;
+  /**
+   * Asked when the run of a unit is cancelled: true when the work is past the point where it can be undone. The handler
+   * is then called, or called again after a failure, as if nobody had asked. Default: never.
+   */
+  readonly refusesCancel?: (unit: Unit) => Promise<boolean>;
   /** Units at once in this process. Default 1. */
   readonly concurrency?: number;
   /** Unique per process: see `newOwner`. */

@@ -276,6 +276,39 @@ describe('UnitWorker', () => {
     expect(await runEvents()).toEqual([]);
   });
 
+  it('begins a cancelled unit that refuses, and tries it again after a failure', async () => {
+    const { unitId, runId } = await openSomeUnit(database);
+    await sendCommand(database, { kind: 'cancel-run', runId });
+    let attempts = 0;
+    const handler: UnitHandler = async (unit, context) => {
+      attempts += 1;
+      await waitFor(() => context.signal.aborted);
+      if (attempts === 1) throw new TransientError('test', 'once more');
+      await finish(unit, context);
+    };
+    startWorker(handler, { refusesCancel: async (unit) => unit.id === unitId });
+    await inState(unitId, 'done');
+    expect(attempts).toBe(2);
+    expect(await runEvents()).toEqual([]);
+  });
+
+  it('tells cleaning up how the unit ends and why', async () => {
+    const ends: unknown[] = [];
+    const cleanUp: UnitWorkerOptions['cleanUp'] = async (_unit, { outcome, error }) => void ends.push([outcome, error]);
+    const error = new InputError('test', 'no such file');
+    await openSomeUnit(database);
+    const cancelled = await openSomeUnit(database);
+    await sendCommand(database, { kind: 'cancel-run', runId: cancelled.runId });
+    startWorker(async () => Promise.reject(error), { cleanUp });
+    await waitFor(() => ends.length === 2);
+    expect(ends).toEqual(
+      expect.arrayContaining([
+        ['failed', error],
+        ['cancelled', undefined],
+      ]),
+    );
+  });
+
   it('hands its units back on a stop, at once free for others, without counting the attempt', async () => {
     const { unitId } = await openSomeUnit(database);
     const worker = startWorker(untilStopped);
