@@ -8,8 +8,8 @@ const rawLimit = 4096;
 /**
  * Cuts the text of a window into rows.
  *
- * Nearly every line holds nothing special (no quote, NUL or undecodable byte): those are cut with `indexOf` alone. The
- * others go through `RecordParser`, which knows quotes and escapes.
+ * Nearly every line is plain or has whole fields in quotes: those are cut with `indexOf` alone. What else there is
+ * (line breaks and stray quotes in fields, backslashes, NUL, undecodable bytes) goes through `RecordParser`.
  *
  * **A broken record costs its first line.** When a quote never closes, closes in the wrong place, or the record
  * outgrows its limit, the record's first physical line is rejected and reading goes on with the next line. What
@@ -33,6 +33,11 @@ export class RecordScanner {
   readonly #dialect: CsvDialect;
   readonly #charset: string;
   readonly #maxLength: number;
+  /** Whether lines with quotes are cut in the hot path: not where spaces around quotes or backslashes count. */
+  readonly #cutsQuotes: boolean;
+  readonly #nullWords: ReadonlySet<string> | undefined;
+  /** Indexes of the fields of the line just cut whose quotes matter. */
+  readonly #ambiguous: number[] = [];
   /** While reading strictly: the place of the fault, counted from the start of the file's text. */
   #suspectUntil: number | undefined;
   /** Passing over the rest of a line too long to be held. */
@@ -43,6 +48,8 @@ export class RecordScanner {
     this.#window = window;
     this.#charset = charset;
     this.#maxLength = dialect.maxRecordBytes;
+    this.#cutsQuotes = !dialect.trim && dialect.escape === 'doubled';
+    this.#nullWords = dialect.nullWords.length === 0 ? undefined : new Set(dialect.nullWords);
     this.#parser = new RecordParser(dialect, window);
   }
 
@@ -74,7 +81,10 @@ export class RecordScanner {
     return true;
   }
 
-  /** The hot path: lines without anything special. Stops before the first line that has it or is not whole. */
+  /**
+   * The hot path: lines that are rows, with quotes only where they enclose a field without line breaks. Stops before the
+   * first line that has something special, and before one that is not whole.
+   */
   #scanPlainLines(rows: ParsedRow[], limit: number): void {
     const window = this.#window;
     const { text } = window;
@@ -98,19 +108,27 @@ export class RecordScanner {
       }
       if (end !== start || columns === 1) {
         const fields: string[] = [];
-        let from = start;
-        while (next < end) {
-          fields.push(text.substring(from, next));
-          from = next + 1;
-          next = text.indexOf(delimiter, from);
-          if (next === -1) next = NONE;
+        let quoted: Uint8Array | undefined;
+        if (window.nextQuote(start) < end) {
+          if (!this.#cutsQuotes || !this.#cutQuotedLine(fields, start, end)) break;
+          if (this.#ambiguous.length > 0) quoted = this.#takeQuoted(fields.length);
+          if (next < after) next = window.nextDelimiter(after);
+        } else {
+          let from = start;
+          while (next < end) {
+            fields.push(text.substring(from, next));
+            from = next + 1;
+            next = text.indexOf(delimiter, from);
+            if (next === -1) next = NONE;
+          }
+          fields.push(text.substring(from, end));
+          if (trim)
+            for (let index = 0; index < fields.length; index++) fields[index] = (fields[index] as string).trim();
         }
-        fields.push(text.substring(from, end));
-        if (trim) for (let index = 0; index < fields.length; index++) fields[index] = (fields[index] as string).trim();
         const { length: count } = fields;
         if (count === columns || !this.#isWrongCount(count)) {
           if (count > columns) fields.length = columns;
-          rows.push({ kind: 'row', line, fields, quoted: undefined });
+          rows.push({ kind: 'row', line, fields, quoted });
         } else {
           rows.push(this.#badCount(count, line, start, end));
         }
@@ -129,6 +147,50 @@ export class RecordScanner {
     this.line = line;
     window.position = start;
     window.remember(lineFeed, carriageReturn, next);
+  }
+
+  /** Adds the fields of a line to `fields`; returns false where the line is more than a row of plain and quoted fields. */
+  #cutQuotedLine(fields: string[], start: number, end: number): boolean {
+    const window = this.#window;
+    const { text } = window;
+    const quote = this.#dialect.quote as string;
+    const quoteCode = quote.charCodeAt(0);
+    const delimiterCode = this.#dialect.delimiter.charCodeAt(0);
+    const ambiguous = this.#ambiguous;
+    ambiguous.length = 0;
+    for (let at = start; ; at++) {
+      if (text.charCodeAt(at) === quoteCode) {
+        let value = '';
+        let from = at + 1;
+        let close = text.indexOf(quote, from);
+        for (;;) {
+          if (close === -1 || close >= end) return false;
+          at = close + 1;
+          if (text.charCodeAt(at) !== quoteCode || at === end) break;
+          value += text.substring(from, at);
+          from = at + 1;
+          close = text.indexOf(quote, from);
+        }
+        const last = text.substring(from, close);
+        value = value === '' ? last : value + last;
+        if (at !== end && text.charCodeAt(at) !== delimiterCode) return false;
+        if (value === '' || this.#nullWords?.has(value) === true) ambiguous.push(fields.length);
+        fields.push(value);
+      } else {
+        const delimiter = window.nextDelimiter(at);
+        const stop = delimiter < end ? delimiter : end;
+        if (window.nextQuote(at) < stop) return false;
+        fields.push(text.substring(at, stop));
+        at = stop;
+      }
+      if (at === end) return true;
+    }
+  }
+
+  #takeQuoted(length: number): Uint8Array {
+    const quoted = new Uint8Array(length);
+    for (const index of this.#ambiguous) quoted[index] = 1;
+    return quoted;
   }
 
   /** One record of any kind. Returns false where the window does not hold all of it. */

@@ -111,9 +111,9 @@ export class TextWindow {
     return count;
   }
 
-  /** The first character from `from` on that a plain line must not hold: quote, NUL, undecodable byte, escape. */
+  /** The first character from `from` on that takes a line out of the hot path whatever stands around it: NUL, undecodable byte, escape. */
   nextSpecial(from: number): number {
-    let special = Math.min(this.nextQuote(from), this.nextNul(from));
+    let special = this.nextNul(from);
     if (this.#backslashText) special = Math.min(special, this.nextBackslash(from));
     const bad = this.badCharacter(from, this.text.length);
     return bad === undefined ? special : Math.min(special, bad.index - this.#base);
