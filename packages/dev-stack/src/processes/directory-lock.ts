@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { StackError } from '../stack-error.js';
 import { isRunning, type ProcessIdentity } from './process-identity.js';
-import { ownIdentity } from './stack-state.js';
+import { ownIdentity, StateFile } from './stack-state.js';
 
 /**
  * Keeps two runs out of one stack directory, from the first look at it to the last process ended.
@@ -22,7 +22,7 @@ export async function lockDirectory(directory: string): Promise<void> {
       if (holder !== undefined && isSame(holder, own)) return;
       if (holder !== undefined && isRunning(holder)) {
         throw new StackError(
-          `Millrace already runs from ${directory} (process ${holder.pid})`,
+          `Millrace already runs from ${directory} (process ${holder.pid}${apiOf(directory)})`,
           'use that one, or stop it with Ctrl-C in its terminal and start again',
         );
       }
@@ -39,6 +39,11 @@ export async function lockDirectory(directory: string): Promise<void> {
 export function unlockDirectory(directory: string): void {
   const holder = readHolder(lockFile(directory));
   if (holder !== undefined && isSame(holder, ownIdentity())) rmSync(lockFile(directory), { force: true });
+}
+
+function apiOf(directory: string): string {
+  const port = new StateFile(directory).read()?.processes.find(({ name }) => name === 'config-api')?.port;
+  return port === undefined ? '' : `, API at http://127.0.0.1:${port}`;
 }
 
 function lockFile(directory: string): string {
