@@ -83,6 +83,7 @@ export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutd
               database,
               wakeUps,
               log: logger,
+              leaseTtlMs: config.MILLRACE_EXPORT_LEASE_MS,
               cleanUp: (unit: Unit, end: Parameters<typeof cleanUp>[2]) => cleanUp(exporter, unit, end),
               refusesCancel: (unit: Unit) => refusesCancel(exporter, unit),
             };
