@@ -46,7 +46,7 @@ export async function runStep(title, log, command, args, { nextStep, noise }) {
   if (ended !== undefined) {
     throw new BootstrapError(
       `${title} failed: ${ended}\n  ${tail.join('\n  ')}\n`,
-      nextStep ?? `the whole output is in ${logFile}`,
+      (typeof nextStep === 'function' ? nextStep(tail) : nextStep) ?? `the whole output is in ${logFile}`,
     );
   }
 }
