@@ -167,6 +167,8 @@ describe('what cannot be imported', () => {
     ['a truncated gzip', 'c.csv.gz', gzipSync(`id,name\n${'broken-1,x\n'.repeat(5000)}`).subarray(0, 60), 'gzip-truncated'],
     ['a file that is no gzip but says so', 'c.csv.gz', 'id,name\nbroken-2,x\n', 'not-gzip'],
     ['a file without the mapped column', 'c.csv', 'id,title\nbroken-3,x\n', 'column-missing'],
+    ['a large file without the mapped column', 'c.csv', `id,title\n${'broken-5,x\n'.repeat(500_000)}`, 'column-missing'],
+    ['a zip archive', 'c.csv', Buffer.from('504b0304140000000800', 'hex'), 'not-delimited-text'],
     ['a file that is empty', 'c.csv', '', 'empty-file'],
     ['a file that says it is encrypted and is not', 'c.csv.pgp', 'id,name\nbroken-4,x\n', 'not-pgp'],
   ])('%s fails the run, naming the file, and nothing is applied', async (_, name, content, code) => {

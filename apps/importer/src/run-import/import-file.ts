@@ -74,7 +74,10 @@ async function stageAgain(job: ImportJob, file: ImportFile, soFar: ImportCounts)
   }
   const staged: ImportFile = { ...file, stage: number };
   const shape = mergeShape(job, numbersOf(staged));
-  await job.database.transaction((tx) => indexStaging(tx, shape));
+  await job.database.transaction(async (tx) => {
+    await beginUnderLease(tx, job.context.lease);
+    await indexStaging(tx, shape);
+  });
   return staged;
 }
 

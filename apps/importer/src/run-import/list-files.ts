@@ -62,8 +62,8 @@ function whyToSkip({ goal, unit }: ImportJob, set: FileSet, earlier: { runId: st
   const sums = goal.mappings.some((mapping) => mapping.rule === 'sum');
   if (!sums || goalUnitPayload.parse(unit.payload).repeatSums) return undefined;
   return (
-    `${set.root.key} was skipped: ${when} imported it under another configuration, and importing it again would add its sums ` +
-    'a second time; start the run with repeatSums to do so'
+    `${set.root.key} was skipped: ${when} imported it under another configuration or with other linked files, and importing it again ` +
+    'would add its sums a second time; start the run with repeatSums to do so'
   );
 }
 

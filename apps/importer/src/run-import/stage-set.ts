@@ -64,6 +64,8 @@ interface Staging {
 async function stageOne(job: ImportJob, { file, stage, planned, object, meter, soFar }: Staging): Promise<StagedObject> {
   const { database, store, goal, catalogue, pgp, context, settings, progress } = job;
   const createTable = async (tx: Transaction): Promise<void> => {
+    // Reading may take hours: a COPY under way does not count as idle, and a takeover ends it.
+    await beginUnderLease(tx, context.lease);
     if (planned.link !== undefined) return createLinkedTable(tx, stage, planned);
     const shape = mergeShape(job, { stage, plan: '0', chunkLines: settings.chunkLines });
     return createStagingTable(tx, shape, linkingColumnDefinitions(planned));
@@ -99,5 +101,8 @@ async function link({ database, links, goal, catalogue, context }: ImportJob, st
   if (links.length === 1 && goal.events.length === 0) return undefined;
   context.signal.throwIfAborted();
   const eventTypeIds = goal.events.map((event) => catalogue.eventTypes.get(event.type)?.id ?? 0);
-  return database.transaction((tx) => linkEvents(tx, stage, links, eventTypeIds));
+  return database.transaction(async (tx) => {
+    await beginUnderLease(tx, context.lease);
+    return linkEvents(tx, stage, links, eventTypeIds);
+  });
 }

@@ -20,6 +20,11 @@ export interface OpenOptions {
   readonly onBytes: (bytes: number) => void;
 }
 
+export interface OpenedTable extends Table {
+  /** Gives up what has not been read, so that no connection stays open. Harmless after the end. */
+  close(): void;
+}
+
 const pgpExtension = /\.(pgp|gpg|asc)$/i;
 const gzipExtension = /\.gz$/i;
 
@@ -28,12 +33,13 @@ const gzipExtension = /\.gz$/i;
  * that promises PGP or gzip must keep its word. Errors name the file; those of a damaged end come last, in `batches`.
  * @throws InputError, TransientError
  */
-export async function openTable(options: OpenOptions): Promise<Table> {
+export async function openTable(options: OpenOptions): Promise<OpenedTable> {
   const { store, bucket, object, dialect, pgp, maxPlainBytes, signal } = options;
   let body: Readable | undefined;
   try {
-    body = await store.read(bucket, object.key, { ifMatch: object.etag });
-    const stored = await peek(counted(body, options));
+    const source = await store.read(bucket, object.key, { ifMatch: object.etag });
+    body = source;
+    const stored = await peek(counted(source, options));
     const isEncrypted = isPgp(stored.head);
     let name = object.key;
     if (pgpExtension.test(name)) {
@@ -44,7 +50,7 @@ export async function openTable(options: OpenOptions): Promise<Table> {
     if (gzipExtension.test(name) && !isGzip(plain.head)) throw new InputError('not-gzip', 'the name says gzip, but the content is not gzip');
     const text = decompress(plain.rest, { maxOutputBytes: maxPlainBytes });
     const table = await readTable(text, dialect, { signal });
-    return { ...table, batches: namingErrors(table.batches, object.key) };
+    return { ...table, batches: namingErrors(table.batches, object.key), close: () => source.destroy() };
   } catch (error) {
     body?.destroy();
     throw aboutFile(error, object.key);

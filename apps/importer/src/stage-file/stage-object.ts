@@ -7,7 +7,7 @@ import { insertRejects } from '../storage/rejects.js';
 import { fileTable } from '../storage/staging-tables.js';
 import { aboutFile } from './about-file.js';
 import { CopyWriter } from './copy-writer.js';
-import { openTable, type OpenOptions } from './open-table.js';
+import { openTable, type OpenedTable, type OpenOptions } from './open-table.js';
 import { rawRow } from './raw-row.js';
 import { RejectList } from './reject-list.js';
 import { compileRowEncoder, type ReadRow } from './row-encoders.js';
@@ -59,16 +59,13 @@ export async function stageObject(options: StageObject): Promise<StagedObject> {
   } catch (error) {
     throw aboutFile(error, object.key);
   } finally {
-    // Closes the source where the rows were not read to their end.
-    await table.batches[Symbol.asyncIterator]().return?.();
+    table.close();
   }
 }
 
-type Batches = Awaited<ReturnType<typeof openTable>>['batches'];
-
 async function copyRows(
   options: StageObject,
-  batches: Batches,
+  batches: OpenedTable['batches'],
   encoder: ReturnType<typeof compileRowEncoder>,
   copy: CopyWriter,
 ): Promise<StagedObject> {
