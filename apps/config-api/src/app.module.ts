@@ -16,9 +16,7 @@ import { parse } from 'lossless-json';
 import { AccessModule } from './access/access.module.js';
 import { ApiKeyController } from './access/api-key.controller.js';
 import type { Config } from './config.js';
-import { DocsController } from './describe-api/docs.controller.js';
-import { openApiDocument } from './describe-api/open-api-document.js';
-import { routesOf } from './describe-api/routes.js';
+import { DescribeApiModule } from './describe-api/describe-api.module.js';
 import { IngestUpdates } from './ingest-updates/ingest-updates.js';
 import { IngestionController } from './ingest-updates/ingestion.controller.js';
 import { ConnectionController } from './manage-connections/connection.controller.js';
@@ -40,11 +38,10 @@ import { importerRejects, type RejectSource } from './show-rejects/reject-source
 import { RejectsController } from './show-rejects/rejects.controller.js';
 import { ConfigStorage } from './storage/config-storage.js';
 import { StorageModule } from './storage/storage.module.js';
-import { DATABASE, DRIVERS, OPEN_API, REJECTS } from './tokens.js';
+import { DATABASE, DRIVERS, REJECTS } from './tokens.js';
 
 const controllers = [
   ConnectionController,
-  DocsController,
   GoalController,
   IngestionController,
   ProfileController,
@@ -81,8 +78,8 @@ class AppModule implements OnApplicationBootstrap, BeforeApplicationShutdown {
   }
 }
 
-/** Every controller of the service, for the OpenAPI document. */
-export const documentedControllers = [ApiKeyController, ...controllers] as const;
+/** Every controller of the API: what the OpenAPI document describes. */
+export const apiControllers = [ApiKeyController, ...controllers] as const;
 
 /** The service's root module. `drivers` replaces S3 and Kinesis in tests. */
 export function appModule(config: Config, log: Logger, drivers: Drivers = cloudDrivers): DynamicModule {
@@ -97,6 +94,7 @@ export function appModule(config: Config, log: Logger, drivers: Drivers = cloudD
       }),
       StorageModule.forRoot(config.MILLRACE_DATABASE_URL, log),
       AccessModule.forRoot(config.MILLRACE_BOOTSTRAP_API_KEY),
+      DescribeApiModule.forRoot(apiControllers, apiVersion),
     ],
     controllers: [...controllers],
     providers: [...useCases(config, log), { provide: DRIVERS, useValue: drivers }],
@@ -106,7 +104,6 @@ export function appModule(config: Config, log: Logger, drivers: Drivers = cloudD
 function useCases(config: Config, log: Logger): readonly Provider[] {
   const keys = config.MILLRACE_SEALING_KEYS;
   return [
-    { provide: OPEN_API, useFactory: () => openApiDocument(routesOf(documentedControllers), apiVersion) },
     {
       provide: ManageConnections,
       inject: [ConfigStorage, WAKE_UPS],

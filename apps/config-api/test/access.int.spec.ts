@@ -1,6 +1,7 @@
 import { sql } from '@millrace/database';
-import { documentedControllers } from '../src/app.module.js';
-import { routesOf, type Route } from '../src/describe-api/routes.js';
+import { apiControllers } from '../src/app.module.js';
+import { routesOf } from '../src/describe-api/describe-api.module.js';
+import type { Route } from '../src/describe-api/route.js';
 import { request, startApi, w, type Api } from './api-fixture.js';
 
 let api: Api;
@@ -11,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => api.close());
 
 const id = '0197a000-0000-7000-8000-000000000001';
-const closed = routesOf(documentedControllers).filter(({ operation }) => operation.access !== 'public');
+const closed = routesOf(apiControllers).filter(({ operation }) => operation.access !== 'public');
 /** A path that leads to the route, in a workspace. */
 const target = (route: Route, workspace = 'acme'): string =>
   route.path

@@ -11,10 +11,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Writable } from 'node:stream';
-import { appModule, documentedControllers, jsonBodies } from '../src/app.module.js';
+import { appModule, apiControllers, jsonBodies } from '../src/app.module.js';
 import { configSchema } from '../src/config.js';
 import { problemsOf } from '../src/describe-api/open-api-document.js';
-import { routesOf, type Route } from '../src/describe-api/routes.js';
+import { routesOf } from '../src/describe-api/describe-api.module.js';
+import type { Route } from '../src/describe-api/route.js';
 import type { SealingKeys } from '../src/manage-connections/connection-secrets.js';
 import { configMigrations } from '../src/storage/migrations/index.js';
 
@@ -52,7 +53,7 @@ export interface Api {
   readonly close: () => Promise<void>;
 }
 
-const routes = routesOf(documentedControllers);
+const routes = routesOf(apiControllers);
 
 export interface ApiOptions {
   readonly env?: Readonly<Record<string, string>>;

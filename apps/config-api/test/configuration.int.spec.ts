@@ -146,6 +146,16 @@ describe('connections', () => {
       checks: [{ target: 'no-such-bucket', needs: 'export', ok: false }],
     });
   });
+
+  it('of streams are tried out without sending anything', async () => {
+    const { id } = (await api.call('POST', `${w}/connections`, kinesisConnection({ name: 'Tried stream' }))).body;
+    const tryOut = async (target: string) => (await api.call('POST', `${w}/connections/${id}/test`, { target })).body;
+    expect(await tryOut('s')).toMatchObject({ ok: true, checks: [{ target: 's', needs: 'stream', shards: 1 }] });
+    expect(await tryOut('t')).toMatchObject({
+      ok: false,
+      checks: [{ target: 't', error: { code: 'stream-not-found' } }],
+    });
+  });
 });
 
 describe('goals', () => {

@@ -15,7 +15,8 @@ const assets: Readonly<Record<string, string>> = {
   'swagger-ui.css': 'text/css; charset=utf-8',
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
 };
-const swaggerFolder = path.dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
+const require = createRequire(import.meta.url);
+const swaggerFolder = path.dirname(require.resolve('swagger-ui-dist/package.json'));
 
 const pointer = z.object({ service: z.string(), documentation: z.string(), openApi: z.string(), api: z.string() });
 

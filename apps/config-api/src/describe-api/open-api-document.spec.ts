@@ -1,8 +1,8 @@
-import { documentedControllers } from '../app.module.js';
+import { apiControllers } from '../app.module.js';
 import { openApiDocument } from './open-api-document.js';
-import { routesOf } from './routes.js';
+import { routesOf } from './describe-api.module.js';
 
-const routes = routesOf(documentedControllers);
+const routes = routesOf(apiControllers);
 const document = openApiDocument(routes, '1.0.0') as any;
 const operations = routes.map((route) => [route, document.paths[route.path][route.method]] as const);
 

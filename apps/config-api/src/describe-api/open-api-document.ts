@@ -2,7 +2,7 @@ import { problem } from '@millrace/service-kit';
 import { z } from 'zod';
 import { tags, type Answer } from '../http/operation.js';
 import { pathParameters } from '../http/path-parameters.js';
-import type { Route } from './routes.js';
+import type { Route } from './route.js';
 import { SchemaComponents, type JsonSchema } from './schema-components.js';
 
 const problemType = 'application/problem+json';

@@ -27,7 +27,7 @@ export function checkExport(
   for (const macro of goal.fileName.match(/%[A-Z_]+%/g) ?? []) {
     if (!macros.has(macro)) complaints.add(['fileName'], `${macro} is no macro: use ${[...macros].join(', ')}`);
   }
-  if (/[/\\\u0000-\u001f\u007f]/.test(goal.fileName))
+  if (/[/\\\p{Cc}]/u.test(goal.fileName))
     complaints.add(['fileName'], 'must not contain slashes or control characters');
   checkPgp(goal, connection, complaints);
 }

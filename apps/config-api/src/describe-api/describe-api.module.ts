@@ -1,29 +1,15 @@
 import 'reflect-metadata';
-import { RequestMethod, type Type } from '@nestjs/common';
+import { Module, RequestMethod, type DynamicModule, type Type } from '@nestjs/common';
 import { RouteParamtypes } from '@nestjs/common/internal';
 import type { z } from 'zod';
-import { operationOf, type Operation } from '../http/operation.js';
+import { operationOf } from '../http/operation.js';
+import { OPEN_API } from '../tokens.js';
+import { DocsController } from './docs.controller.js';
+import { openApiDocument } from './open-api-document.js';
+import type { Parameter, Route } from './route.js';
 
 // The names under which Nest keeps what its decorators were given.
 const nest = { path: 'path', method: 'method', arguments: '__routeArguments__', status: '__httpCode__' } as const;
-
-export interface Parameter {
-  readonly in: 'path' | 'query' | 'header';
-  readonly name: string;
-  readonly schema: z.ZodType | undefined;
-}
-
-/** One route as its controller declares it. */
-export interface Route {
-  readonly method: string;
-  /** `/api/v1/workspaces/{workspace}/runs`. */
-  readonly path: string;
-  readonly status: number;
-  readonly operation: Operation;
-  readonly parameters: readonly Parameter[];
-  readonly querySchema: z.ZodType | undefined;
-  readonly bodySchema: z.ZodType | undefined;
-}
 
 interface RouteArgument {
   readonly data?: unknown;
@@ -49,7 +35,7 @@ function routeOf(
   name: string,
   handler: object,
   prefix: string,
-  operation: Operation,
+  operation: Route['operation'],
 ): Route {
   const method = RequestMethod[Reflect.getMetadata(nest.method, handler) as RequestMethod];
   const path = `/${[prefix, Reflect.getMetadata(nest.path, handler) as string].join('/')}`
@@ -72,4 +58,17 @@ function routeOf(
     querySchema: ofType(RouteParamtypes.QUERY)[0]?.schema,
     bodySchema: operation.body ?? ofType(RouteParamtypes.BODY)[0]?.schema,
   };
+}
+
+/** The OpenAPI document and its page, for the given controllers and its own. */
+@Module({})
+export class DescribeApiModule {
+  static forRoot(controllers: readonly Type<unknown>[], version: string): DynamicModule {
+    const routes = routesOf([...controllers, DocsController]);
+    return {
+      module: DescribeApiModule,
+      controllers: [DocsController],
+      providers: [{ provide: OPEN_API, useFactory: () => openApiDocument(routes, version) }],
+    };
+  }
 }
