@@ -1,4 +1,11 @@
-import { Inject, Module, type BeforeApplicationShutdown, type DynamicModule, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import {
+  Inject,
+  Module,
+  type BeforeApplicationShutdown,
+  type DynamicModule,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+} from '@nestjs/common';
 import { Database, sql } from '@millrace/database';
 import type { GoalEndpoint } from '@millrace/domain';
 import { JobQueueModule, newOwner, WAKE_UPS, type WakeUps } from '@millrace/job-queue';
@@ -40,11 +47,20 @@ class AppModule implements OnApplicationBootstrap, BeforeApplicationShutdown, On
 }
 
 /** The service's root module. `openStore` replaces S3 in tests. */
-export function appModule(config: Config, log: Logger, openStore: (endpoint: GoalEndpoint) => ObjectStore = createS3ObjectStore): DynamicModule {
+export function appModule(
+  config: Config,
+  log: Logger,
+  openStore: (endpoint: GoalEndpoint) => ObjectStore = createS3ObjectStore,
+): DynamicModule {
   return {
     module: AppModule,
     imports: [
-      JobQueueModule.forRoot({ redisUrl: config.MILLRACE_REDIS_URL, consumes: ['import-run'], wakes: ['stream-lane', 'run-event'], log }),
+      JobQueueModule.forRoot({
+        redisUrl: config.MILLRACE_REDIS_URL,
+        consumes: ['import-run'],
+        wakes: ['stream-lane', 'run-event'],
+        log,
+      }),
     ],
     controllers: [ShowRejectsController],
     providers: [
@@ -79,7 +95,12 @@ function openDatabases(config: Config, log: Logger): Databases {
   // Each import applies with its lanes, or reads with one COPY, one batch of rejects and one progress event; and two for requests.
   const perRun = Math.max(config.MILLRACE_IMPORT_LANES, 3);
   return {
-    work: new Database({ url, applicationName: 'millrace-importer', maxConnections: config.MILLRACE_IMPORT_RUNS * perRun + 2, onIdleError }),
+    work: new Database({
+      url,
+      applicationName: 'millrace-importer',
+      maxConnections: config.MILLRACE_IMPORT_RUNS * perRun + 2,
+      onIdleError,
+    }),
     leases: new Database({ url, applicationName: 'millrace-importer-leases', maxConnections: 2, onIdleError }),
   };
 }

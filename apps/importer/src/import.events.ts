@@ -4,7 +4,15 @@ import type { Logger, Metrics } from '@millrace/service-kit';
 /** What the importer tells operators: each event logs and counts in one call. Never row contents. */
 export interface ImportEvents {
   fileSkipped(file: { runId: string; key: string; earlierRunId: string }): void;
-  fileStaged(file: { runId: string; key: string; rowsRead: number; rejected: number; linkedRows: number; bytes: number; elapsedMs: number }): void;
+  fileStaged(file: {
+    runId: string;
+    key: string;
+    rowsRead: number;
+    rejected: number;
+    linkedRows: number;
+    bytes: number;
+    elapsedMs: number;
+  }): void;
   stagingLost(file: { runId: string; key: string }): void;
   filePlanned(file: { runId: string; key: string; chunks: number; elapsedMs: number }): void;
   chunkApplied(chunk: { runId: string; number: number; rows: number; elapsedMs: number }): void;
@@ -16,12 +24,29 @@ export interface ImportEvents {
 
 export function createImportEvents(logger: Logger, metrics: Metrics): ImportEvents {
   const files = metrics.counter({ name: 'millrace_import_files_total', help: 'Files by outcome', labels: ['outcome'] });
-  const rows = metrics.counter({ name: 'millrace_import_rows_total', help: 'Root rows of finished files by outcome', labels: ['outcome'] });
-  const staged = metrics.counter({ name: 'millrace_import_staged_rows_total', help: 'Rows read from root and linked files' });
+  const rows = metrics.counter({
+    name: 'millrace_import_rows_total',
+    help: 'Root rows of finished files by outcome',
+    labels: ['outcome'],
+  });
+  const staged = metrics.counter({
+    name: 'millrace_import_staged_rows_total',
+    help: 'Rows read from root and linked files',
+  });
   const bytes = metrics.counter({ name: 'millrace_import_staged_bytes_total', help: 'Bytes of objects read' });
-  const chunkSeconds = metrics.histogram({ name: 'millrace_import_chunk_seconds', help: 'Time to apply one chunk', buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] });
-  const lost = metrics.counter({ name: 'millrace_import_staging_lost_total', help: 'Files staged again because the database had lost their rows' });
-  const swept = metrics.counter({ name: 'millrace_import_swept_tables_total', help: 'Staging and plan tables nobody owned any more' });
+  const chunkSeconds = metrics.histogram({
+    name: 'millrace_import_chunk_seconds',
+    help: 'Time to apply one chunk',
+    buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+  });
+  const lost = metrics.counter({
+    name: 'millrace_import_staging_lost_total',
+    help: 'Files staged again because the database had lost their rows',
+  });
+  const swept = metrics.counter({
+    name: 'millrace_import_swept_tables_total',
+    help: 'Staging and plan tables nobody owned any more',
+  });
   return {
     fileSkipped(file) {
       files.inc({ outcome: 'skipped' });
@@ -46,7 +71,8 @@ export function createImportEvents(logger: Logger, metrics: Metrics): ImportEven
     fileFinished({ counts, ...file }) {
       files.inc({ outcome: 'imported' });
       const { created, updated, unchanged, ambiguous, rejected, skipped } = counts;
-      for (const [outcome, count] of Object.entries({ created, updated, unchanged, ambiguous, rejected, ...skipped })) rows.inc({ outcome }, count);
+      for (const [outcome, count] of Object.entries({ created, updated, unchanged, ambiguous, rejected, ...skipped }))
+        rows.inc({ outcome }, count);
       logger.info({ ...file, counts }, 'file imported');
     },
     sourceKept({ error, ...file }) {

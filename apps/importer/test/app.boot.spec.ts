@@ -37,16 +37,29 @@ describe('the service', () => {
     await harness.put('customers.csv', 'id,name\n1,Ann\n');
     const run = await harness.run(harness.goal({ mappings: [{ column: 'name', property: 'name' }] }));
     expect(run).toMatchObject({ outcome: 'succeeded', counts: { created: 1 } });
-    expect(await (await get('/metrics')).text()).toMatch(/millrace_import_rows_total\{outcome="created",service="importer"\} 1/);
+    expect(await (await get('/metrics')).text()).toMatch(
+      /millrace_import_rows_total\{outcome="created",service="importer"\} 1/,
+    );
   });
 
   it('lists the rejects of a run page by page to whoever has the token, raw rows only when asked for', async () => {
     await harness.put('customers-2.csv', 'id,born\n1,x\n2,2001-01-01\n3,y\n4,2001-01-01\n');
     const source = { bucket: harness.bucket, directory: 'in', pattern: { kind: 'exact', name: 'customers-2.csv' } };
     const { runId } = await harness.run(harness.goal({ source, mappings: [{ column: 'born', property: 'born' }] }));
-    const first = (await (await get(`/rejects/${runId}?limit=1`, `Bearer ${token}`)).json()) as { items: object[]; next: string };
+    const first = (await (await get(`/rejects/${runId}?limit=1`, `Bearer ${token}`)).json()) as {
+      items: object[];
+      next: string;
+    };
     expect(first.items).toEqual([
-      { id: expect.any(String), name: 'in/customers-2.csv', line: 2, scope: 'row', column: 'born', code: 'bad-value', message: expect.any(String) },
+      {
+        id: expect.any(String),
+        name: 'in/customers-2.csv',
+        line: 2,
+        scope: 'row',
+        column: 'born',
+        code: 'bad-value',
+        message: expect.any(String),
+      },
     ]);
     const second = await (await get(`/rejects/${runId}?after=${first.next}&raw=true`, `Bearer ${token}`)).json();
     expect(second).toEqual({ items: [expect.objectContaining({ line: 4, raw: '3,y' })] });
@@ -63,13 +76,22 @@ describe('the service', () => {
 
 describe('the configuration', () => {
   it('names every wrong key at once', () => {
-    const wrong = { ...env, MILLRACE_SEALING_KEY: 'short', MILLRACE_IMPORT_LANES: '0', MILLRACE_SERVICE_TOKEN: 'short' };
+    const wrong = {
+      ...env,
+      MILLRACE_SEALING_KEY: 'short',
+      MILLRACE_IMPORT_LANES: '0',
+      MILLRACE_SERVICE_TOKEN: 'short',
+    };
     let problems: readonly string[] = [];
     try {
       parseConfig(configSchema, wrong);
     } catch (error) {
       problems = (error as ConfigError).problems;
     }
-    expect(problems.map((problem) => problem.split(':')[0])).toEqual(['MILLRACE_SEALING_KEY', 'MILLRACE_SERVICE_TOKEN', 'MILLRACE_IMPORT_LANES']);
+    expect(problems.map((problem) => problem.split(':')[0])).toEqual([
+      'MILLRACE_SEALING_KEY',
+      'MILLRACE_SERVICE_TOKEN',
+      'MILLRACE_IMPORT_LANES',
+    ]);
   });
 });

@@ -9,7 +9,12 @@ import { ImportHarness } from './import-harness.js';
 
 // Made for these tests and used nowhere else.
 const key = (name: string): string => readFileSync(new URL(`./fixtures/${name}.asc`, import.meta.url), 'utf8');
-const receiver: PgpKeys = { privateKey: key('receiver.private'), passphrase: 'correct horse', recipients: [], verifiers: [] };
+const receiver: PgpKeys = {
+  privateKey: key('receiver.private'),
+  passphrase: 'correct horse',
+  recipients: [],
+  verifiers: [],
+};
 
 let harness: ImportHarness;
 
@@ -20,7 +25,12 @@ beforeAll(async () => {
 afterAll(() => harness.close());
 
 async function encrypted(content: string | Uint8Array, options: Partial<EncryptPgpOptions> = {}): Promise<Buffer> {
-  return buffer(encryptPgp(Readable.from([Buffer.from(content)], { objectMode: false }), { recipients: [key('receiver.public')], ...options }));
+  return buffer(
+    encryptPgp(Readable.from([Buffer.from(content)], { objectMode: false }), {
+      recipients: [key('receiver.public')],
+      ...options,
+    }),
+  );
 }
 
 let directory = 0;
@@ -44,7 +54,10 @@ async function nothingOf(prefix: string): Promise<void> {
 
 describe('an encrypted file', () => {
   it('is imported', async () => {
-    expect(await importOne('c.csv.pgp', await encrypted(rows('plain', 3)))).toMatchObject({ outcome: 'succeeded', counts: { created: 3 } });
+    expect(await importOne('c.csv.pgp', await encrypted(rows('plain', 3)))).toMatchObject({
+      outcome: 'succeeded',
+      counts: { created: 3 },
+    });
   });
 
   it('may be gzipped inside, armored, and named as it likes', async () => {
@@ -59,13 +72,19 @@ describe('an encrypted file', () => {
   });
 
   it('is refused when it is meant for another key', async () => {
-    const run = await importOne('c.csv.pgp', await encrypted(rows('other', 3), { recipients: [key('stranger.public')] }));
+    const run = await importOne(
+      'c.csv.pgp',
+      await encrypted(rows('other', 3), { recipients: [key('stranger.public')] }),
+    );
     expect(run).toMatchObject({ outcome: 'failed', error: { code: 'pgp-wrong-key' } });
     await nothingOf('other');
   });
 
   it('is refused when the passphrase is wrong, and the passphrase is not told', async () => {
-    const run = await importOne('c.csv.pgp', await encrypted(rows('phrase', 3)), { ...receiver, passphrase: 'a secret guess' });
+    const run = await importOne('c.csv.pgp', await encrypted(rows('phrase', 3)), {
+      ...receiver,
+      passphrase: 'a secret guess',
+    });
     expect(run).toMatchObject({ outcome: 'failed', error: { code: 'pgp-wrong-passphrase' } });
     expect(JSON.stringify(run)).not.toContain('a secret guess');
   });
@@ -93,7 +112,9 @@ describe('an encrypted file', () => {
     expect(await importOne('c.csv.pgp', signed, pgp)).toMatchObject({ outcome: 'succeeded', counts: { created: 3 } });
     const forged = await encrypted(rows('forged', 3), { signWith: { privateKey: key('stranger.private') } });
     expect(await importOne('c.csv.pgp', forged, pgp)).toMatchObject({ outcome: 'failed' });
-    expect(await importOne('c.csv.pgp', await encrypted(rows('unsigned', 3)), pgp)).toMatchObject({ outcome: 'failed' });
+    expect(await importOne('c.csv.pgp', await encrypted(rows('unsigned', 3)), pgp)).toMatchObject({
+      outcome: 'failed',
+    });
     await nothingOf('forged');
     await nothingOf('unsigned');
   });

@@ -20,7 +20,8 @@ let directory = 0;
 function place(changes: Record<string, unknown> = {}, pattern: object = { kind: 'every' }) {
   directory += 1;
   const goal = harness.goal({ source: { bucket: harness.bucket, directory: `d${directory}`, pattern }, ...changes });
-  const put = (name: string, content: string | Uint8Array): Promise<void> => harness.client.put(harness.bucket, `${goal.source.directory}/${name}`, content);
+  const put = (name: string, content: string | Uint8Array): Promise<void> =>
+    harness.client.put(harness.bucket, `${goal.source.directory}/${name}`, content);
   return { goal, put };
 }
 const mappings = [
@@ -33,8 +34,14 @@ describe('a plain file', () => {
     const { goal, put } = place({ mappings });
     await put('customers.csv', 'id,name,city\nplain-1,Ann,Ghent\nplain-2,Bob,Lille\n');
     const run = await harness.run(goal);
-    expect(run).toMatchObject({ outcome: 'succeeded', counts: { files: 1, rowsRead: 2, created: 2, profilesCreated: 2 } });
-    expect(await harness.profiles()).toMatchObject({ 'plain-1': { name: 'Ann', city: 'Ghent' }, 'plain-2': { name: 'Bob', city: 'Lille' } });
+    expect(run).toMatchObject({
+      outcome: 'succeeded',
+      counts: { files: 1, rowsRead: 2, created: 2, profilesCreated: 2 },
+    });
+    expect(await harness.profiles()).toMatchObject({
+      'plain-1': { name: 'Ann', city: 'Ghent' },
+      'plain-2': { name: 'Bob', city: 'Lille' },
+    });
     expect(await harness.tables()).toEqual([]);
   });
 
@@ -60,7 +67,10 @@ describe('a plain file', () => {
   });
 
   it('skips rows that match no profile when none may be created', async () => {
-    const { goal, put } = place({ mappings, matching: { identifiers: [{ column: 'id', namespace: 'customerId' }], allowCreation: false } });
+    const { goal, put } = place({
+      mappings,
+      matching: { identifiers: [{ column: 'id', namespace: 'customerId' }], allowCreation: false },
+    });
     await put('customers.csv', 'id,name,city\nnobody-1,Ann,Ghent\n');
     expect((await harness.run(goal)).counts).toMatchObject({ rowsRead: 1, skipped: { unmatched: 1 }, created: 0 });
   });
@@ -106,7 +116,10 @@ describe('the ledger', () => {
     const { goal, put } = place({ mappings });
     await put('customers.csv', 'id,name,city\nledger-3,Ann,Ghent\n');
     await harness.run(goal);
-    expect((await harness.run({ ...goal, mappings: goal.mappings.slice(1) })).counts).toMatchObject({ filesSkipped: 0, unchanged: 1 });
+    expect((await harness.run({ ...goal, mappings: goal.mappings.slice(1) })).counts).toMatchObject({
+      filesSkipped: 0,
+      unchanged: 1,
+    });
   });
 
   it('does not repeat sums under another configuration unless somebody agreed', async () => {
@@ -127,7 +140,10 @@ describe('the ledger', () => {
 describe('rejected rows', () => {
   it('are listed with line, column and reason, and the others imported', async () => {
     const { goal, put } = place({ mappings: [{ column: 'born', property: 'born' }] });
-    await put('customers.csv', 'id,born\nreject-1,2001-02-03\n,2001-02-03\nreject-3,yesterday\nreject-4\nreject-5,"2001-01-01"\nreject-6,2002-02-02\nreject-7,2003-03-03\n');
+    await put(
+      'customers.csv',
+      'id,born\nreject-1,2001-02-03\n,2001-02-03\nreject-3,yesterday\nreject-4\nreject-5,"2001-01-01"\nreject-6,2002-02-02\nreject-7,2003-03-03\n',
+    );
     const run = await harness.run(goal);
     expect(run).toMatchObject({ outcome: 'succeeded', counts: { rowsRead: 7, created: 4, rejected: 3 } });
     expect(outcomes(run.counts)).toBe(run.counts.rowsRead);
@@ -139,12 +155,17 @@ describe('rejected rows', () => {
       { line: 4, scope: 'row', column_name: 'born', code: 'bad-value', raw: 'reject-3,yesterday' },
       { line: 5, scope: 'row', column_name: null, code: 'too-few-fields', raw: expect.stringContaining('reject-4') },
     ]);
-    expect(run.notes).toContainEqual(expect.stringMatching(/customers\.csv: 1 row rejected \(line 4, column "born"\): the value is not a date/));
+    expect(run.notes).toContainEqual(
+      expect.stringMatching(/customers\.csv: 1 row rejected \(line 4, column "born"\): the value is not a date/),
+    );
     expect(run.notes.join()).not.toContain('yesterday');
   });
 
   it('lose only the bad field where the goal says so', async () => {
-    const { goal, put } = place({ mappings: [{ column: 'born', property: 'born' }, ...mappings.slice(0, 1)], badValue: 'reject-field' });
+    const { goal, put } = place({
+      mappings: [{ column: 'born', property: 'born' }, ...mappings.slice(0, 1)],
+      badValue: 'reject-field',
+    });
     await put('customers.csv', 'id,born,name\nfield-1,yesterday,Ann\n');
     expect((await harness.run(goal)).counts).toMatchObject({ rowsRead: 1, created: 1, rejected: 0, fieldsRejected: 1 });
     expect((await harness.profiles())['field-1']).toEqual({ name: 'Ann' });
@@ -164,10 +185,20 @@ describe('rejected rows', () => {
 
 describe('what cannot be imported', () => {
   it.each([
-    ['a truncated gzip', 'c.csv.gz', gzipSync(`id,name\n${'broken-1,x\n'.repeat(5000)}`).subarray(0, 60), 'gzip-truncated'],
+    [
+      'a truncated gzip',
+      'c.csv.gz',
+      gzipSync(`id,name\n${'broken-1,x\n'.repeat(5000)}`).subarray(0, 60),
+      'gzip-truncated',
+    ],
     ['a file that is no gzip but says so', 'c.csv.gz', 'id,name\nbroken-2,x\n', 'not-gzip'],
     ['a file without the mapped column', 'c.csv', 'id,title\nbroken-3,x\n', 'column-missing'],
-    ['a large file without the mapped column', 'c.csv', `id,title\n${'broken-5,x\n'.repeat(500_000)}`, 'column-missing'],
+    [
+      'a large file without the mapped column',
+      'c.csv',
+      `id,title\n${'broken-5,x\n'.repeat(500_000)}`,
+      'column-missing',
+    ],
     ['a zip archive', 'c.csv', Buffer.from('504b0304140000000800', 'hex'), 'not-delimited-text'],
     ['a file that is empty', 'c.csv', '', 'empty-file'],
     ['a file that says it is encrypted and is not', 'c.csv.pgp', 'id,name\nbroken-4,x\n', 'not-pgp'],

@@ -12,9 +12,22 @@ import {
   type Property,
   type RunEventBody,
 } from '@millrace/domain';
-import { createMemoryWakeUps, newOwner, openGoalUnit, sendCommand, workMigrations, type Log } from '@millrace/job-queue';
+import {
+  createMemoryWakeUps,
+  newOwner,
+  openGoalUnit,
+  sendCommand,
+  workMigrations,
+  type Log,
+} from '@millrace/job-queue';
 import { createS3ObjectStore, type ObjectStore } from '@millrace/object-store';
-import { createProperty, createWorkspace, profileMigrations, storeStatistics, type StoreStatistics } from '@millrace/profile-store';
+import {
+  createProperty,
+  createWorkspace,
+  profileMigrations,
+  storeStatistics,
+  type StoreStatistics,
+} from '@millrace/profile-store';
 import { awsAccess, createTestBucket, createTestDatabase, waitFor, type TestDatabase } from '@millrace/testing';
 import type { ImportEvents } from '../src/import.events.js';
 import type { ImportSettings } from '../src/run-import/import-job.js';
@@ -46,7 +59,9 @@ export const silentEvents: ImportEvents = {
   sweepFailed: () => undefined,
 };
 
-export type WorkerChanges = Partial<Omit<ImportWorkerOptions, 'settings'>> & { readonly settings?: Partial<ImportSettings> };
+export type WorkerChanges = Partial<Omit<ImportWorkerOptions, 'settings'>> & {
+  readonly settings?: Partial<ImportSettings>;
+};
 
 /** A database, a bucket and a workspace of their own, and workers on request. */
 export class ImportHarness {
@@ -92,7 +107,12 @@ export class ImportHarness {
 
   endpoint(pgp?: PgpKeys): GoalEndpoint {
     const { endpoint, region, accessKeyId, secretAccessKey } = awsAccess('s3');
-    return { endpoint, region, credentials: { kind: 'access-key', accessKeyId, secretAccessKey }, ...(pgp === undefined ? {} : { pgp }) };
+    return {
+      endpoint,
+      region,
+      credentials: { kind: 'access-key', accessKeyId, secretAccessKey },
+      ...(pgp === undefined ? {} : { pgp }),
+    };
   }
 
   openStore(): ObjectStore {
@@ -132,14 +152,23 @@ export class ImportHarness {
   }
 
   /** Opens a run of the goal, as config-api does. Returns the run's id. */
-  async open(goal: ImportProfilesGoal, options: { readonly pgp?: PgpKeys; readonly repeatSums?: boolean } = {}): Promise<string> {
+  async open(
+    goal: ImportProfilesGoal,
+    options: { readonly pgp?: PgpKeys; readonly repeatSums?: boolean } = {},
+  ): Promise<string> {
     const runId = randomUUID();
     const endpoint = this.endpoint(options.pgp);
     const { workspaceId, connectionId, goalId } = this;
     const sealed = sealEndpoint(endpoint, this.sealingKey, { workspaceId, connectionId });
     const snapshot = { version: 1, workspaceId, connectionId, goalId, goal, endpoint: sealed } as const;
     const { unitId } = await this.database.transaction((tx) =>
-      openGoalUnit(tx, { queue: 'import-run', runId, goalId: this.goalId, snapshot, payload: { version: 1, repeatSums: options.repeatSums ?? false } }),
+      openGoalUnit(tx, {
+        queue: 'import-run',
+        runId,
+        goalId: this.goalId,
+        snapshot,
+        payload: { version: 1, repeatSums: options.repeatSums ?? false },
+      }),
     );
     await this.wakeUps.wake('import-run', { version: 1, unitId });
     return runId;
@@ -150,12 +179,18 @@ export class ImportHarness {
   }
 
   async runEvents(runId: string): Promise<readonly RunEventBody[]> {
-    const { rows } = await this.database.query<{ body: string }>(sql`SELECT body FROM work.run_event WHERE run_id = ${runId} ORDER BY id`);
+    const { rows } = await this.database.query<{ body: string }>(
+      sql`SELECT body FROM work.run_event WHERE run_id = ${runId} ORDER BY id`,
+    );
     return rows.map((row) => JSON.parse(row.body) as RunEventBody);
   }
 
   async finished(runId: string, timeoutMs = 10_000): Promise<FinishedRun> {
-    const end = await waitFor(async () => (await this.runEvents(runId)).find((event) => event.kind === 'goal-finished'), timeoutMs, 'the end of the run');
+    const end = await waitFor(
+      async () => (await this.runEvents(runId)).find((event) => event.kind === 'goal-finished'),
+      timeoutMs,
+      'the end of the run',
+    );
     const events = await this.runEvents(runId);
     if (end.kind !== 'goal-finished') throw new Error('unreachable');
     return {
@@ -169,7 +204,10 @@ export class ImportHarness {
   }
 
   /** Opens a run and waits for its end; a worker must be running. */
-  async run(goal: ImportProfilesGoal, options: { readonly pgp?: PgpKeys; readonly repeatSums?: boolean } = {}): Promise<FinishedRun> {
+  async run(
+    goal: ImportProfilesGoal,
+    options: { readonly pgp?: PgpKeys; readonly repeatSums?: boolean } = {},
+  ): Promise<FinishedRun> {
     return this.finished(await this.open(goal, options));
   }
 

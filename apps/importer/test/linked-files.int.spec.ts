@@ -7,7 +7,12 @@ import { ImportHarness, outcomes, type FinishedRun } from './import-harness.js';
 let harness: ImportHarness;
 
 beforeAll(async () => {
-  harness = await ImportHarness.create('linked-files', [{ name: 'company.name' }, { name: 'address.region' }, { name: 'address.postalCode' }, { name: 'name' }]);
+  harness = await ImportHarness.create('linked-files', [
+    { name: 'company.name' },
+    { name: 'address.region' },
+    { name: 'address.postalCode' },
+    { name: 'name' },
+  ]);
   harness.startWorker();
 });
 afterAll(() => harness.close());
@@ -28,53 +33,105 @@ const orderGoal = {
       idColumn: 'order',
       occurredAtColumn: 'at',
       mappings: [{ column: 'total', property: 'total' }],
-      lists: [{ name: 'products', file: 'lines', mappings: [{ column: 'product', property: 'productId' }, { column: 'quantity', property: 'quantity' }] }],
+      lists: [
+        {
+          name: 'products',
+          file: 'lines',
+          mappings: [
+            { column: 'product', property: 'productId' },
+            { column: 'quantity', property: 'quantity' },
+          ],
+        },
+      ],
     },
   ],
 };
 
 let directory = 0;
-async function importFiles(files: Readonly<Record<string, string>>, changes: Record<string, unknown> = {}): Promise<FinishedRun> {
+async function importFiles(
+  files: Readonly<Record<string, string>>,
+  changes: Record<string, unknown> = {},
+): Promise<FinishedRun> {
   directory += 1;
-  const goal = harness.goal({ ...orderGoal, source: { bucket: harness.bucket, directory: `d${directory}`, pattern: exact('customers.csv') }, ...changes });
-  for (const [name, content] of Object.entries(files)) await harness.client.put(harness.bucket, `d${directory}/${name}`, content);
+  const goal = harness.goal({
+    ...orderGoal,
+    source: { bucket: harness.bucket, directory: `d${directory}`, pattern: exact('customers.csv') },
+    ...changes,
+  });
+  for (const [name, content] of Object.entries(files))
+    await harness.client.put(harness.bucket, `d${directory}/${name}`, content);
   return harness.run(goal);
 }
 
 async function events(prefix: string): Promise<readonly Record<string, unknown>[]> {
-  const { rows } = await harness.database.query<{ id: string; customer: string; at: Date; properties: string; lists: string }>(sql`
+  const { rows } = await harness.database.query<{
+    id: string;
+    customer: string;
+    at: Date;
+    properties: string;
+    lists: string;
+  }>(sql`
     SELECT e.id, i.value AS customer, e.occurred_at AS at, e.properties, e.lists FROM profile.event e
     JOIN profile.identity i ON i.profile_id = e.profile_id WHERE e.id LIKE ${`${prefix}%`} ORDER BY e.id`);
-  return rows.map((row) => ({ ...row, at: row.at.toISOString(), properties: JSON.parse(row.properties), lists: JSON.parse(row.lists) }));
+  return rows.map((row) => ({
+    ...row,
+    at: row.at.toISOString(),
+    properties: JSON.parse(row.properties),
+    lists: JSON.parse(row.lists),
+  }));
 }
 
 /** Rows of linked files by what became of them; their sum must be what was read. */
 function linked({ counts }: FinishedRun): Record<string, number> {
   const { linkedRowsRead, linkedRowsUsed, linkedRowsOrphaned, linkedRowsRejected, linkedRowsSuperseded } = counts;
   expect(linkedRowsUsed + linkedRowsOrphaned + linkedRowsRejected + linkedRowsSuperseded).toBe(linkedRowsRead);
-  return { used: linkedRowsUsed, orphaned: linkedRowsOrphaned, rejected: linkedRowsRejected, superseded: linkedRowsSuperseded };
+  return {
+    used: linkedRowsUsed,
+    orphaned: linkedRowsOrphaned,
+    rejected: linkedRowsRejected,
+    superseded: linkedRowsSuperseded,
+  };
 }
 
 describe('linked files', () => {
   it('become events of the root row with nested lists in file order', async () => {
     const run = await importFiles({
       'customers.csv': 'customer,name\na-c1,Ann\na-c2,Bob\n',
-      'orders.csv': 'order,customer,at,total\na-1,a-c1,2026-01-02,10.50\na-2,a-c2,2026-01-03 04:05:06,3\na-3,a-c1,2026-02-01,7\n',
+      'orders.csv':
+        'order,customer,at,total\na-1,a-c1,2026-01-02,10.50\na-2,a-c2,2026-01-03 04:05:06,3\na-3,a-c1,2026-02-01,7\n',
       'lines.csv': 'order,product,quantity\na-1,P9,2\na-3,P1,1\na-1,P2,1.5\n',
     });
     expect(run).toMatchObject({ outcome: 'succeeded', counts: { rowsRead: 2, created: 2, events: 3, eventLines: 3 } });
     expect(linked(run)).toEqual({ used: 6, orphaned: 0, rejected: 0, superseded: 0 });
     expect(await events('a-')).toEqual([
-      { id: 'a-1', customer: 'a-c1', at: '2026-01-02T00:00:00.000Z', properties: { total: 10.5 }, lists: { products: [{ productId: 'P9', quantity: 2 }, { productId: 'P2', quantity: 1.5 }] } },
+      {
+        id: 'a-1',
+        customer: 'a-c1',
+        at: '2026-01-02T00:00:00.000Z',
+        properties: { total: 10.5 },
+        lists: {
+          products: [
+            { productId: 'P9', quantity: 2 },
+            { productId: 'P2', quantity: 1.5 },
+          ],
+        },
+      },
       { id: 'a-2', customer: 'a-c2', at: '2026-01-03T04:05:06.000Z', properties: { total: 3 }, lists: {} },
-      { id: 'a-3', customer: 'a-c1', at: '2026-02-01T00:00:00.000Z', properties: { total: 7 }, lists: { products: [{ productId: 'P1', quantity: 1 }] } },
+      {
+        id: 'a-3',
+        customer: 'a-c1',
+        at: '2026-02-01T00:00:00.000Z',
+        properties: { total: 7 },
+        lists: { products: [{ productId: 'P1', quantity: 1 }] },
+      },
     ]);
   });
 
   it('count rows without a parent as orphans, and rejected ones with what hangs on them', async () => {
     const run = await importFiles({
       'customers.csv': 'customer,name\nb-c1,Ann\n',
-      'orders.csv': 'order,customer,at,total\nb-1,b-c1,2026-01-02,1\nb-2,nobody,2026-01-03,1\nb-3,b-c1,some day,1\nb-4,,2026-01-03,1\n',
+      'orders.csv':
+        'order,customer,at,total\nb-1,b-c1,2026-01-02,1\nb-2,nobody,2026-01-03,1\nb-3,b-c1,some day,1\nb-4,,2026-01-03,1\n',
       'lines.csv': 'order,product,quantity\nb-1,P1,1\nb-2,P2,1\nb-3,P3,1\nb-9,P4,1\nb-1,P5,many\n',
     });
     expect(run.counts).toMatchObject({ rowsRead: 1, created: 1, events: 1, eventLines: 1, linkedRowsRead: 9 });
@@ -92,7 +149,9 @@ describe('linked files', () => {
       'lines.csv': 'order,product,quantity\nc-1,P1,1\n',
     });
     expect(linked(run)).toEqual({ used: 2, orphaned: 0, rejected: 0, superseded: 1 });
-    expect(await events('c-')).toMatchObject([{ customer: 'c-c2', properties: { total: 2 }, lists: { products: [{ productId: 'P1' }] } }]);
+    expect(await events('c-')).toMatchObject([
+      { customer: 'c-c2', properties: { total: 2 }, lists: { products: [{ productId: 'P1' }] } },
+    ]);
   });
 
   it('go down with a root row that is rejected', async () => {
@@ -160,9 +219,14 @@ describe('linked files', () => {
   });
 
   it('name both files when one is missing', async () => {
-    const run = await importFiles({ 'customers.csv': 'customer,name\ni-c1,Ann\n', 'orders.csv': 'order,customer,at,total\n' });
+    const run = await importFiles({
+      'customers.csv': 'customer,name\ni-c1,Ann\n',
+      'orders.csv': 'order,customer,at,total\n',
+    });
     expect(run).toMatchObject({ outcome: 'failed', error: { code: 'linked-file-missing' } });
-    expect(run.error?.message).toBe('"customers.csv" needs the linked file "lines.csv" (lines), which is not in the directory');
+    expect(run.error?.message).toBe(
+      '"customers.csv" needs the linked file "lines.csv" (lines), which is not in the directory',
+    );
   });
 
   it('are imported again as a set when one member changed', async () => {
@@ -181,9 +245,12 @@ describe('linked files', () => {
   });
 });
 
-const northwind = process.env['MILLRACE_NORTHWIND'] ?? path.join(path.dirname(fileURLToPath(import.meta.url)), '../../../../shared/data/northwind');
+const northwind =
+  process.env['MILLRACE_NORTHWIND'] ??
+  path.join(path.dirname(fileURLToPath(import.meta.url)), '../../../../shared/data/northwind');
 const found = existsSync(path.join(northwind, 'customers.csv'));
-if (!found) process.stderr.write(`skipped: no Northwind data in ${northwind} (MILLRACE_NORTHWIND names another folder)\n`);
+if (!found)
+  process.stderr.write(`skipped: no Northwind data in ${northwind} (MILLRACE_NORTHWIND names another folder)\n`);
 
 (found ? describe : describe.skip)('the Northwind data', () => {
   it('gives 91 profiles, 830 events and 2155 event lines', async () => {
@@ -204,7 +271,13 @@ if (!found) process.stderr.write(`skipped: no Northwind data in ${northwind} (MI
         ],
         linked: [
           { alias: 'orders', pattern: exact('orders.csv'), column: 'customerID', parentColumn: 'customerID' },
-          { alias: 'details', pattern: exact('order-details.csv'), parent: 'orders', column: 'orderID', parentColumn: 'orderID' },
+          {
+            alias: 'details',
+            pattern: exact('order-details.csv'),
+            parent: 'orders',
+            column: 'orderID',
+            parentColumn: 'orderID',
+          },
         ],
         events: [
           {
@@ -216,19 +289,31 @@ if (!found) process.stderr.write(`skipped: no Northwind data in ${northwind} (MI
               {
                 name: 'products',
                 file: 'details',
-                mappings: ['unitPrice', 'quantity', 'discount'].map((column) => ({ column, property: column })).concat({ column: 'productID', property: 'productId' }),
+                mappings: ['unitPrice', 'quantity', 'discount']
+                  .map((column) => ({ column, property: column }))
+                  .concat({ column: 'productID', property: 'productId' }),
               },
             ],
           },
         ],
       }),
     );
-    expect(run).toMatchObject({ outcome: 'succeeded', counts: { rowsRead: 91, created: 91, events: 830, eventLines: 2155 } });
+    expect(run).toMatchObject({
+      outcome: 'succeeded',
+      counts: { rowsRead: 91, created: 91, events: 830, eventLines: 2155 },
+    });
     expect(outcomes(run.counts)).toBe(91);
     expect(linked(run)).toEqual({ used: 2985, orphaned: 0, rejected: 0, superseded: 0 });
     const after = await harness.statistics();
-    expect([after.profiles - before.profiles, after.events - before.events, after.eventLines - before.eventLines]).toEqual([91, 830, 2155]);
+    expect([
+      after.profiles - before.profiles,
+      after.events - before.events,
+      after.eventLines - before.eventLines,
+    ]).toEqual([91, 830, 2155]);
     // Postal codes keep their leading zeros, the word NULL is no value.
-    expect((await harness.profiles())['ANATR']).toEqual({ 'company.name': 'Ana Trujillo Emparedados y helados', 'address.postalCode': '05021' });
+    expect((await harness.profiles())['ANATR']).toEqual({
+      'company.name': 'Ana Trujillo Emparedados y helados',
+      'address.postalCode': '05021',
+    });
   });
 });

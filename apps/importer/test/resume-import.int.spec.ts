@@ -7,7 +7,10 @@ import { ImportHarness, outcomes, silentEvents, type FinishedRun, type WorkerCha
 let harness: ImportHarness;
 
 beforeEach(async () => {
-  harness = await ImportHarness.create('resume', [{ name: 'points', type: 'decimal' }, { name: 'tags', list: true }]);
+  harness = await ImportHarness.create('resume', [
+    { name: 'points', type: 'decimal' },
+    { name: 'tags', list: true },
+  ]);
 });
 afterEach(() => harness.close());
 
@@ -66,7 +69,15 @@ async function runWith(changes: WorkerChanges): Promise<FinishedRun> {
 async function expectWhole(run: FinishedRun): Promise<void> {
   expect(run).toMatchObject({
     outcome: 'succeeded',
-    counts: { files: 1, rowsRead: 180, created: 180, profilesCreated: 60, events: 120, linkedRowsRead: 120, linkedRowsUsed: 120 },
+    counts: {
+      files: 1,
+      rowsRead: 180,
+      created: 180,
+      profilesCreated: 60,
+      events: 120,
+      linkedRowsRead: 120,
+      linkedRowsUsed: 120,
+    },
   });
   expect(outcomes(run.counts)).toBe(180);
   const profiles = Object.values(await harness.profiles());
@@ -99,7 +110,9 @@ describe('a worker that dies', () => {
         RETURN NEW;
       END $$`);
     await harness.database.query(sql`CREATE SEQUENCE importer.refusals`);
-    await harness.database.query(sql`CREATE TRIGGER refuse BEFORE INSERT ON importer.chunk FOR EACH ROW EXECUTE FUNCTION importer.refuse()`);
+    await harness.database.query(
+      sql`CREATE TRIGGER refuse BEFORE INSERT ON importer.chunk FOR EACH ROW EXECUTE FUNCTION importer.refuse()`,
+    );
     await expectWhole(await runWith({}));
   });
 
@@ -120,7 +133,10 @@ describe('a worker that dies', () => {
     };
     harness.startWorker({ settings, openStore });
     await expectWhole(await harness.run(goal({ afterImport: 'done-suffix' })));
-    expect((await harness.client.list(harness.bucket)).map(({ key }) => key)).toEqual(['in/customers.csv.done', 'in/orders.csv.done']);
+    expect((await harness.client.list(harness.bucket)).map(({ key }) => key)).toEqual([
+      'in/customers.csv.done',
+      'in/orders.csv.done',
+    ]);
   });
 });
 
@@ -164,6 +180,33 @@ describe('a database that lost the staged rows', () => {
   });
 });
 
+describe('a writer that takes an identity between plan and apply', () => {
+  it('keeps it: the row updates the profile that has it by then', async () => {
+    await putFiles();
+    harness.startWorker({ settings, events: dyingAt('filePlanned') });
+    const runId = await harness.open(goal());
+    await waitFor(
+      async () =>
+        (await harness.database.query(sql`SELECT 1 FROM work.unit WHERE state = 'ready' AND attempts = 1`)).rowCount >
+        0,
+    );
+    await harness.database.query(sql`
+      WITH made AS (
+        INSERT INTO profile.profile (id, workspace_id, domain_group_id, properties, version)
+        SELECT uuidv7(), w.id, g.id, '{"points": 10}', 1 FROM profile.workspace w JOIN profile.domain_group g ON g.workspace_id = w.id
+        RETURNING id, workspace_id
+      )
+      INSERT INTO profile.identity (workspace_id, namespace_id, value, profile_id)
+      SELECT made.workspace_id, n.id, 'c5', made.id FROM made JOIN profile.identity_namespace n ON n.code = 'customerId'`);
+    const run = await harness.finished(runId);
+    expect(run).toMatchObject({
+      outcome: 'succeeded',
+      counts: { rowsRead: 180, created: 177, updated: 3, profilesCreated: 59, profilesUpdated: 1, events: 120 },
+    });
+    expect((await harness.profiles())['c5']).toEqual({ points: 10.3, tags: ['t0', 't1', 't2'] });
+  });
+});
+
 describe('a run that was cancelled between chunks', () => {
   it('says what it did, and the next run goes on there without adding a sum twice', async () => {
     await putFiles();
@@ -181,10 +224,15 @@ describe('a run that was cancelled between chunks', () => {
     await harness.database.query(sql`
       CREATE FUNCTION importer.slow() RETURNS trigger LANGUAGE plpgsql AS $$
       BEGIN IF NEW.number = 2 THEN PERFORM pg_sleep(2); END IF; RETURN NEW; END $$`);
-    await harness.database.query(sql`CREATE TRIGGER slow BEFORE INSERT ON importer.chunk FOR EACH ROW EXECUTE FUNCTION importer.slow()`);
+    await harness.database.query(
+      sql`CREATE TRIGGER slow BEFORE INSERT ON importer.chunk FOR EACH ROW EXECUTE FUNCTION importer.slow()`,
+    );
     harness.startWorker({ settings: { ...settings, lanes: 1 }, events });
     const first = await harness.run(goal());
-    expect(first).toMatchObject({ outcome: 'cancelled', counts: { rowsRead: 180, created: 84, skipped: { 'not-applied': 96 } } });
+    expect(first).toMatchObject({
+      outcome: 'cancelled',
+      counts: { rowsRead: 180, created: 84, skipped: { 'not-applied': 96 } },
+    });
     expect(outcomes(first.counts)).toBe(180);
     expect((await harness.tables()).every((name) => name.startsWith('plan_'))).toBe(true);
 
@@ -199,7 +247,9 @@ describe('a worker that is stopped', () => {
     await putFiles();
     await harness.database.query(sql`
       CREATE FUNCTION importer.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.2); RETURN NEW; END $$`);
-    await harness.database.query(sql`CREATE TRIGGER slow BEFORE INSERT ON importer.chunk FOR EACH ROW EXECUTE FUNCTION importer.slow()`);
+    await harness.database.query(
+      sql`CREATE TRIGGER slow BEFORE INSERT ON importer.chunk FOR EACH ROW EXECUTE FUNCTION importer.slow()`,
+    );
     const first = harness.startWorker({ settings: { ...settings, lanes: 1 } });
     const runId = await harness.open(goal());
     await waitFor(async () => (await harness.database.query(sql`SELECT 1 FROM importer.chunk`)).rowCount > 0);

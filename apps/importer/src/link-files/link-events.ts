@@ -48,7 +48,12 @@ const keys = (file: PlannedFile, column: string): ReturnType<typeof sql.id> =>
 const gathered = (list: PlannedList): ReturnType<typeof sql.id> => sql.id(`list_${list.event}_${list.number}`);
 
 /** attached_f(line, parent_line, root_line): the rows that have a row above them, all the way to the root. */
-async function attachRows(tx: Transaction, stage: string, file: PlannedFile, files: ReadonlyMap<string, PlannedFile>): Promise<void> {
+async function attachRows(
+  tx: Transaction,
+  stage: string,
+  file: PlannedFile,
+  files: ReadonlyMap<string, PlannedFile>,
+): Promise<void> {
   if (file.link === undefined) return;
   await tx.query(sql`
     CREATE TEMP TABLE ${attachedTable(file)} ON COMMIT DROP AS
@@ -102,8 +107,15 @@ async function gatherList(
   await tx.query(sql`ANALYZE ${gathered(list)}`);
 }
 
-async function writeEvents(tx: Transaction, stage: string, plan: LinkPlan, eventTypeIds: readonly number[]): Promise<void> {
-  const candidates = plan.flatMap((file) => file.events.map((event) => candidate(stage, file, event, eventTypeIds[event.number] ?? 0)));
+async function writeEvents(
+  tx: Transaction,
+  stage: string,
+  plan: LinkPlan,
+  eventTypeIds: readonly number[],
+): Promise<void> {
+  const candidates = plan.flatMap((file) =>
+    file.events.map((event) => candidate(stage, file, event, eventTypeIds[event.number] ?? 0)),
+  );
   const lists = plan.flatMap((file) => file.lists);
   const joins = lists.map(
     (list) => sql`LEFT JOIN ${gathered(list)}

@@ -34,18 +34,25 @@ describe('planLinks', () => {
   });
 
   it('keeps each column that files below join on once', () => {
-    const [root] = plan([link('orders', 'root', 'customer', 'id'), link('visits', 'root', 'who', 'id'), link('mails', 'root', 'to', 'email')]);
+    const [root] = plan([
+      link('orders', 'root', 'customer', 'id'),
+      link('visits', 'root', 'who', 'id'),
+      link('mails', 'root', 'to', 'email'),
+    ]);
     expect(root?.keyColumns).toEqual(['id', 'email']);
   });
 
   it('lets the first use of a file count its rows', () => {
-    const files = plan([link('orders', 'root'), link('lines', 'orders')], [
-      event('orders', [
-        { name: 'products', file: 'lines' },
-        { name: 'extras', file: 'lines' },
-      ]),
-      event('orders'),
-    ]);
+    const files = plan(
+      [link('orders', 'root'), link('lines', 'orders')],
+      [
+        event('orders', [
+          { name: 'products', file: 'lines' },
+          { name: 'extras', file: 'lines' },
+        ]),
+        event('orders'),
+      ],
+    );
     expect(files[1]?.events.map((use) => use.counts)).toEqual([true, false]);
     expect(files[2]?.lists.map((use) => use.counts)).toEqual([true, false]);
   });
@@ -55,7 +62,9 @@ describe('planLinks', () => {
   });
 
   it('refuses an alias used twice', () => {
-    expect(() => plan([link('orders', 'root'), link('orders', 'root')])).toThrow('linked.1.alias: "orders" is already the name');
+    expect(() => plan([link('orders', 'root'), link('orders', 'root')])).toThrow(
+      'linked.1.alias: "orders" is already the name',
+    );
   });
 
   it('refuses a parent that is not there', () => {
@@ -78,9 +87,10 @@ describe('planLinks', () => {
   });
 
   it('takes a list from a file two levels below its event', () => {
-    const files = plan([link('orders', 'root'), link('parcels', 'orders'), link('items', 'parcels')], [
-      event('orders', [{ name: 'products', file: 'items' }]),
-    ]);
+    const files = plan(
+      [link('orders', 'root'), link('parcels', 'orders'), link('items', 'parcels')],
+      [event('orders', [{ name: 'products', file: 'items' }])],
+    );
     expect(files[3]?.lists).toHaveLength(1);
   });
 });

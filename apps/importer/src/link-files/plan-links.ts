@@ -44,7 +44,11 @@ export function planLinks(goal: Pick<ImportProfilesGoal, 'csv' | 'linked' | 'eve
   const links = new Map<string, ImportProfilesGoal['linked'][number]>();
   goal.linked.forEach((link, index) => {
     if (link.alias === rootAlias || links.has(link.alias)) {
-      throw new InputError('alias-taken', `linked.${index}.alias: "${link.alias}" is already the name of another file`, { at: `linked.${index}.alias` });
+      throw new InputError(
+        'alias-taken',
+        `linked.${index}.alias: "${link.alias}" is already the name of another file`,
+        { at: `linked.${index}.alias` },
+      );
     }
     links.set(link.alias, link);
   });
@@ -52,15 +56,22 @@ export function planLinks(goal: Pick<ImportProfilesGoal, 'csv' | 'linked' | 'eve
   checkEvents(goal.events, links, ancestors);
 
   const depth = (alias: string): number => ancestors.get(alias)?.length ?? 0;
-  const aliases = [rootAlias, ...goal.linked.map((link) => link.alias).sort((left, right) => depth(left) - depth(right))];
+  const aliases = [
+    rootAlias,
+    ...goal.linked.map((link) => link.alias).sort((left, right) => depth(left) - depth(right)),
+  ];
   return aliases.map((alias, number) => {
     const link = links.get(alias);
     return {
       alias,
       number,
       dialect: link?.csv ?? goal.csv,
-      ...(link === undefined ? {} : { link: { parent: link.parent, column: link.column, parentColumn: link.parentColumn } }),
-      keyColumns: [...new Set(goal.linked.filter((child) => child.parent === alias).map((child) => child.parentColumn))],
+      ...(link === undefined
+        ? {}
+        : { link: { parent: link.parent, column: link.column, parentColumn: link.parentColumn } }),
+      keyColumns: [
+        ...new Set(goal.linked.filter((child) => child.parent === alias).map((child) => child.parentColumn)),
+      ],
       ...usesOf(alias, goal.events),
     };
   });
@@ -69,13 +80,17 @@ export function planLinks(goal: Pick<ImportProfilesGoal, 'csv' | 'linked' | 'eve
 /** The aliases above `alias`, nearest first, the root last. */
 function ancestorsOf(alias: string, links: ReadonlyMap<string, { parent: string }>, index: number): readonly string[] {
   const path: string[] = [];
-  for (let current = alias; current !== rootAlias; ) {
+  for (let current = alias; current !== rootAlias;) {
     const parent = links.get(current)?.parent;
     if (parent === undefined) {
-      throw new InputError('parent-not-found', `linked.${index}.parent: there is no file "${current}"`, { at: `linked.${index}.parent` });
+      throw new InputError('parent-not-found', `linked.${index}.parent: there is no file "${current}"`, {
+        at: `linked.${index}.parent`,
+      });
     }
     if (parent === alias || path.includes(parent)) {
-      throw new InputError('link-cycle', `linked.${index}.parent: "${alias}" is linked to itself through "${parent}"`, { at: `linked.${index}.parent` });
+      throw new InputError('link-cycle', `linked.${index}.parent: "${alias}" is linked to itself through "${parent}"`, {
+        at: `linked.${index}.parent`,
+      });
     }
     path.push(parent);
     current = parent;
@@ -90,7 +105,9 @@ function checkEvents(
 ): void {
   events.forEach((event, index) => {
     if (event.file !== rootAlias && !links.has(event.file)) {
-      throw new InputError('event-file-not-found', `events.${index}.file: there is no file "${event.file}"`, { at: `events.${index}.file` });
+      throw new InputError('event-file-not-found', `events.${index}.file: there is no file "${event.file}"`, {
+        at: `events.${index}.file`,
+      });
     }
     event.lists.forEach((list, position) => {
       const at = `events.${index}.lists.${position}.file`;

@@ -13,11 +13,20 @@ const maxFinalRounds = 20;
  * Applies the chunks of a frozen plan that are not applied yet, several at a time, each in one transaction with its
  * ledger line; then, alone, what moved meanwhile. Resolves with the counts of the whole file.
  */
-export async function applyPlan(job: ImportJob, file: ImportFile, shape: MergeShape, soFar: ImportCounts): Promise<ImportCounts> {
+export async function applyPlan(
+  job: ImportJob,
+  file: ImportFile,
+  shape: MergeShape,
+  soFar: ImportCounts,
+): Promise<ImportCounts> {
   const { database, settings } = job;
   const chunks = file.chunks ?? 0;
   const applied = new Map((await appliedChunks(database, file.id)).map((chunk) => [chunk.number, chunk]));
-  const total = (): ImportCounts => appliedCounts(file.counts, [...applied.values()].map(({ counts }) => counts));
+  const total = (): ImportCounts =>
+    appliedCounts(
+      file.counts,
+      [...applied.values()].map(({ counts }) => counts),
+    );
   const apply: ApplyOne = async (number, work) => {
     const counts = await applyOne(job, file, { number, chunks, applied, soFar: () => addCounts(soFar, total()) }, work);
     applied.set(number, { number, counts });
@@ -54,7 +63,12 @@ async function applyOne(job: ImportJob, file: ImportFile, place: ChunkPlace, wor
     await recordChunk(tx, file.id, place.number, done);
     told = await progress.tell(
       tx,
-      () => ({ phase: `applying ${file.root.key}`, done: place.applied.size + 1, total: place.chunks + 1, unit: 'chunks' }),
+      () => ({
+        phase: `applying ${file.root.key}`,
+        done: place.applied.size + 1,
+        total: place.chunks + 1,
+        unit: 'chunks',
+      }),
       place.soFar,
     );
     return done;

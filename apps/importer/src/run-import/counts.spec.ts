@@ -1,5 +1,13 @@
 import { importCounts } from '@millrace/domain';
-import { addCounts, appliedCounts, assertBalanced, noCounts, plannedCounts, stagedCounts, unfinishedCounts } from './counts.js';
+import {
+  addCounts,
+  appliedCounts,
+  assertBalanced,
+  noCounts,
+  plannedCounts,
+  stagedCounts,
+  unfinishedCounts,
+} from './counts.js';
 
 const root = { rowsRead: 10, rowsRejected: 2, fieldsRejected: 1 };
 const orders = { rowsRead: 7, rowsRejected: 1, fieldsRejected: 0 };
@@ -22,7 +30,13 @@ const chunk = {
 
 describe('counts of an import', () => {
   it('hold linked rows for orphans until their chunk is applied', () => {
-    expect(staged).toMatchObject({ rowsRead: 10, rejected: 2, linkedRowsRead: 7, linkedRowsUsed: 0, linkedRowsOrphaned: 5 });
+    expect(staged).toMatchObject({
+      rowsRead: 10,
+      rejected: 2,
+      linkedRowsRead: 7,
+      linkedRowsUsed: 0,
+      linkedRowsOrphaned: 5,
+    });
     expect(appliedCounts(planned, [chunk])).toMatchObject({ linkedRowsUsed: 2, linkedRowsOrphaned: 3 });
   });
 
@@ -38,7 +52,9 @@ describe('counts of an import', () => {
   });
 
   it('are refused when a row has no outcome', () => {
-    expect(() => assertBalanced(appliedCounts(planned, [chunk]))).toThrow('the outcomes of 7 rows are known, but 10 were read');
+    expect(() => assertBalanced(appliedCounts(planned, [chunk]))).toThrow(
+      'the outcomes of 7 rows are known, but 10 were read',
+    );
   });
 
   it('of a run that ended early name the rows that were not applied', () => {

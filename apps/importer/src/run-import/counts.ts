@@ -17,8 +17,14 @@ export function addCounts(left: ImportCounts, right: ImportCounts): ImportCounts
 }
 
 /** After staging: what was read and rejected. Linked rows count as orphaned until the chunk of their event is applied. */
-export function stagedCounts(root: StagedObject, linked: readonly StagedObject[], links: LinkCounts | undefined, bytes: number): ImportCounts {
-  const sum = (pick: (staged: StagedObject) => number): number => linked.reduce((total, staged) => total + pick(staged), 0);
+export function stagedCounts(
+  root: StagedObject,
+  linked: readonly StagedObject[],
+  links: LinkCounts | undefined,
+  bytes: number,
+): ImportCounts {
+  const sum = (pick: (staged: StagedObject) => number): number =>
+    linked.reduce((total, staged) => total + pick(staged), 0);
   return {
     ...noCounts,
     files: 1,
@@ -72,14 +78,23 @@ export function unfinishedCounts(planned: ImportCounts, chunks: readonly (ChunkC
 }
 
 function knownRows({ created, updated, unchanged, skipped, ambiguous, rejected }: ImportCounts): number {
-  return created + updated + unchanged + Object.values(skipped).reduce((total, count) => total + count, 0) + ambiguous + rejected;
+  return (
+    created +
+    updated +
+    unchanged +
+    Object.values(skipped).reduce((total, count) => total + count, 0) +
+    ambiguous +
+    rejected
+  );
 }
 
 /** Every row has exactly one outcome. @throws Error, a bug, where the sums do not agree */
 export function assertBalanced(counts: ImportCounts): void {
   const rows = knownRows(counts);
-  if (rows !== counts.rowsRead) throw new Error(`the outcomes of ${rows} rows are known, but ${counts.rowsRead} were read`);
-  const linked = counts.linkedRowsUsed + counts.linkedRowsOrphaned + counts.linkedRowsRejected + counts.linkedRowsSuperseded;
+  if (rows !== counts.rowsRead)
+    throw new Error(`the outcomes of ${rows} rows are known, but ${counts.rowsRead} were read`);
+  const linked =
+    counts.linkedRowsUsed + counts.linkedRowsOrphaned + counts.linkedRowsRejected + counts.linkedRowsSuperseded;
   if (linked !== counts.linkedRowsRead || counts.linkedRowsOrphaned < 0 || counts.linkedRowsSuperseded < 0) {
     throw new Error(`the outcomes of ${linked} linked rows are known, but ${counts.linkedRowsRead} were read`);
   }

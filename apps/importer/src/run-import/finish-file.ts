@@ -57,14 +57,19 @@ async function putAwayObject({ store, goal }: ImportJob, bucket: string, object:
   if (goal.afterImport === 'done-suffix') return store.copyDone(bucket, object.key, object.etag);
   const present = await store.head(bucket, object.key);
   if (present === undefined) return;
-  if (present.etag !== object.etag) throw new InputError('object-changed', `${object.key} was replaced during the import`, { at: object.key });
+  if (present.etag !== object.etag)
+    throw new InputError('object-changed', `${object.key} was replaced during the import`, { at: object.key });
   return store.delete(bucket, object.key);
 }
 
 const notedGroups = 20;
 
 /** Tells why rows were rejected: reasons with counts and the first line of each, no content. */
-export async function noteRejects(executor: Executor, { progress }: Pick<ImportJob, 'progress'>, file: ImportFile): Promise<void> {
+export async function noteRejects(
+  executor: Executor,
+  { progress }: Pick<ImportJob, 'progress'>,
+  file: ImportFile,
+): Promise<void> {
   for (const group of await rejectGroups(executor, file.id, notedGroups)) {
     const what = group.scope === 'row' ? (group.count === 1 ? 'row' : 'rows') : group.count === 1 ? 'field' : 'fields';
     const where = group.column === undefined ? '' : `, column ${JSON.stringify(group.column)}`;

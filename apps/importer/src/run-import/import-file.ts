@@ -22,7 +22,11 @@ export async function importFile(job: ImportJob, file: ImportFile, soFar: Import
       if (await holds(job, file)) return importFile(job, await plan(job, file), soFar);
       return importFile(job, { ...file, state: 'listed' }, soFar);
     case 'planned':
-      return importFile(job, await apply(job, (await holds(job, file)) ? file : await stageAgain(job, file, soFar), soFar), soFar);
+      return importFile(
+        job,
+        await apply(job, (await holds(job, file)) ? file : await stageAgain(job, file, soFar), soFar),
+        soFar,
+      );
     case 'applied':
       await finishFile(job, file);
       return file.counts;
@@ -101,7 +105,12 @@ async function plan(job: ImportJob, file: ImportFile): Promise<ImportFile> {
     });
     return resolved;
   });
-  events.filePlanned({ runId: unit.runId, key: file.root.key, chunks: summary.chunks, elapsedMs: Math.round(performance.now() - startedAt) });
+  events.filePlanned({
+    runId: unit.runId,
+    key: file.root.key,
+    chunks: summary.chunks,
+    elapsedMs: Math.round(performance.now() - startedAt),
+  });
   return { ...planned, chunks: summary.chunks, counts: plannedCounts(file.counts, summary) };
 }
 
@@ -109,11 +118,17 @@ async function apply(job: ImportJob, file: ImportFile, soFar: ImportCounts): Pro
   const startedAt = performance.now();
   const counts = await applyPlan(job, file, mergeShape(job, numbersOf(file)), soFar);
   await enterLedger(job, file, counts);
-  job.events.fileFinished({ runId: job.unit.runId, key: file.root.key, counts, elapsedMs: Math.round(performance.now() - startedAt) });
+  job.events.fileFinished({
+    runId: job.unit.runId,
+    key: file.root.key,
+    counts,
+    elapsedMs: Math.round(performance.now() - startedAt),
+  });
   return { ...file, state: 'applied', counts };
 }
 
 function numbersOf(file: ImportFile): { stage: string; plan: string; chunkLines: number } {
-  if (file.stage === undefined || file.plan === undefined || file.chunkLines === undefined) throw new Error(`${file.root.key} is not planned`);
+  if (file.stage === undefined || file.plan === undefined || file.chunkLines === undefined)
+    throw new Error(`${file.root.key} is not planned`);
   return { stage: file.stage, plan: file.plan, chunkLines: file.chunkLines };
 }

@@ -59,7 +59,10 @@ export interface NumberedTables {
   readonly chunkLines: number;
 }
 
-export function mergeShape(job: Pick<ImportJob, 'goal' | 'catalogue' | 'workspaceId'>, tables: NumberedTables): MergeShape {
+export function mergeShape(
+  job: Pick<ImportJob, 'goal' | 'catalogue' | 'workspaceId'>,
+  tables: NumberedTables,
+): MergeShape {
   const { goal, catalogue, workspaceId } = job;
   const { namespaceIds, uses } = rowMapperOutline(goal, catalogue);
   return {

@@ -48,7 +48,10 @@ export class ImportRun {
     const snapshot = await loadGoalSnapshot(database, unit.snapshotId);
     if (!isImportSnapshot(snapshot)) throw new Error(`a goal of kind ${snapshot.goal.kind} came to the importer`);
     const { goal, workspaceId, connectionId } = snapshot;
-    const progress = new ProgressTeller({ target: { runId: unit.runId, goalId: unit.goalId, unitId: unit.id }, wakeUps });
+    const progress = new ProgressTeller({
+      target: { runId: unit.runId, goalId: unit.goalId, unitId: unit.id },
+      wakeUps,
+    });
     await this.#tellStarted(unit, context);
     const endpoint = openEndpoint(snapshot.endpoint, sealingKey, { workspaceId, connectionId });
     const catalogue = await loadCatalogue(database, workspaceId);
@@ -110,7 +113,11 @@ export class ImportRun {
     }
     await database.transaction(async (tx) => {
       await beginUnderLease(tx, context.lease);
-      await writeRunEvent(tx, { runId: unit.runId, goalId: unit.goalId, unitId: unit.id }, { kind: 'goal-finished', outcome: 'succeeded', counts: total });
+      await writeRunEvent(
+        tx,
+        { runId: unit.runId, goalId: unit.goalId, unitId: unit.id },
+        { kind: 'goal-finished', outcome: 'succeeded', counts: total },
+      );
       await finishUnit(tx, context.lease, unit, total);
     });
     await wakeUps.wake('run-event', { version: 1 });
@@ -122,7 +129,15 @@ export class ImportRun {
     const file = (await runFiles(database, unit)).find(({ id }) => id === fileId);
     if (file === undefined) return;
     const chunks = await appliedChunks(database, file.id);
-    context.noteCounts(addCounts(before, unfinishedCounts(file.counts, chunks.map(({ counts }) => counts))));
+    context.noteCounts(
+      addCounts(
+        before,
+        unfinishedCounts(
+          file.counts,
+          chunks.map(({ counts }) => counts),
+        ),
+      ),
+    );
     await noteRejects(database, job, file);
   }
 }

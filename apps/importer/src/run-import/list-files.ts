@@ -21,7 +21,12 @@ export async function listRunFiles(job: ImportJob): Promise<readonly ImportFile[
   await database.transaction(async (tx) => {
     await beginUnderLease(tx, context.lease);
     for (const [position, set] of sets.entries()) await writeDown(tx, job, position, set);
-    if (sets.length === 0) await progress.note(tx, 'warn', `no file in ${place(job)} matches ${describePattern(goal.source.pattern)}: nothing was imported`);
+    if (sets.length === 0)
+      await progress.note(
+        tx,
+        'warn',
+        `no file in ${place(job)} matches ${describePattern(goal.source.pattern)}: nothing was imported`,
+      );
   });
   await progress.wake();
   return runFiles(database, unit);
@@ -53,12 +58,23 @@ async function writeDown(tx: Transaction, job: ImportJob, position: number, set:
   }
   const begunBy = await adoptUnfinished(tx, run, position, file);
   if (begunBy === undefined) await insertFile(tx, run, bucket, position, { ...file, state: 'listed' });
-  else await progress.note(tx, 'info', `${set.root.key} was begun by run ${begunBy}; this run goes on where that one stopped`, set.root.key);
+  else
+    await progress.note(
+      tx,
+      'info',
+      `${set.root.key} was begun by run ${begunBy}; this run goes on where that one stopped`,
+      set.root.key,
+    );
 }
 
-function whyToSkip({ goal, unit }: ImportJob, set: FileSet, earlier: { runId: string; finishedAt: Date; identical: boolean }): string | undefined {
+function whyToSkip(
+  { goal, unit }: ImportJob,
+  set: FileSet,
+  earlier: { runId: string; finishedAt: Date; identical: boolean },
+): string | undefined {
   const when = `run ${earlier.runId} on ${earlier.finishedAt.toISOString()}`;
-  if (earlier.identical) return `${set.root.key} was skipped: ${when} imported the same file under the same configuration`;
+  if (earlier.identical)
+    return `${set.root.key} was skipped: ${when} imported the same file under the same configuration`;
   const sums = goal.mappings.some((mapping) => mapping.rule === 'sum');
   if (!sums || goalUnitPayload.parse(unit.payload).repeatSums) return undefined;
   return (

@@ -11,8 +11,18 @@ describe('ProgressTeller', () => {
         return { rows: [], rowCount: 1 };
       },
     };
-    const teller = new ProgressTeller({ target: { runId: 'r', goalId: 'g' }, wakeUps: createMemoryWakeUps(), intervalMs: 500, now: () => now });
-    const tell = (): Promise<boolean> => teller.tell(executor as never, () => ({ phase: 'reading', done: 1, unit: 'bytes' }), () => ({}));
+    const teller = new ProgressTeller({
+      target: { runId: 'r', goalId: 'g' },
+      wakeUps: createMemoryWakeUps(),
+      intervalMs: 500,
+      now: () => now,
+    });
+    const tell = (): Promise<boolean> =>
+      teller.tell(
+        executor as never,
+        () => ({ phase: 'reading', done: 1, unit: 'bytes' }),
+        () => ({}),
+      );
     expect(await tell()).toBe(true);
     now = 499;
     expect(await tell()).toBe(false);

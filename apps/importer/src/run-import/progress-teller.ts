@@ -21,17 +21,30 @@ export class ProgressTeller {
   }
 
   /** Writes the event if it is time. Returns whether it did: `wake` after the commit then. */
-  async tell(executor: Executor, progress: () => Progress, counts: () => Readonly<Record<string, unknown>>): Promise<boolean> {
+  async tell(
+    executor: Executor,
+    progress: () => Progress,
+    counts: () => Readonly<Record<string, unknown>>,
+  ): Promise<boolean> {
     const now = this.#now();
     if (now - this.#toldAt < (this.#options.intervalMs ?? 500)) return false;
     this.#toldAt = now;
-    await writeRunEvent(executor, this.#options.target, { kind: 'goal-progress', progress: progress(), counts: counts() });
+    await writeRunEvent(executor, this.#options.target, {
+      kind: 'goal-progress',
+      progress: progress(),
+      counts: counts(),
+    });
     return true;
   }
 
   /** A sentence for the person who looks at the run. */
   async note(executor: Executor, level: 'info' | 'warn', message: string, at?: string): Promise<void> {
-    await writeRunEvent(executor, this.#options.target, { kind: 'goal-note', level, message, ...(at === undefined ? {} : { at }) });
+    await writeRunEvent(executor, this.#options.target, {
+      kind: 'goal-note',
+      level,
+      message,
+      ...(at === undefined ? {} : { at }),
+    });
   }
 
   async wake(): Promise<void> {

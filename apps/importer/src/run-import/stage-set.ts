@@ -32,7 +32,10 @@ export async function stageSet(job: ImportJob, file: ImportFile, soFar: ImportCo
   });
   if (file.stage !== undefined) await dropTables(database, 'stage', file.stage);
 
-  const objects = new Map<string, ListedObject>([['root', file.root], ...file.members.map((member) => [member.alias, member] as const)]);
+  const objects = new Map<string, ListedObject>([
+    ['root', file.root],
+    ...file.members.map((member) => [member.alias, member] as const),
+  ]);
   const totalBytes = [...objects.values()].reduce((sum, object) => sum + object.size, 0);
   const meter: Meter = { done: 0, total: totalBytes };
   const staged: StagedObject[] = [];
@@ -61,7 +64,10 @@ interface Staging {
   readonly soFar: ImportCounts;
 }
 
-async function stageOne(job: ImportJob, { file, stage, planned, object, meter, soFar }: Staging): Promise<StagedObject> {
+async function stageOne(
+  job: ImportJob,
+  { file, stage, planned, object, meter, soFar }: Staging,
+): Promise<StagedObject> {
   const { database, store, goal, catalogue, pgp, context, settings, progress } = job;
   const createTable = async (tx: Transaction): Promise<void> => {
     // Reading may take hours: a COPY under way does not count as idle, and a takeover ends it.
@@ -97,7 +103,10 @@ async function stageOne(job: ImportJob, { file, stage, planned, object, meter, s
   });
 }
 
-async function link({ database, links, goal, catalogue, context }: ImportJob, stage: string): Promise<LinkCounts | undefined> {
+async function link(
+  { database, links, goal, catalogue, context }: ImportJob,
+  stage: string,
+): Promise<LinkCounts | undefined> {
   if (links.length === 1 && goal.events.length === 0) return undefined;
   context.signal.throwIfAborted();
   const eventTypeIds = goal.events.map((event) => catalogue.eventTypes.get(event.type)?.id ?? 0);

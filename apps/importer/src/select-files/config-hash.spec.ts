@@ -8,7 +8,8 @@ const base = {
   matching: { identifiers: [{ column: 'id', namespace: 'customerId' }] },
   mappings: [{ column: 'city', property: 'address.city' }],
 };
-const goal = (changes: Record<string, unknown> = {}): ImportProfilesGoal => importProfilesGoal.parse({ ...base, ...changes });
+const goal = (changes: Record<string, unknown> = {}): ImportProfilesGoal =>
+  importProfilesGoal.parse({ ...base, ...changes });
 
 describe('configHash', () => {
   const known = configHash(goal());
@@ -31,13 +32,18 @@ describe('configHash', () => {
     ['whether profiles may be created', { matching: { ...base.matching, allowCreation: false } }],
     ['what a bad value does', { badValue: 'reject-field' }],
     ['a consent column', { consent: [{ column: 'news', objective: 'newsletter' }] }],
-    ['a linked file', { linked: [{ alias: 'orders', pattern: { kind: 'exact', name: 'o.csv' }, column: 'id', parentColumn: 'id' }] }],
+    [
+      'a linked file',
+      { linked: [{ alias: 'orders', pattern: { kind: 'exact', name: 'o.csv' }, column: 'id', parentColumn: 'id' }] },
+    ],
   ])('changes with %s', (_, changes) => {
     expect(configHash(goal(changes))).not.toBe(known);
   });
 
   it('does not depend on the order in which members were written', () => {
-    expect(configHash(goal({ source: { pattern: base.source.pattern, directory: 'in', bucket: 'bucket' } }))).toBe(known);
+    expect(configHash(goal({ source: { pattern: base.source.pattern, directory: 'in', bucket: 'bucket' } }))).toBe(
+      known,
+    );
   });
 });
 

@@ -57,7 +57,10 @@ describe('groupFileSets', () => {
 
   it('names both files when a linked one is missing', () => {
     const act = (): unknown =>
-      groupFileSets(goal(wildcard('p_20*.csv'), { orders: wildcard('o_20*.csv') }), [object('p_20244.csv'), object('o_20245.csv')]);
+      groupFileSets(goal(wildcard('p_20*.csv'), { orders: wildcard('o_20*.csv') }), [
+        object('p_20244.csv'),
+        object('o_20245.csv'),
+      ]);
     expect(act).toThrow('"p_20244.csv" needs the linked file "o_20244.csv" (orders)');
   });
 
@@ -97,7 +100,10 @@ describe('groupFileSets', () => {
   });
 
   it('leaves linked files out of "every file"', () => {
-    const sets = groupFileSets(goal({ kind: 'every' }, { orders: exact('orders.csv') }), [object('a.csv'), object('orders.csv')]);
+    const sets = groupFileSets(goal({ kind: 'every' }, { orders: exact('orders.csv') }), [
+      object('a.csv'),
+      object('orders.csv'),
+    ]);
     expect(sets.map((set) => set.root.name)).toEqual(['a.csv']);
   });
 });

@@ -42,7 +42,8 @@ export function groupFileSets(
     const captures = rootPattern.match(root.name);
     if (captures === undefined) continue;
     // "Every file" of a directory that also holds the linked files means every other file.
-    if (rootPattern.source.kind === 'every' && links.some((link) => link.pattern.match(root.name) !== undefined)) continue;
+    if (rootPattern.source.kind === 'every' && links.some((link) => link.pattern.match(root.name) !== undefined))
+      continue;
     const linked = links.map(({ alias, pattern }) => ({
       alias,
       object: findLinked({ alias, pattern, rootPattern, root, captures }, byName),
@@ -81,7 +82,11 @@ function findLinked(search: Search, byName: ReadonlyMap<string, SourceObject>): 
   }
   const found = [...byName.values()].filter((object) => {
     const matched = pattern.match(object.name);
-    return matched !== undefined && matched.length === captures.length && matched.every((text, index) => text === captures[index]);
+    return (
+      matched !== undefined &&
+      matched.length === captures.length &&
+      matched.every((text, index) => text === captures[index])
+    );
   });
   const [only, another] = found;
   if (only === undefined) {

@@ -25,7 +25,12 @@ export function compileNamePattern(source: FilePattern, at: string): NamePattern
     case 'every':
       return { source, variables: 0, match: () => [], nameFor: () => undefined };
     case 'exact':
-      return { source, variables: 0, match: (name) => (name === source.name ? [] : undefined), nameFor: () => source.name };
+      return {
+        source,
+        variables: 0,
+        match: (name) => (name === source.name ? [] : undefined),
+        nameFor: () => source.name,
+      };
     case 'wildcard':
       return compileWildcard(source, source.pattern);
     case 'regex':
@@ -35,7 +40,9 @@ export function compileNamePattern(source: FilePattern, at: string): NamePattern
 
 function compileWildcard(source: FilePattern, pattern: string): NamePattern {
   const pieces = pattern.split(/([*?])/);
-  const text = pieces.map((piece) => (piece === '*' ? '([^/]*)' : piece === '?' ? '([^/])' : RE2JS.quote(piece))).join('');
+  const text = pieces
+    .map((piece) => (piece === '*' ? '([^/]*)' : piece === '?' ? '([^/])' : RE2JS.quote(piece)))
+    .join('');
   const compiled = RE2JS.compile(text, RE2JS.DOTALL);
   const variables = pieces.filter((_, index) => index % 2 === 1).length;
   return {
@@ -57,7 +64,12 @@ function compileRegex(source: FilePattern, pattern: string, at: string): NamePat
     const reason = cause instanceof Error ? cause.message : 'syntax error';
     throw new InputError('bad-pattern', `${at}: the regular expression cannot be used: ${reason}`, { at, cause });
   }
-  return { source, variables: compiled.groupCount(), match: (name) => capture(compiled, name), nameFor: () => undefined };
+  return {
+    source,
+    variables: compiled.groupCount(),
+    match: (name) => capture(compiled, name),
+    nameFor: () => undefined,
+  };
 }
 
 function capture(compiled: RE2JS, name: string): Captures | undefined {

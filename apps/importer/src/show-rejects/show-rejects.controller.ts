@@ -11,8 +11,14 @@ export const SERVICE_TOKEN = Symbol('Service token');
 const runId = z.uuid();
 const page = z.object({
   limit: z.coerce.number().int().min(1).max(1000).default(100),
-  after: z.string().regex(/^\d{1,18}$/).default('0'),
-  raw: z.enum(['true', 'false']).default('false').transform((text) => text === 'true'),
+  after: z
+    .string()
+    .regex(/^\d{1,18}$/)
+    .default('0'),
+  raw: z
+    .enum(['true', 'false'])
+    .default('false')
+    .transform((text) => text === 'true'),
 });
 
 interface RejectPage {

@@ -6,7 +6,9 @@ export function aboutFile(error: unknown, file: string): unknown {
     if (error.message.includes(file)) return error;
     const details = { at: error.at === undefined ? file : `${file}: ${error.at}`, cause: error };
     const message = `${file}: ${error.message}`;
-    return error instanceof InputError ? new InputError(error.code, message, details) : new TransientError(error.code, message, details);
+    return error instanceof InputError
+      ? new InputError(error.code, message, details)
+      : new TransientError(error.code, message, details);
   }
   return error;
 }

@@ -46,8 +46,11 @@ export async function openTable(options: OpenOptions): Promise<OpenedTable> {
       if (!isEncrypted) throw new InputError('not-pgp', 'the name says OpenPGP, but the file holds no OpenPGP message');
       name = name.replace(pgpExtension, '');
     }
-    const plain = isEncrypted ? await peek(decryptPgp(stored.rest, { ...privateKeyOf(pgp), maxOutputBytes: maxPlainBytes })) : stored;
-    if (gzipExtension.test(name) && !isGzip(plain.head)) throw new InputError('not-gzip', 'the name says gzip, but the content is not gzip');
+    const plain = isEncrypted
+      ? await peek(decryptPgp(stored.rest, { ...privateKeyOf(pgp), maxOutputBytes: maxPlainBytes }))
+      : stored;
+    if (gzipExtension.test(name) && !isGzip(plain.head))
+      throw new InputError('not-gzip', 'the name says gzip, but the content is not gzip');
     const text = decompress(plain.rest, { maxOutputBytes: maxPlainBytes });
     const table = await readTable(text, dialect, { signal });
     return { ...table, batches: namingErrors(table.batches, object.key), close: () => source.destroy() };
@@ -57,9 +60,17 @@ export async function openTable(options: OpenOptions): Promise<OpenedTable> {
   }
 }
 
-function privateKeyOf(pgp: PgpKeys | undefined): { privateKey: string; passphrase?: string; verifiers: readonly string[]; requireSignature: boolean } {
+function privateKeyOf(pgp: PgpKeys | undefined): {
+  privateKey: string;
+  passphrase?: string;
+  verifiers: readonly string[];
+  requireSignature: boolean;
+} {
   if (pgp?.privateKey === undefined) {
-    throw new InputError('pgp-key-missing', 'the file is encrypted with OpenPGP, and the connection has no private key: add one to the connection');
+    throw new InputError(
+      'pgp-key-missing',
+      'the file is encrypted with OpenPGP, and the connection has no private key: add one to the connection',
+    );
   }
   return {
     privateKey: pgp.privateKey,

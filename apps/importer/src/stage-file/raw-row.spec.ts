@@ -1,7 +1,8 @@
 import { csvDialect } from '@millrace/domain';
 import { rawRow } from './raw-row.js';
 
-const raw = (dialect: object, fields: string[]): string => rawRow(csvDialect.parse(dialect))({ line: 1, fields, quoted: undefined });
+const raw = (dialect: object, fields: string[]): string =>
+  rawRow(csvDialect.parse(dialect))({ line: 1, fields, quoted: undefined });
 
 describe('rawRow', () => {
   it('writes a row that reads back as the same values', () => {

@@ -13,7 +13,10 @@ const reject = (line: number, more: Partial<Reject> = {}): Reject => ({
 
 function list(maxStored: number) {
   const stored: number[] = [];
-  const rejects = new RejectList({ maxStored, store: async (batch) => void stored.push(...batch.map(({ line }) => line)) });
+  const rejects = new RejectList({
+    maxStored,
+    store: async (batch) => void stored.push(...batch.map(({ line }) => line)),
+  });
   return { rejects, stored };
 }
 

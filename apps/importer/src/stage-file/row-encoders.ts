@@ -94,7 +94,9 @@ function linkingValues(
   tolerate: (rejection: FieldRejection, rejectField: RejectField) => boolean,
 ): AppendValues | undefined {
   const read = fieldReader(file.dialect);
-  const keys = [...(file.link === undefined ? [] : [file.link.column]), ...file.keyColumns].map((column) => columns.position(column));
+  const keys = [...(file.link === undefined ? [] : [file.link.column]), ...file.keyColumns].map((column) =>
+    columns.position(column),
+  );
   const events = file.events.map(({ mapping }) => compileEventRow(mapping, file.dialect, columns, catalogue));
   const lists = file.lists.map(({ mapping, list }) => compileListRow(mapping, list, file.dialect, columns, catalogue));
   if (keys.length + events.length + lists.length === 0) return undefined;

@@ -46,7 +46,9 @@ export async function stageObject(options: StageObject): Promise<StagedObject> {
     return await database.transaction(async (tx) => {
       await options.createTable(tx);
       const names = encoder.columns.map((name) => sql.id(name));
-      const copy = new CopyWriter(tx.copyIn(sql`COPY ${fileTable(options.stage, file)} (${sql.join(names)}) FROM STDIN`));
+      const copy = new CopyWriter(
+        tx.copyIn(sql`COPY ${fileTable(options.stage, file)} (${sql.join(names)}) FROM STDIN`),
+      );
       try {
         const staged = await copyRows(options, table.batches, encoder, copy);
         await copy.end();

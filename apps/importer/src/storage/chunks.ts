@@ -19,5 +19,7 @@ export async function appliedChunks(executor: Executor, fileId: string): Promise
 
 /** "Chunk k applied": in the transaction that applied it. A second line for one chunk is refused by the key. */
 export async function recordChunk(tx: Transaction, fileId: string, number: number, counts: ChunkCounts): Promise<void> {
-  await tx.query(sql`INSERT INTO importer.chunk (file_id, number, counts) VALUES (${fileId}, ${number}, ${JSON.stringify(counts)})`);
+  await tx.query(
+    sql`INSERT INTO importer.chunk (file_id, number, counts) VALUES (${fileId}, ${number}, ${JSON.stringify(counts)})`,
+  );
 }

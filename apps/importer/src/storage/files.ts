@@ -90,7 +90,13 @@ export interface NewFile {
 }
 
 /** Writes down what was listed: from here on the run takes these objects and no others. */
-export async function insertFile(tx: Transaction, run: GoalRun, bucket: string, position: number, file: NewFile): Promise<void> {
+export async function insertFile(
+  tx: Transaction,
+  run: GoalRun,
+  bucket: string,
+  position: number,
+  file: NewFile,
+): Promise<void> {
   const { root, linked } = file.set;
   const members = linked.map(({ alias, object }) => ({ alias, key: object.key, etag: object.etag, size: object.size }));
   const counts: Partial<ImportCounts> = file.state === 'skipped' ? { filesSkipped: 1 } : {};
@@ -154,7 +160,10 @@ export async function updateFile(executor: Executor, id: string, change: FileCha
  * Gives up what a failed or cancelled run left unfinished. A plan of which chunks are applied is kept for the next run to
  * go on with. Returns the numbers of the tables nobody needs any more.
  */
-export async function abandonFiles(tx: Transaction, run: Omit<GoalRun, 'unitId'>): Promise<{ readonly stages: readonly string[]; readonly plans: readonly string[] }> {
+export async function abandonFiles(
+  tx: Transaction,
+  run: Omit<GoalRun, 'unitId'>,
+): Promise<{ readonly stages: readonly string[]; readonly plans: readonly string[] }> {
   const { rows } = await tx.query<{ stage: string | null; plan: string | null }>(sql`
     UPDATE importer.file AS f SET state = 'abandoned', updated_at = now(), stage_number = NULL,
       plan_number = CASE WHEN EXISTS (SELECT FROM importer.chunk c WHERE c.file_id = f.id) THEN plan_number END

@@ -21,7 +21,11 @@ export interface RejectOrigin {
   readonly name: string;
 }
 
-export async function insertRejects(executor: Executor, origin: RejectOrigin, rejects: readonly Reject[]): Promise<void> {
+export async function insertRejects(
+  executor: Executor,
+  origin: RejectOrigin,
+  rejects: readonly Reject[],
+): Promise<void> {
   await executor.query(sql`
     INSERT INTO importer.reject (file_id, stage_number, alias, name, line, scope, column_name, code, message, raw)
     SELECT ${origin.fileId}::bigint, ${origin.stage}::bigint, ${origin.alias}, ${origin.name}, r.*
@@ -90,10 +94,16 @@ export interface RejectGroup {
 
 /** What was rejected in a file, by reason, the most frequent first. */
 export async function rejectGroups(executor: Executor, fileId: string, limit: number): Promise<readonly RejectGroup[]> {
-  const { rows } = await executor.query<Omit<RejectGroup, 'column' | 'firstLine'> & { column_name: string | null; first_line: number }>(sql`
+  const { rows } = await executor.query<
+    Omit<RejectGroup, 'column' | 'firstLine'> & { column_name: string | null; first_line: number }
+  >(sql`
     SELECT r.name, r.scope, r.column_name, r.code, r.message, count(*)::float8 AS count, min(r.line)::float8 AS first_line
     FROM importer.reject r JOIN importer.file f ON f.id = r.file_id AND f.reject_stage = r.stage_number
     WHERE r.file_id = ${fileId}
     GROUP BY 1, 2, 3, 4, 5 ORDER BY count(*) DESC, min(r.line) LIMIT ${limit}`);
-  return rows.map(({ column_name, first_line, ...group }) => ({ ...group, column: column_name ?? undefined, firstLine: first_line }));
+  return rows.map(({ column_name, first_line, ...group }) => ({
+    ...group,
+    column: column_name ?? undefined,
+    firstLine: first_line,
+  }));
 }

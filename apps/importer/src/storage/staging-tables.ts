@@ -30,7 +30,9 @@ export function eventTable(stage: string): ReturnType<typeof sql.id> {
 
 /** A number no staging or plan table has. It is stored in the file's row before a table bears it, so that none is ever lost sight of. */
 export async function nextTableNumber(executor: Executor): Promise<string> {
-  const { rows } = await executor.query<{ number: string }>(sql`SELECT nextval('importer.table_number')::text AS number`);
+  const { rows } = await executor.query<{ number: string }>(
+    sql`SELECT nextval('importer.table_number')::text AS number`,
+  );
   return (rows[0] as { number: string }).number;
 }
 
