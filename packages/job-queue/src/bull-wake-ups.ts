@@ -79,7 +79,10 @@ export class BullWakeUps implements WakeUps {
 
   async #add(name: QueueName, message: object, maxWaiting?: number): Promise<void> {
     const queue = this.#queues.get(name);
-    if (queue === undefined) throw new Error(`queue ${name} is not registered with JobQueueModule`);
+    if (queue === undefined) {
+      this.#log.error({ queue: name }, 'a wake-up is dropped: its queue is not among `wakes` of JobQueueModule');
+      return;
+    }
     // Commands given while Redis is away would pile up in memory.
     if (queue.client.status !== 'ready') return;
     let timer: NodeJS.Timeout | undefined;

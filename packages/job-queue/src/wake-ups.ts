@@ -10,7 +10,7 @@ export type PlainQueue = 'stream-lane' | 'run-event';
  * Messages that say "look now". They may be lost, doubled or late: whoever listens also sweeps.
  */
 export interface WakeUps {
-  /** After the commit that made the work, never inside a transaction. Never rejects; without Redis the message is dropped. */
+  /** After the commit that made the work, never inside a transaction. Without Redis the message is dropped; rejects only for a payload of a wrong form. */
   wake<Q extends QueueName>(queue: Q, payload: WakeUp<Q>): Promise<void>;
   /** Calls `listener` on each message of a queue this process consumes. Returns a function that ends it. */
   onWakeUp(queue: QueueName, listener: () => Promise<void> | void): () => void;

@@ -148,6 +148,13 @@ describe('wake-ups over Bull', () => {
     await waitFor(() => log.lines.some((line) => line.level === 'warn' && /unknown form/.test(line.message)));
   });
 
+  it('for a queue the service did not name are dropped and reported', async () => {
+    const log = recordingLog();
+    const { wakeUps } = await startService({ wakes: ['run-event'], log });
+    await wakeUps.wake('stream-lane', { version: 1 });
+    expect(log.lines.filter((line) => line.level === 'error')).toHaveLength(1);
+  });
+
   it('leave nothing behind in Redis once they are delivered, and never more than ids', async () => {
     await gate.open();
     const producer = await startService({ wakes: ['import-run'] });
