@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { ConfigError, createLogger, parseConfig, startService, type Service } from '@millrace/service-kit';
+import { type ConfigError, createLogger, parseConfig, startService, type Service } from '@millrace/service-kit';
 import { testRedisUrl } from '@millrace/testing';
 import { appModule } from '../src/app.module.js';
 import { configSchema } from '../src/config.js';

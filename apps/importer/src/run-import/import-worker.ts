@@ -43,8 +43,11 @@ export class ImportWorker {
 
   start(): void {
     this.#units.start();
-    this.#sweeping = this.#sweep();
-    this.#timer = setInterval(() => (this.#sweeping = this.#sweep()), this.#options.tableSweepMs ?? tenMinutesMs);
+    const sweep = (): void => {
+      this.#sweeping = this.#sweep();
+    };
+    sweep();
+    this.#timer = setInterval(sweep, this.#options.tableSweepMs ?? tenMinutesMs);
   }
 
   /** Hands its units back and ends. */

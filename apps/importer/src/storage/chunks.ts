@@ -1,9 +1,6 @@
 import { sql, type Executor, type Transaction } from '@millrace/database';
 import type { ChunkCounts } from '@millrace/profile-store';
 
-/** The number of the final chunk, of components whose profile moved meanwhile. */
-export const finalChunk = -1;
-
 export interface AppliedChunk {
   readonly number: number;
   readonly counts: ChunkCounts;
