@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { ReadableStream } from 'node:stream/web';
 import { decrypt, enums, readMessage, type Message, type PrivateKey, type PublicKey } from 'openpgp';
 import { InputError, TransientError } from '@millrace/domain';

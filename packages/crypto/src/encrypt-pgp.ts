@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { ReadableStream } from 'node:stream/web';
 import { createMessage, encrypt, enums } from 'openpgp';
 import { InputError } from '@millrace/domain';

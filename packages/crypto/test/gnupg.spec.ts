@@ -148,10 +148,8 @@ if (gnupgMissing !== undefined) process.stderr.write(`Skipping the tests against
         return `${at} ${code}`;
       }
     };
-    gnupg.run([
-      ...['--pinentry-mode', 'loopback', '--passphrase', ''],
-      ...['--quick-generate-key', 'Signer <signer@example.org>', 'ed25519', 'sign', 'never'],
-    ]);
+    const unlocked = ['--pinentry-mode', 'loopback', '--passphrase', ''];
+    gnupg.run([...unlocked, '--quick-generate-key', 'Signer <signer@example.org>', 'ed25519', 'sign', 'never']);
     const signer = gnupg.run(['--armor', '--export', 'signer@example.org']).toString();
     const revoked = gnupg.generate('revoked@example.org', 'future-default');
     const expired = expiredKey(gnupg);

@@ -36,11 +36,13 @@ describe('decompress', () => {
   it('tells a cut file from a whole one at every length', async () => {
     const packed = Buffer.concat([gzipSync('one\n'), gzipSync('two\n')]);
     const memberEnd = gzipSync('one\n').length;
+    const endings: string[] = [];
     for (let length = 2; length < packed.length; length++) {
       const result = collect(decompress(inChunks(packed.subarray(0, length), 5), limits));
-      if (length === memberEnd) expect((await result).toString()).toBe('one\n');
-      else await expect(result).rejects.toMatchObject({ code: 'gzip-truncated' });
+      endings.push(await result.then(String, (error: unknown) => (error as { code: string }).code));
     }
+    const expected = endings.map((_, index) => (index + 2 === memberEnd ? 'one\n' : 'gzip-truncated'));
+    expect(endings).toEqual(expected);
   });
 
   it('refuses a damaged file', async () => {

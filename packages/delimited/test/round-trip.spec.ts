@@ -61,6 +61,8 @@ const tables = fc.integer({ min: 1, max: 4 }).chain((columns) =>
   }),
 );
 
+const refusals = ['dialect-invalid', 'value-needs-quoting', 'value-not-writable', 'not-encodable'];
+
 /** The bytes of a file, or undefined where the writer refuses, saying why. */
 async function write(names: string[], rows: (string | null)[][], dialect: CsvDialect): Promise<Buffer | undefined> {
   try {
@@ -72,9 +74,8 @@ async function write(names: string[], rows: (string | null)[][], dialect: CsvDia
     for await (const chunk of encoder) chunks.push(chunk as Buffer);
     return Buffer.concat(chunks);
   } catch (error) {
-    if (!(error instanceof InputError)) throw error;
-    expect(['dialect-invalid', 'value-needs-quoting', 'value-not-writable', 'not-encodable']).toContain(error.code);
-    return undefined;
+    if (error instanceof InputError && refusals.includes(error.code)) return undefined;
+    throw error;
   }
 }
 
@@ -91,7 +92,7 @@ describe('what the formatter writes', () => {
           if (file === undefined) return;
           written += 1;
           const table = await readAll(file, dialect, { pieceBytes });
-          if (dialect.header) expect(table.header).toEqual(names);
+          expect(table.header).toEqual(dialect.header ? names : undefined);
           // A file without header that holds nothing but line breaks is an empty file.
           if (!dialect.header && /^[\r\n]*$/.test(rows.map(rowFormatter(dialect)).join(''))) return;
           const values = table.rows.map((row) => {
