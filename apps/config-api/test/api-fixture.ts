@@ -50,6 +50,8 @@ export interface Api {
   readonly tell: (runId: string, goalId: string, ...bodies: RunEventBody[]) => Promise<void>;
   /** Another instance of the service on the same database. */
   readonly startAnother: () => Promise<Service>;
+  /** Ends the first instance; the database stays. */
+  readonly stopFirst: () => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
@@ -126,6 +128,9 @@ export async function startApi(name: string, options: ApiOptions = {}): Promise<
       const service = await start();
       services.push(service);
       return service;
+    },
+    stopFirst: async () => {
+      await services.shift()!.stop();
     },
     close: async () => {
       await Promise.all(services.map((service) => service.stop()));

@@ -1,5 +1,6 @@
 import { sql } from '@millrace/database';
 import type { RunEventBody } from '@millrace/domain';
+import { writeRunEvent } from '@millrace/job-queue';
 import { waitFor } from '@millrace/testing';
 import type { RunView } from '../src/run-connection/run-views.js';
 import { exportGoal, importGoal, request, s3Connection, startApi, w, type Api } from './api-fixture.js';
@@ -268,4 +269,27 @@ describe('several instances', () => {
     await second.stop();
     for (const { run } of runs) await until(run.id, ({ state }) => state === 'succeeded');
   });
+});
+
+it('goes on with what was told while no instance ran', async () => {
+  const alone = await startApi('restart');
+  try {
+    const connectionId = (await alone.call('POST', `${w}/connections`, s3Connection())).body.id;
+    const goalId = (await alone.call('POST', `${w}/connections/${connectionId}/goals`, importGoal())).body.id;
+    const { id } = (await alone.call('POST', `${w}/connections/${connectionId}/runs`)).body;
+    await alone.stopFirst();
+    await writeRunEvent(
+      alone.database,
+      { runId: id, goalId },
+      { kind: 'goal-finished', outcome: 'succeeded', counts: { rowsRead: 4 } },
+    );
+    const { url } = await alone.startAnother();
+    const over = await waitFor(async () => {
+      const { body } = await request<RunView>(url, 'GET', `${w}/runs/${id}`, undefined, alone.platformKey);
+      return body.state === 'succeeded' ? body : undefined;
+    });
+    expect(over.goals[0]!.counts).toMatchObject({ rowsRead: 4 });
+  } finally {
+    await alone.close();
+  }
 });
