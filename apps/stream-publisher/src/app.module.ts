@@ -1,4 +1,11 @@
-import { Inject, Module, type BeforeApplicationShutdown, type DynamicModule, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import {
+  Inject,
+  Module,
+  type BeforeApplicationShutdown,
+  type DynamicModule,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+} from '@nestjs/common';
 import { openEndpoint } from '@millrace/crypto';
 import { Database, sql } from '@millrace/database';
 import { createKinesisEventStream } from '@millrace/event-stream';
@@ -40,7 +47,11 @@ class AppModule implements OnApplicationBootstrap, BeforeApplicationShutdown, On
 }
 
 /** The service's root module. `openStream` replaces Kinesis in tests. */
-export function appModule(config: Config, log: Logger, openStream: OpenStream = kinesis(config.MILLRACE_SEALING_KEY)): DynamicModule {
+export function appModule(
+  config: Config,
+  log: Logger,
+  openStream: OpenStream = kinesis(config.MILLRACE_SEALING_KEY),
+): DynamicModule {
   return {
     module: AppModule,
     imports: [JobQueueModule.forRoot({ redisUrl: config.MILLRACE_REDIS_URL, consumes: ['stream-lane'], log })],
@@ -70,7 +81,12 @@ function openDatabases(config: Config, log: Logger): Databases {
   const onIdleError = (error: Error): void => log.warn({ err: error }, 'an idle database connection was lost');
   return {
     // One per slot, and one each for commands, backfill and the figures.
-    work: new Database({ url, applicationName: 'millrace-publisher', maxConnections: config.MILLRACE_STREAM_SLOTS + 3, onIdleError }),
+    work: new Database({
+      url,
+      applicationName: 'millrace-publisher',
+      maxConnections: config.MILLRACE_STREAM_SLOTS + 3,
+      onIdleError,
+    }),
     leases: new Database({ url, applicationName: 'millrace-publisher-leases', maxConnections: 2, onIdleError }),
   };
 }

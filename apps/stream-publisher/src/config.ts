@@ -36,7 +36,10 @@ export function publisherSettings(config: Config): PublisherSettings {
     lingerMs: config.MILLRACE_STREAM_LINGER_MS,
     idlePollMs: config.MILLRACE_STREAM_IDLE_POLL_MS,
     sweepMs: 1000,
-    backfill: { members: config.MILLRACE_STREAM_BACKFILL_SLICE, pendingPerGoal: config.MILLRACE_STREAM_BACKFILL_PENDING },
+    backfill: {
+      members: config.MILLRACE_STREAM_BACKFILL_SLICE,
+      pendingPerGoal: config.MILLRACE_STREAM_BACKFILL_PENDING,
+    },
     backlogEveryMs: 10_000,
   };
 }

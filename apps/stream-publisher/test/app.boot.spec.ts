@@ -29,7 +29,13 @@ describe('the service', () => {
   it('starts, is ready, holds every lane, shows its metrics, and gives the lanes back when it stops', async () => {
     const config: Config = parseConfig(configSchema, env);
     const logger = createLogger({ service: 'stream-publisher', level: 'fatal' });
-    const service = await startService({ module: appModule(config, logger), name: 'stream-publisher', port: 0, host: '127.0.0.1', logger });
+    const service = await startService({
+      module: appModule(config, logger),
+      name: 'stream-publisher',
+      port: 0,
+      host: '127.0.0.1',
+      logger,
+    });
     const database = new Database({ url: test.url, applicationName: 'test' });
     const held = async (): Promise<number> => {
       const { rows } = await database.query<{ held: number }>(
@@ -64,11 +70,14 @@ describe('the configuration', () => {
     }
     expect(error).toBeInstanceOf(ConfigError);
     const problems = (error as ConfigError).problems.join('\n');
-    for (const key of ['MILLRACE_SEALING_KEY', 'MILLRACE_STREAM_SLOTS', 'MILLRACE_DATABASE_URL']) expect(problems).toContain(key);
+    for (const key of ['MILLRACE_SEALING_KEY', 'MILLRACE_STREAM_SLOTS', 'MILLRACE_DATABASE_URL'])
+      expect(problems).toContain(key);
     expect(problems).not.toContain('short');
   });
 
   it('refuses leases that leave no time to send', () => {
-    expect(() => parseConfig(configSchema, { ...env, MILLRACE_STREAM_LEASE_MS: '1000' })).toThrow('MILLRACE_STREAM_LEASE_MS');
+    expect(() => parseConfig(configSchema, { ...env, MILLRACE_STREAM_LEASE_MS: '1000' })).toThrow(
+      'MILLRACE_STREAM_LEASE_MS',
+    );
   });
 });

@@ -119,7 +119,9 @@ describe('activating a goal', () => {
     await workspace.activate(snapshot);
     await waitFor(() => workspace.quiet());
     expect(sentProfiles()).toEqual(new Set([stays, leaves]));
-    expect(stream.of(leaves)[0]?.json).toMatchObject({ segmentMembership: { ups: { [segment]: { status: 'exited' } } } });
+    expect(stream.of(leaves)[0]?.json).toMatchObject({
+      segmentMembership: { ups: { [segment]: { status: 'exited' } } },
+    });
     expect(stream.of(leftBefore)).toEqual([]);
   });
 

@@ -35,7 +35,8 @@ async function activated(goal: Partial<Parameters<StreamWorkspace['snapshot']>[0
 
 async function members(count: number): Promise<readonly string[]> {
   const ids: string[] = [];
-  for (let index = 0; index < count; index += 1) ids.push(await workspace.profile({ membership: { [segment]: 'realized' } }));
+  for (let index = 0; index < count; index += 1)
+    ids.push(await workspace.profile({ membership: { [segment]: 'realized' } }));
   return ids;
 }
 
@@ -149,7 +150,9 @@ describe('a request that fails as a whole', () => {
     await workspace.change(id, touched);
     await waitFor(() => workspace.quiet());
     expect(stream.of(id).map((record) => record.version)).toEqual([2, 2]);
-    expect(new Set(stream.of(id).map((record) => (record.json['millrace'] as { eventId: string }).eventId)).size).toBe(1);
+    expect(new Set(stream.of(id).map((record) => (record.json['millrace'] as { eventId: string }).eventId)).size).toBe(
+      1,
+    );
   });
 
   it('because of one poisoned record keeps that record, and lets the others pass', async () => {
@@ -157,7 +160,8 @@ describe('a request that fails as a whole', () => {
     const ids = await members(12);
     const poisoned = ids[5] as string;
     stream.before = ({ records }) => {
-      if (records.some((record) => record.profileId === poisoned)) throw new InputError('event-stream-refused', 'refused (ValidationException)');
+      if (records.some((record) => record.profileId === poisoned))
+        throw new InputError('event-stream-refused', 'refused (ValidationException)');
     };
     await workspace.database.transaction(async (tx) => {
       for (const id of ids) await workspace.change(id, touched, tx);
@@ -217,11 +221,17 @@ describe('a profile larger than a record may be', () => {
     await activated({ maxRecordBytes: 1024 });
     const [large, small] = (await members(2)) as [string, string];
     await workspace.database.transaction(async (tx) => {
-      await workspace.change(large, { properties: { 'person.name': 'x'.repeat(2000) }, written: ['person.name'], changed: ['person.name'] }, tx);
+      await workspace.change(
+        large,
+        { properties: { 'person.name': 'x'.repeat(2000) }, written: ['person.name'], changed: ['person.name'] },
+        tx,
+      );
       await workspace.change(small, touched, tx);
     });
     await waitFor(() => workspace.quiet());
-    expect(await workspace.deliveries()).toMatchObject([{ profile_id: large, state: 'failed', error_code: 'record-too-large' }]);
+    expect(await workspace.deliveries()).toMatchObject([
+      { profile_id: large, state: 'failed', error_code: 'record-too-large' },
+    ]);
     expect(stream.of(small)).toHaveLength(1);
   });
 });
@@ -229,7 +239,10 @@ describe('a profile larger than a record may be', () => {
 describe('the partition key', () => {
   it('is an identity of the chosen namespace, or the profile id where there is none', async () => {
     await activated({ partitionKey: { kind: 'identity', namespace: 'email' } });
-    const known = await workspace.profile({ membership: { [segment]: 'realized' }, identity: ['email', 'known@example.com'] });
+    const known = await workspace.profile({
+      membership: { [segment]: 'realized' },
+      identity: ['email', 'known@example.com'],
+    });
     const [unknown] = (await members(1)) as [string];
     await workspace.change(known, touched);
     await workspace.change(unknown, touched);

@@ -24,10 +24,17 @@ export interface RunningPublisher {
 }
 
 /** A publisher on a test database that sends everything to `stream`. */
-export async function startPublisher(url: string, stream: EventStream, settings: Partial<PublisherSettings> = {}): Promise<RunningPublisher> {
+export async function startPublisher(
+  url: string,
+  stream: EventStream,
+  settings: Partial<PublisherSettings> = {},
+): Promise<RunningPublisher> {
   const database = new Database({ url, applicationName: 'publisher', maxConnections: 8 });
   const leaseDatabase = new Database({ url, applicationName: 'publisher-leases', maxConnections: 2 });
-  const log = createLogger({ service: 'stream-publisher', level: process.env['MILLRACE_TEST_LOG'] === undefined ? 'fatal' : 'debug' });
+  const log = createLogger({
+    service: 'stream-publisher',
+    level: process.env['MILLRACE_TEST_LOG'] === undefined ? 'fatal' : 'debug',
+  });
   const metrics = createMetrics({ service: 'stream-publisher' });
   const wakeUps = createMemoryWakeUps();
   const publisher = new Publisher({

@@ -28,7 +28,10 @@ export class StreamWorkspace {
   readonly propertyIds: ReadonlyMap<string, number>;
   readonly #drop: () => Promise<void>;
 
-  private constructor(fields: Pick<StreamWorkspace, 'database' | 'url' | 'workspaceId' | 'propertyIds'>, drop: () => Promise<void>) {
+  private constructor(
+    fields: Pick<StreamWorkspace, 'database' | 'url' | 'workspaceId' | 'propertyIds'>,
+    drop: () => Promise<void>,
+  ) {
     this.database = fields.database;
     this.url = fields.url;
     this.workspaceId = fields.workspaceId;
@@ -37,7 +40,10 @@ export class StreamWorkspace {
   }
 
   static async create(name: string): Promise<StreamWorkspace> {
-    const test = await createTestDatabase(name, { migrate, sets: [profileMigrations, workMigrations, publisherMigrations] });
+    const test = await createTestDatabase(name, {
+      migrate,
+      sets: [profileMigrations, workMigrations, publisherMigrations],
+    });
     const database = new Database({ url: test.url, applicationName: 'stream-publisher-test', maxConnections: 10 });
     const { id: workspaceId } = await createWorkspace(database, { name: 'test', title: '' });
     const propertyIds = new Map<string, number>();
@@ -78,7 +84,14 @@ export class StreamWorkspace {
       workspaceId: this.workspaceId,
       connectionId: '019a0000-0000-7000-8000-0000000000c1',
       goalId,
-      goal: streamGoal.parse({ kind: 'stream', name: 'test', streamName: 'stream', properties: ['person.name', 'points'], envelope: true, ...goal }),
+      goal: streamGoal.parse({
+        kind: 'stream',
+        name: 'test',
+        streamName: 'stream',
+        properties: ['person.name', 'points'],
+        envelope: true,
+        ...goal,
+      }),
       endpoint: { region: 'us-east-1', credentials: { kind: 'default-chain' } },
     };
   }
@@ -118,8 +131,29 @@ export class StreamWorkspace {
         ${this.#ids(change.changed)}::int[], ${change.segments ?? []}::uuid[], ${change.identities ?? false}, ${change.consent ?? false})`);
   }
 
-  async deliveries(): Promise<readonly { goal_id: string; profile_id: string; state: string; attempts: number; error_code: string | null }[]> {
-    const { rows } = await this.database.query<{ goal_id: string; profile_id: string; state: string; attempts: number; error_code: string | null }>(
+  /** Version and points of profiles, as they are now. */
+  async states(profileIds: readonly string[]): Promise<ReadonlyMap<string, { version: number; points: unknown }>> {
+    const { rows } = await this.database.query<{ id: string; version: string; points: string | null }>(
+      sql`SELECT id, version, properties -> 'points' AS points FROM profile.profile WHERE id = ANY(${profileIds}::uuid[])`,
+    );
+    return new Map(
+      rows.map((row) => [
+        row.id,
+        { version: Number(row.version), points: row.points === null ? undefined : (JSON.parse(row.points) as unknown) },
+      ]),
+    );
+  }
+
+  async deliveries(): Promise<
+    readonly { goal_id: string; profile_id: string; state: string; attempts: number; error_code: string | null }[]
+  > {
+    const { rows } = await this.database.query<{
+      goal_id: string;
+      profile_id: string;
+      state: string;
+      attempts: number;
+      error_code: string | null;
+    }>(
       sql`SELECT goal_id, profile_id, state, attempts, error_code FROM publisher.delivery ORDER BY goal_id, profile_id`,
     );
     return rows;

@@ -18,7 +18,9 @@ beforeAll(async () => {
   unmapped = await workspace.segment('unmapped');
   stream = new FakeStream();
   goalId = await workspace.activate(workspace.snapshot({ segmentIds: [mapped] }));
-  suppressing = await workspace.activate(workspace.snapshot({ segmentIds: [mapped], suppressSameValue: true, streamName: 'suppressing' }));
+  suppressing = await workspace.activate(
+    workspace.snapshot({ segmentIds: [mapped], suppressSameValue: true, streamName: 'suppressing' }),
+  );
   running = await startPublisher(workspace.url, stream);
   await waitFor(() => workspace.quiet());
 });
@@ -29,7 +31,10 @@ afterAll(async () => {
 });
 
 // Two profiles in the same order through the same lane loop: once the second one's record is there, the first one's would be too.
-async function recordsOf(before: ProfileChange, change: ProfileChange): Promise<{ plain: number; suppressing: number }> {
+async function recordsOf(
+  before: ProfileChange,
+  change: ProfileChange,
+): Promise<{ plain: number; suppressing: number }> {
   const id = await workspace.profile(before);
   await workspace.change(id, change);
   await waitFor(() => workspace.quiet());
@@ -62,7 +67,9 @@ describe('a record is sent when', () => {
   });
 
   it('a mapped property changes', async () => {
-    expect(await recordsOf(inside(), { properties: { points: 7 }, written: ['points'], changed: ['points'] })).toEqual(both);
+    expect(await recordsOf(inside(), { properties: { points: 7 }, written: ['points'], changed: ['points'] })).toEqual(
+      both,
+    );
   });
 
   it('a mapped property is written over with itself, unless the goal suppresses that', async () => {
@@ -70,7 +77,14 @@ describe('a record is sent when', () => {
   });
 
   it('several of these happen in one commit: once', async () => {
-    const change = { properties: { points: 8 }, written: ['points'], changed: ['points'], identities: true, membership: { [unmapped]: 'realized' }, segments: [unmapped, mapped] } as const;
+    const change = {
+      properties: { points: 8 },
+      written: ['points'],
+      changed: ['points'],
+      identities: true,
+      membership: { [unmapped]: 'realized' },
+      segments: [unmapped, mapped],
+    } as const;
     expect(await recordsOf(inside(), change)).toEqual(both);
   });
 });
@@ -83,7 +97,9 @@ describe('nothing is sent when', () => {
   });
 
   it('an unmapped property changes', async () => {
-    expect(await recordsOf(inside(), { properties: { secret: 'x' }, written: ['secret'], changed: ['secret'] })).toEqual(none);
+    expect(
+      await recordsOf(inside(), { properties: { secret: 'x' }, written: ['secret'], changed: ['secret'] }),
+    ).toEqual(none);
   });
 
   it('consent changes and the goal does not read consent', async () => {
@@ -91,11 +107,18 @@ describe('nothing is sent when', () => {
   });
 
   it('the profile is in no mapped segment', async () => {
-    expect(await recordsOf({}, { properties: { points: 1 }, written: ['points'], changed: ['points'], identities: true })).toEqual(none);
+    expect(
+      await recordsOf({}, { properties: { points: 1 }, written: ['points'], changed: ['points'], identities: true }),
+    ).toEqual(none);
   });
 
   it('the profile left its mapped segment before', async () => {
-    expect(await recordsOf({ membership: { [mapped]: 'exited' } }, { properties: { points: 1 }, written: ['points'], changed: ['points'] })).toEqual(none);
+    expect(
+      await recordsOf(
+        { membership: { [mapped]: 'exited' } },
+        { properties: { points: 1 }, written: ['points'], changed: ['points'] },
+      ),
+    ).toEqual(none);
   });
 
   it('the transaction that wrote the change was rolled back', async () => {
@@ -151,9 +174,14 @@ describe('a goal that is deactivated', () => {
   it('collects and sends nothing, while other goals go on', async () => {
     await workspace.deactivate(suppressing);
     await waitFor(async () => {
-      const { rows } = await workspace.database.query<{ goal_id: string }>(sql`SELECT goal_id FROM profile.stream_target`);
+      const { rows } = await workspace.database.query<{ goal_id: string }>(
+        sql`SELECT goal_id FROM profile.stream_target`,
+      );
       return rows.length === 1 && rows[0]?.goal_id === goalId;
     });
-    expect(await recordsOf({ membership: { [mapped]: 'realized' } }, { identities: true })).toEqual({ plain: 1, suppressing: 0 });
+    expect(await recordsOf({ membership: { [mapped]: 'realized' } }, { identities: true })).toEqual({
+      plain: 1,
+      suppressing: 0,
+    });
   });
 });

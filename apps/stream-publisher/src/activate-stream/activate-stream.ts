@@ -53,22 +53,31 @@ export async function deactivateStream(tx: Transaction, goalId: string): Promise
 }
 
 function streamSnapshot(snapshot: GoalSnapshot): StreamSnapshot {
-  if (snapshot.goal.kind !== 'stream') throw new InputError('goal-kind', `goal ${snapshot.goalId} is not a stream goal`);
+  if (snapshot.goal.kind !== 'stream')
+    throw new InputError('goal-kind', `goal ${snapshot.goalId} is not a stream goal`);
   return { ...snapshot, goal: snapshot.goal };
 }
 
 function propertyId(catalogue: Catalogue, name: string): number {
   const property = catalogue.properties.get(name);
   if (property === undefined) {
-    throw new InputError('property-not-found', `the workspace has no property ${JSON.stringify(name)}: create it, or take it off the goal`, {
-      at: 'properties',
-    });
+    throw new InputError(
+      'property-not-found',
+      `the workspace has no property ${JSON.stringify(name)}: create it, or take it off the goal`,
+      {
+        at: 'properties',
+      },
+    );
   }
   const top = name.split('.')[0] ?? '';
   if ((Object.values(reservedNames) as string[]).includes(top)) {
-    throw new InputError('property-reserved', `a record uses ${JSON.stringify(top)} itself: rename the property ${JSON.stringify(name)}`, {
-      at: 'properties',
-    });
+    throw new InputError(
+      'property-reserved',
+      `a record uses ${JSON.stringify(top)} itself: rename the property ${JSON.stringify(name)}`,
+      {
+        at: 'properties',
+      },
+    );
   }
   return property.id;
 }
@@ -76,12 +85,18 @@ function propertyId(catalogue: Catalogue, name: string): number {
 function checkSegmentsAndKey(catalogue: Catalogue, { goal }: StreamSnapshot): void {
   const missing = goal.segmentIds.find((segmentId) => !catalogue.segments.has(segmentId));
   if (missing !== undefined) {
-    throw new InputError('segment-not-found', `the workspace has no segment ${missing}: take it off the goal`, { at: 'segmentIds' });
+    throw new InputError('segment-not-found', `the workspace has no segment ${missing}: take it off the goal`, {
+      at: 'segmentIds',
+    });
   }
   const { partitionKey } = goal;
   if (partitionKey.kind === 'identity' && !catalogue.namespaces.has(partitionKey.namespace)) {
-    throw new InputError('namespace-not-found', `the workspace has no identity namespace ${JSON.stringify(partitionKey.namespace)}`, {
-      at: 'partitionKey.namespace',
-    });
+    throw new InputError(
+      'namespace-not-found',
+      `the workspace has no identity namespace ${JSON.stringify(partitionKey.namespace)}`,
+      {
+        at: 'partitionKey.namespace',
+      },
+    );
   }
 }

@@ -4,13 +4,23 @@ import { backfillScope, type StreamSnapshot } from './backfill-scope.js';
 const first = '019a0000-0000-7000-8000-000000000001';
 const second = '019a0000-0000-7000-8000-000000000002';
 
-function snapshot(change: Record<string, unknown> = {}, endpoint: Partial<StreamSnapshot['endpoint']> = {}): StreamSnapshot {
+function snapshot(
+  change: Record<string, unknown> = {},
+  endpoint: Partial<StreamSnapshot['endpoint']> = {},
+): StreamSnapshot {
   return {
     version: 1,
     workspaceId: 1,
     connectionId: '019a0000-0000-7000-8000-0000000000c1',
     goalId: '019a0000-0000-7000-8000-0000000000d1',
-    goal: streamGoal.parse({ kind: 'stream', name: 'g', streamName: 's', segmentIds: [first], properties: ['a', 'b'], ...change }),
+    goal: streamGoal.parse({
+      kind: 'stream',
+      name: 'g',
+      streamName: 's',
+      segmentIds: [first],
+      properties: ['a', 'b'],
+      ...change,
+    }),
     endpoint: { region: 'us-east-1', credentials: { kind: 'default-chain' }, ...endpoint },
   };
 }
@@ -25,7 +35,10 @@ describe('backfillScope', () => {
   });
 
   it('is nothing when nothing a receiver sees has changed', () => {
-    const next = snapshot({ name: 'renamed', retries: 5, properties: ['b', 'a'], suppressSameValue: true }, { credentials: { kind: 'access-key', accessKeyId: 'k', secretAccessKey: 's' } });
+    const next = snapshot(
+      { name: 'renamed', retries: 5, properties: ['b', 'a'], suppressSameValue: true },
+      { credentials: { kind: 'access-key', accessKeyId: 'k', secretAccessKey: 's' } },
+    );
     expect(backfillScope(snapshot(), next)).toEqual([]);
   });
 

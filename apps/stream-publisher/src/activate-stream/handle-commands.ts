@@ -21,7 +21,12 @@ export async function handleCommands(database: Database, events: PublisherEvents
   }
 }
 
-async function activate(tx: Transaction, goalId: string, snapshotId: string, events: PublisherEvents): Promise<() => void> {
+async function activate(
+  tx: Transaction,
+  goalId: string,
+  snapshotId: string,
+  events: PublisherEvents,
+): Promise<() => void> {
   try {
     const { backfills } = await activateStream(tx, goalId, snapshotId);
     return () => events.activated(goalId, backfills);

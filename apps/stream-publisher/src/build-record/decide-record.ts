@@ -14,7 +14,8 @@ export function decideRecord(
 ): RecordDecision {
   if (state === undefined) return 'gone';
   const eligible = state.memberships.some(
-    ({ segmentId, status }) => mappedSegments.has(segmentId) && (status === 'realized' || changedSegments.includes(segmentId)),
+    ({ segmentId, status }) =>
+      mappedSegments.has(segmentId) && (status === 'realized' || changedSegments.includes(segmentId)),
   );
   return eligible ? 'send' : 'not-eligible';
 }

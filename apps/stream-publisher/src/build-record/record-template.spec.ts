@@ -1,5 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { compileRecordTemplate, type ProfileState, type RecordCatalogue, type RecordOccasion, type SegmentFacts } from './record-template.js';
+import {
+  compileRecordTemplate,
+  type ProfileState,
+  type RecordCatalogue,
+  type RecordOccasion,
+  type SegmentFacts,
+} from './record-template.js';
 
 interface Fixture {
   readonly state: ProfileState;
@@ -19,10 +25,18 @@ const catalogue: RecordCatalogue = {
   segment: (segmentId) => fixture.segments[segmentId],
   namespace: (namespaceId) => fixture.namespaces[namespaceId],
 };
-const plain = { properties: [...fixture.properties], includeSegmentNames: false, includeSegmentTimestamps: false, envelope: false };
+const plain = {
+  properties: [...fixture.properties],
+  includeSegmentNames: false,
+  includeSegmentTimestamps: false,
+  envelope: false,
+};
 
 function render(options: Partial<typeof plain> = {}, state: Partial<ProfileState> = {}): string {
-  return compileRecordTemplate({ ...plain, ...options }, attributeIndex, catalogue).render({ ...fixture.state, ...state }, fixture.occasion);
+  return compileRecordTemplate({ ...plain, ...options }, attributeIndex, catalogue).render(
+    { ...fixture.state, ...state },
+    fixture.occasion,
+  );
 }
 
 describe('compileRecordTemplate', () => {
@@ -37,7 +51,13 @@ describe('compileRecordTemplate', () => {
   });
 
   it('holds nothing but attributes, memberships and identities unless the envelope is on', () => {
-    expect(Object.keys(JSON.parse(render()) as object).sort()).toEqual(['colours', 'identityMap', 'loyalty', 'person', 'segmentMembership']);
+    expect(Object.keys(JSON.parse(render()) as object).sort()).toEqual([
+      'colours',
+      'identityMap',
+      'loyalty',
+      'person',
+      'segmentMembership',
+    ]);
   });
 
   it('leaves out objects all of whose values are absent', () => {
@@ -62,6 +82,8 @@ describe('compileRecordTemplate', () => {
   it('renders names that need escaping', () => {
     const properties = ['a"b.c\\d'];
     const template = compileRecordTemplate({ ...plain, properties }, new Map([[properties[0] ?? '', 0]]), catalogue);
-    expect(JSON.parse(template.render({ ...fixture.state, attributes: ['1'] }, fixture.occasion))).toMatchObject({ 'a"b': { 'c\\d': 1 } });
+    expect(JSON.parse(template.render({ ...fixture.state, attributes: ['1'] }, fixture.occasion))).toMatchObject({
+      'a"b': { 'c\\d': 1 },
+    });
   });
 });

@@ -56,7 +56,11 @@ export interface RecordTemplate {
 }
 
 /** Names no mapped property may begin with: the record uses them itself. */
-export const reservedNames = { membership: 'segmentMembership', identities: 'identityMap', envelope: 'millrace' } as const;
+export const reservedNames = {
+  membership: 'segmentMembership',
+  identities: 'identityMap',
+  envelope: 'millrace',
+} as const;
 
 type Options = Pick<StreamGoal, 'properties' | 'includeSegmentNames' | 'includeSegmentTimestamps' | 'envelope'>;
 

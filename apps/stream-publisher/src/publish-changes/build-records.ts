@@ -20,7 +20,11 @@ export interface BuiltRecords {
 }
 
 /** Turns what is due into records of the profiles' present state. */
-export function buildRecords(goal: SendingGoal, due: readonly DueDelivery[], states: ReadonlyMap<string, ProfileState>): BuiltRecords {
+export function buildRecords(
+  goal: SendingGoal,
+  due: readonly DueDelivery[],
+  states: ReadonlyMap<string, ProfileState>,
+): BuiltRecords {
   const records: BuiltRecord[] = [];
   const settled: DeliveryKey[] = [];
   const unsendable: FailedDelivery[] = [];

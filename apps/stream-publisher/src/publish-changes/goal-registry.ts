@@ -9,7 +9,10 @@ import type { PublisherEvents } from './publisher.events.js';
 import { compileSendingGoal, type SendingGoal } from './sending-goal.js';
 
 /** Opens the stream a goal writes to, its secrets unsealed. InputError when they cannot be. */
-export type OpenStream = (endpoint: GoalEndpoint, context: { readonly workspaceId: number; readonly connectionId: string }) => EventStream;
+export type OpenStream = (
+  endpoint: GoalEndpoint,
+  context: { readonly workspaceId: number; readonly connectionId: string },
+) => EventStream;
 
 interface OpenedGoal {
   readonly goal: StreamGoal;
@@ -110,6 +113,7 @@ export class GoalRegistry {
 }
 
 function streamGoalOf(snapshot: GoalSnapshot): StreamGoal {
-  if (snapshot.goal.kind !== 'stream') throw new InputError('goal-kind', `goal ${snapshot.goalId} is not a stream goal`);
+  if (snapshot.goal.kind !== 'stream')
+    throw new InputError('goal-kind', `goal ${snapshot.goalId} is not a stream goal`);
   return snapshot.goal;
 }

@@ -1,7 +1,15 @@
 import type { Database } from '@millrace/database';
 import { summariseError, type ErrorSummary } from '@millrace/domain';
 import { maxRecordsPerPut } from '@millrace/event-stream';
-import { forgetFailures, noteFailures, readDue, removeDeliveries, type DeliveryKey, type DueDelivery, type FailedDelivery } from '../storage/deliveries.js';
+import {
+  forgetFailures,
+  noteFailures,
+  readDue,
+  removeDeliveries,
+  type DeliveryKey,
+  type DueDelivery,
+  type FailedDelivery,
+} from '../storage/deliveries.js';
 import { setGoalFault } from '../storage/goals.js';
 import { readProfileStates } from '../storage/profile-states.js';
 import { takeOutbox } from '../storage/take-outbox.js';
@@ -162,7 +170,9 @@ export class LaneSlot {
     return full ? 'full' : due.length > 0 ? 'some' : 'none';
   }
 
-  async #launch(batches: readonly { readonly goal: SendingGoal; readonly due: readonly DueDelivery[] }[]): Promise<void> {
+  async #launch(
+    batches: readonly { readonly goal: SendingGoal; readonly due: readonly DueDelivery[] }[],
+  ): Promise<void> {
     // Goals of one workspace read by the same list: their profiles are read together.
     const readings = groupBy(batches, (batch) => batch.goal.attributes);
     for (const [attributes, group] of readings) {
@@ -175,11 +185,19 @@ export class LaneSlot {
     }
   }
 
-  #send(goal: SendingGoal, due: readonly DueDelivery[], states: ReadonlyMap<string, ProfileState>, readAt: number): void {
+  #send(
+    goal: SendingGoal,
+    due: readonly DueDelivery[],
+    states: ReadonlyMap<string, ProfileState>,
+    readAt: number,
+  ): void {
     const flow = this.#flow(goal.goalId);
     flow.busy = true;
     let end: () => void = () => undefined;
-    const flight: InFlight = { lanes: due.map((delivery) => delivery.lane), ended: new Promise((resolve) => (end = resolve)) };
+    const flight: InFlight = {
+      lanes: due.map((delivery) => delivery.lane),
+      ended: new Promise((resolve) => (end = resolve)),
+    };
     this.#inFlight.add(flight);
     const settled = (): void => {
       flow.busy = false;
@@ -207,7 +225,12 @@ export class LaneSlot {
       const { requestTimeoutMs } = this.#options;
       const outcome = await sendRecords(goal, built.records, {
         timeoutMs: requestTimeoutMs,
-        mayStart: (records) => !this.#stopping && this.#lanes().outlast(records.map((record) => record.delivery.lane), requestTimeoutMs),
+        mayStart: (records) =>
+          !this.#stopping &&
+          this.#lanes().outlast(
+            records.map((record) => record.delivery.lane),
+            requestTimeoutMs,
+          ),
       });
       if (outcome.fault !== undefined) await this.#goalFailed(goal, flow, outcome.fault, built.records.length);
       else if (outcome.throttled > 0) flow.requestThrottled(performance.now(), outcome.throttled);
@@ -233,7 +256,10 @@ export class LaneSlot {
   }
 
   async #goalWorks(goal: SendingGoal, flow: GoalFlow, records: readonly { readonly bytes: number }[]): Promise<void> {
-    flow.requestPassed(records.length, records.reduce((sum, record) => sum + record.bytes, 0));
+    flow.requestPassed(
+      records.length,
+      records.reduce((sum, record) => sum + record.bytes, 0),
+    );
     // After a start nobody knows what the last process left there.
     if (flow.shown !== 'works' && (await this.#show(goal, undefined))) flow.shown = 'works';
   }

@@ -28,26 +28,60 @@ export class PublisherEvents {
   constructor(log: Logger, metrics: Metrics) {
     this.#log = log;
     this.#outboxRows = metrics.counter({ name: 'millrace_stream_outbox_rows_total', help: 'Outbox rows taken' });
-    this.#records = metrics.counter({ name: 'millrace_stream_records_total', help: 'Records acknowledged by the stream', labels: ['goal'] });
-    this.#bytes = metrics.counter({ name: 'millrace_stream_record_bytes_total', help: 'Bytes of acknowledged records', labels: ['goal'] });
+    this.#records = metrics.counter({
+      name: 'millrace_stream_records_total',
+      help: 'Records acknowledged by the stream',
+      labels: ['goal'],
+    });
+    this.#bytes = metrics.counter({
+      name: 'millrace_stream_record_bytes_total',
+      help: 'Bytes of acknowledged records',
+      labels: ['goal'],
+    });
     this.#requestFailures = metrics.counter({
       name: 'millrace_stream_request_failures_total',
       help: 'Requests that failed as a whole; their records are sent again',
       labels: ['goal'],
     });
-    this.#retries = metrics.counter({ name: 'millrace_stream_retries_total', help: 'Records refused and to be sent again', labels: ['goal'] });
-    this.#throttled = metrics.counter({ name: 'millrace_stream_throttled_total', help: 'Records the stream had no room for', labels: ['goal'] });
-    this.#deadLetters = metrics.counter({ name: 'millrace_stream_dead_letters_total', help: 'Records given up and kept as failed', labels: ['goal'] });
+    this.#retries = metrics.counter({
+      name: 'millrace_stream_retries_total',
+      help: 'Records refused and to be sent again',
+      labels: ['goal'],
+    });
+    this.#throttled = metrics.counter({
+      name: 'millrace_stream_throttled_total',
+      help: 'Records the stream had no room for',
+      labels: ['goal'],
+    });
+    this.#deadLetters = metrics.counter({
+      name: 'millrace_stream_dead_letters_total',
+      help: 'Records given up and kept as failed',
+      labels: ['goal'],
+    });
     this.#latency = metrics.histogram({
       name: 'millrace_stream_latency_seconds',
       help: 'From the oldest change in a record to its acknowledgement',
       labels: ['goal'],
       buckets: [0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 15, 60, 600],
     });
-    this.#turnFailures = metrics.counter({ name: 'millrace_stream_turn_failures_total', help: 'Rounds of work broken off and begun again' });
-    this.#backlog = metrics.gauge({ name: 'millrace_stream_backlog', help: 'Deliveries by state', labels: ['goal', 'state'] });
-    this.#lag = metrics.gauge({ name: 'millrace_stream_lag_seconds', help: 'Age of the oldest change not yet on the stream', labels: ['goal'] });
-    this.#outboxAge = metrics.gauge({ name: 'millrace_stream_outbox_age_seconds', help: 'Age of the oldest change no publisher has taken up' });
+    this.#turnFailures = metrics.counter({
+      name: 'millrace_stream_turn_failures_total',
+      help: 'Rounds of work broken off and begun again',
+    });
+    this.#backlog = metrics.gauge({
+      name: 'millrace_stream_backlog',
+      help: 'Deliveries by state',
+      labels: ['goal', 'state'],
+    });
+    this.#lag = metrics.gauge({
+      name: 'millrace_stream_lag_seconds',
+      help: 'Age of the oldest change not yet on the stream',
+      labels: ['goal'],
+    });
+    this.#outboxAge = metrics.gauge({
+      name: 'millrace_stream_outbox_age_seconds',
+      help: 'Age of the oldest change no publisher has taken up',
+    });
   }
 
   outboxTaken(rows: number): void {
@@ -81,7 +115,10 @@ export class PublisherEvents {
     if (dead.length === 0) return;
     this.#deadLetters.inc({ goal: goalId }, dead.length);
     const codes = [...new Set(dead.map((failure) => failure.code))];
-    this.#log.error({ goalId, records: dead.length, codes }, 'records were given up: they are kept as failed, with the reason');
+    this.#log.error(
+      { goalId, records: dead.length, codes },
+      'records were given up: they are kept as failed, with the reason',
+    );
   }
 
   requestFailed(goalId: string, error: unknown, inARow: number): void {
@@ -97,7 +134,10 @@ export class PublisherEvents {
   }
 
   goalUnusable(goalId: string, error: InputError): void {
-    this.#log.error({ goalId, err: error }, 'a stream goal cannot send as it is configured: correct it and activate it again');
+    this.#log.error(
+      { goalId, err: error },
+      'a stream goal cannot send as it is configured: correct it and activate it again',
+    );
   }
 
   activated(goalId: string, backfills: number): void {
@@ -114,7 +154,10 @@ export class PublisherEvents {
 
   backfillSlice(slice: BackfillSlice): void {
     if (!slice.finished) return;
-    this.#log.info({ goalId: slice.goalId, segmentId: slice.segmentId, members: slice.total }, 'the members of a segment are queued for the stream');
+    this.#log.info(
+      { goalId: slice.goalId, segmentId: slice.segmentId, members: slice.total },
+      'the members of a segment are queued for the stream',
+    );
   }
 
   backlog(goals: readonly GoalBacklog[], outboxAgeSeconds: number): void {

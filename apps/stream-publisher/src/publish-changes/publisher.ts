@@ -64,14 +64,23 @@ export class Publisher {
     this.#slots = Array.from(
       { length: settings.slots },
       (_, index) =>
-        new LaneSlot(database, () => heldLanes(this.#lanes.held(), index, settings.slots), () => this.#registry.goals(), events, settings),
+        new LaneSlot(
+          database,
+          () => heldLanes(this.#lanes.held(), index, settings.slots),
+          () => this.#registry.goals(),
+          events,
+          settings,
+        ),
     );
     const onError = (error: unknown): void => events.turnFailed(error);
     this.#control = new Repeating({ minMs: 200, maxMs: 1000, onError }, () => this.#handleControl());
     this.#backfill = new Repeating({ minMs: 20, maxMs: 1000, onError }, () => this.#queueBackfill());
-    this.#backlog = new Repeating({ minMs: settings.backlogEveryMs, maxMs: settings.backlogEveryMs, onError }, async () => {
-      events.backlog(await readBacklog(database), await readOutboxAge(database));
-    });
+    this.#backlog = new Repeating(
+      { minMs: settings.backlogEveryMs, maxMs: settings.backlogEveryMs, onError },
+      async () => {
+        events.backlog(await readBacklog(database), await readOutboxAge(database));
+      },
+    );
   }
 
   /** Resolves when the first lanes are held, or the first try to get some has failed. */
@@ -90,7 +99,12 @@ export class Publisher {
   /** Ends the requests under way, writes down their outcome and gives the lanes back, for a successor to take at once. */
   async stop(): Promise<void> {
     this.#unsubscribe();
-    await Promise.all([this.#control.stop(), this.#backfill.stop(), this.#backlog.stop(), ...this.#slots.map((slot) => slot.stop())]);
+    await Promise.all([
+      this.#control.stop(),
+      this.#backfill.stop(),
+      this.#backlog.stop(),
+      ...this.#slots.map((slot) => slot.stop()),
+    ]);
     await this.#lanes.stop();
     this.#registry.close();
   }

@@ -35,7 +35,11 @@ const refusalsToDoubt = 3;
  * A request that is refused for what is in it is cut in half until the record is found that made it so; the others pass. But when
  * one record after another is refused and none accepted, it is not the records' fault.
  */
-export async function sendRecords(goal: SendingGoal, records: readonly BuiltRecord[], options: SendOptions): Promise<SendOutcome> {
+export async function sendRecords(
+  goal: SendingGoal,
+  records: readonly BuiltRecord[],
+  options: SendOptions,
+): Promise<SendOutcome> {
   const acknowledged: BuiltRecord[] = [];
   const failures: FailedDelivery[] = [];
   const refused: FailedDelivery[] = [];
@@ -47,18 +51,24 @@ export async function sendRecords(goal: SendingGoal, records: readonly BuiltReco
       results = await goal.stream.put(goal.goal.streamName, request, { timeoutMs: options.timeoutMs });
     } catch (error) {
       const [record, ...others] = request;
-      if (!isRefusal(error) || record === undefined) return { acknowledged, failures, throttled, fault: asError(error) };
+      if (!isRefusal(error) || record === undefined)
+        return { acknowledged, failures, throttled, fault: asError(error) };
       if (others.length > 0) {
         const middle = Math.ceil(request.length / 2);
         requests.unshift(request.slice(0, middle), request.slice(middle));
         continue;
       }
       refused.push(failed(goal, record, error, options.random));
-      if (refused.length === refusalsToDoubt && acknowledged.length === 0) return { acknowledged, failures, throttled, fault: error };
+      if (refused.length === refusalsToDoubt && acknowledged.length === 0)
+        return { acknowledged, failures, throttled, fault: error };
       continue;
     }
     request.forEach((record, index) => {
-      const result = results[index] ?? { ok: false, code: 'no-result', message: 'the stream did not answer for this record' };
+      const result = results[index] ?? {
+        ok: false,
+        code: 'no-result',
+        message: 'the stream did not answer for this record',
+      };
       if (result.ok) {
         acknowledged.push(record);
         return;
@@ -92,6 +102,7 @@ function failed(
     seq: delivery.seq,
     code: problem.code,
     message: problem.message,
-    retryInMs: failures > goal.goal.retries || problem.code === hopelessCode ? undefined : retryDelayMs(failures, random),
+    retryInMs:
+      failures > goal.goal.retries || problem.code === hopelessCode ? undefined : retryDelayMs(failures, random),
   };
 }

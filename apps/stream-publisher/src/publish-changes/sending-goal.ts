@@ -40,10 +40,15 @@ export function compileSendingGoal(
 }
 
 /** The profile id, or the profile's first identity (by value) of the chosen namespace; the id again where it has none. */
-function compilePartitionKey({ partitionKey }: StreamGoal, catalogue: RecordCatalogue): (state: ProfileState) => string {
+function compilePartitionKey(
+  { partitionKey }: StreamGoal,
+  catalogue: RecordCatalogue,
+): (state: ProfileState) => string {
   if (partitionKey.kind === 'profile-id') return (state) => state.profileId;
   return (state) => {
-    const identity = state.identities.find(({ namespaceId }) => catalogue.namespace(namespaceId) === partitionKey.namespace);
+    const identity = state.identities.find(
+      ({ namespaceId }) => catalogue.namespace(namespaceId) === partitionKey.namespace,
+    );
     return identity === undefined ? state.profileId : (JSON.parse(identity.valueJson) as string);
   };
 }

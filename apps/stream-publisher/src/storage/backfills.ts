@@ -25,7 +25,14 @@ export interface SliceLimits {
  * A member with a delivery pending already is passed over: its record says everything. One that failed gets another chance.
  */
 export async function queueBackfillSlice(executor: Executor, limits: SliceLimits): Promise<BackfillSlice | undefined> {
-  const { rows } = await executor.query<{ goal_id: string; segment_id: string; members: number; queued: number; total: string; finished: boolean }>(sql`
+  const { rows } = await executor.query<{
+    goal_id: string;
+    segment_id: string;
+    members: number;
+    queued: number;
+    total: string;
+    finished: boolean;
+  }>(sql`
     WITH job AS MATERIALIZED (
       SELECT b.goal_id, b.segment_id, b.cursor, b.exited_since
       FROM publisher.backfill b
@@ -80,5 +87,12 @@ export async function queueBackfillSlice(executor: Executor, limits: SliceLimits
   const row = rows[0];
   return row === undefined
     ? undefined
-    : { goalId: row.goal_id, segmentId: row.segment_id, members: row.members, queued: row.queued, total: row.total, finished: row.finished };
+    : {
+        goalId: row.goal_id,
+        segmentId: row.segment_id,
+        members: row.members,
+        queued: row.queued,
+        total: row.total,
+        finished: row.finished,
+      };
 }

@@ -11,7 +11,13 @@ export interface GoalBacklog {
 }
 
 export async function readBacklog(executor: Executor): Promise<readonly GoalBacklog[]> {
-  const { rows } = await executor.query<{ goal_id: string; pending: number; backfill: number; failed: number; oldest: number }>(sql`
+  const { rows } = await executor.query<{
+    goal_id: string;
+    pending: number;
+    backfill: number;
+    failed: number;
+    oldest: number;
+  }>(sql`
     SELECT g.goal_id,
       count(d.goal_id) FILTER (WHERE d.state = 'pending' AND d.priority = 0)::int AS pending,
       count(d.goal_id) FILTER (WHERE d.state = 'pending' AND d.priority > 0)::int AS backfill,

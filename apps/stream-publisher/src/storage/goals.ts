@@ -100,7 +100,12 @@ export interface GoalToSend {
 }
 
 export async function listGoalsToSend(executor: Executor): Promise<readonly GoalToSend[]> {
-  const { rows } = await executor.query<{ goal_id: string; workspace_id: number; snapshot_id: string; record_version: string }>(sql`
+  const { rows } = await executor.query<{
+    goal_id: string;
+    workspace_id: number;
+    snapshot_id: string;
+    record_version: string;
+  }>(sql`
     SELECT g.goal_id, g.workspace_id, g.snapshot_id, concat_ws('/', g.snapshot_id, g.updated_at, w.segments, w.namespaces) AS record_version
     FROM publisher.goal g
     CROSS JOIN LATERAL (

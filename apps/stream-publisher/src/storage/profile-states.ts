@@ -36,8 +36,10 @@ export async function readProfileStates(
          ${separator} ORDER BY m.segment_id)
        FROM profile.membership m WHERE m.profile_id = p.id) AS memberships
     FROM unnest(${`{${profileIds.join(',')}}`}::uuid[]) AS wanted (id)
-    JOIN profile.profile p ON p.id = wanted.id
-    WHERE p.workspace_id = ${workspaceId}`);
+    CROSS JOIN LATERAL (
+      -- OFFSET 0 keeps this a look-up by key in the one partition concerned: a join may be planned as a scan of them all.
+      SELECT * FROM profile.profile p WHERE p.id = wanted.id AND p.workspace_id = ${workspaceId} OFFSET 0
+    ) AS p`);
   return new Map(rows.map((row) => [row.id, toState(row)]));
 }
 

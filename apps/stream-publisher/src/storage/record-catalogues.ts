@@ -11,7 +11,11 @@ interface SegmentRow {
 }
 
 /** What records of a goal say of segments and namespaces, as it is now. */
-export async function loadRecordCatalogue(executor: Executor, workspaceId: number, goalId: string): Promise<RecordCatalogue> {
+export async function loadRecordCatalogue(
+  executor: Executor,
+  workspaceId: number,
+  goalId: string,
+): Promise<RecordCatalogue> {
   const segments = await executor.query<SegmentRow>(sql`
     SELECT s.id, s.name,
       trunc(date_part('epoch', s.created_at) * 1000) AS created_ms, trunc(date_part('epoch', s.updated_at) * 1000) AS updated_ms,

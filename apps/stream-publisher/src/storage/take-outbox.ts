@@ -21,7 +21,11 @@ export interface TakenChanges {
  * suppress same-value writes), or consent changed and the goal reads consent. Whether the profile is eligible is decided when
  * it is sent, by its state then.
  */
-export async function takeOutbox(executor: Executor, lanes: readonly number[], rowsPerLane: number): Promise<TakenChanges> {
+export async function takeOutbox(
+  executor: Executor,
+  lanes: readonly number[],
+  rowsPerLane: number,
+): Promise<TakenChanges> {
   const { rows } = await executor.query<{ taken: number; fullest: number; goal_ids: string[] | null }>(sql`
     WITH taken AS (
       DELETE FROM profile.outbox

@@ -1,0 +1,119 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { sealEndpoint } from '@millrace/crypto';
+import { sql } from '@millrace/database';
+import { createKinesisEventStream, type EventStream } from '@millrace/event-stream';
+import { awsAccess, createTestStream, testRedisUrl, testUrl, waitFor } from '@millrace/testing';
+import { StreamWorkspace } from './stream-workspace.js';
+
+const sealingKey = Buffer.alloc(32, 9);
+const children: ChildProcess[] = [];
+let workspace: StreamWorkspace;
+let segment: string;
+let streamName: string;
+let stream: EventStream;
+let env: Record<string, string>;
+
+beforeAll(async () => {
+  workspace = await StreamWorkspace.create('killed');
+  segment = await workspace.segment('members');
+  const { accessKeyId, secretAccessKey } = awsAccess('kinesis');
+  const endpoint = {
+    region: 'us-east-1',
+    endpoint: testUrl('kinesis'),
+    credentials: { kind: 'access-key' as const, accessKeyId, secretAccessKey },
+  };
+  stream = createKinesisEventStream(endpoint);
+  streamName = (await createTestStream('killed')).stream;
+  const snapshot = workspace.snapshot({ segmentIds: [segment], streamName, retries: 20 });
+  await workspace.activate({ ...snapshot, endpoint: sealEndpoint(endpoint, sealingKey, snapshot) });
+  env = {
+    MILLRACE_DATABASE_URL: workspace.url,
+    MILLRACE_REDIS_URL: await testRedisUrl(),
+    MILLRACE_PORT: '0',
+    MILLRACE_SEALING_KEY: sealingKey.toString('base64'),
+    MILLRACE_LOG_LEVEL: 'warn',
+  };
+});
+
+afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  stream.close();
+  await workspace.drop();
+});
+
+/** The built service, as a process of its own. */
+function startService(): ChildProcess {
+  const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+  const child = spawn(process.execPath, [main], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  children.push(child);
+  return child;
+}
+
+/** How many lanes each living owner holds, most first. */
+async function lanesByOwner(): Promise<readonly number[]> {
+  const { rows } = await workspace.database.query<{ lanes: number }>(sql`
+    SELECT count(*)::int AS lanes FROM work.lease WHERE resource LIKE 'lane:%' AND expires_at > clock_timestamp() GROUP BY owner ORDER BY 1 DESC`);
+  return rows.map((row) => row.lanes);
+}
+
+async function versionsOnStream(): Promise<ReadonlyMap<string, readonly number[]>> {
+  const versions = new Map<string, number[]>();
+  for await (const record of stream.readAll(streamName)) {
+    const { profileId, version } = (
+      JSON.parse(record.data.toString()) as { millrace: { profileId: string; version: number } }
+    ).millrace;
+    versions.set(profileId, [...(versions.get(profileId) ?? []), version]);
+  }
+  return versions;
+}
+
+describe('two publishers, one of them killed in the middle of its work', () => {
+  it('lose nothing, and no profile goes back', async () => {
+    const [doomed] = [startService(), startService()];
+    await waitFor(async () => (await lanesByOwner()).join() === '128,128', 30_000, 'both to hold half of the lanes');
+
+    const ids: string[] = [];
+    for (let index = 0; index < 100; index += 1)
+      ids.push(await workspace.profile({ membership: { [segment]: 'realized' } }));
+    const changeAll = async (): Promise<void> => {
+      for (const id of ids) await workspace.change(id, { written: ['points'] });
+    };
+    await changeAll();
+    await waitFor(async () => (await versionsOnStream()).size > 20, 20_000);
+    const writing = (async () => {
+      for (let round = 0; round < 4; round += 1) await changeAll();
+    })();
+    doomed?.kill('SIGKILL');
+    const killedAt = performance.now();
+    await writing;
+    await waitFor(async () => (await lanesByOwner())[0] === 256, 20_000, 'the survivor to hold every lane');
+    expect(performance.now() - killedAt).toBeLessThan(15_000);
+    await waitFor(() => workspace.quiet(), 20_000);
+
+    const versions = await versionsOnStream();
+    for (const id of ids) {
+      const seen = versions.get(id) ?? [];
+      expect(seen).toEqual([...seen].sort((a, b) => a - b));
+      expect(seen.at(-1)).toBe(6);
+    }
+  }, 90_000);
+
+  it('a service that is asked to stop hands its lanes over at once', async () => {
+    const leaving = children[1] as ChildProcess;
+    startService();
+    await waitFor(async () => (await lanesByOwner()).join() === '128,128', 30_000);
+    leaving.kill('SIGTERM');
+    const [code] = (await once(leaving, 'exit')) as [number | null];
+    expect(code).toBe(0);
+    // Given back, not run out: nothing of the leaver's is held any more.
+    expect(await lanesByOwner()).toHaveLength(1);
+    const id = await workspace.profile({ membership: { [segment]: 'realized' } });
+    await workspace.change(id, { written: ['points'] });
+    await waitFor(async () => (await versionsOnStream()).has(id), 20_000);
+  }, 60_000);
+});
