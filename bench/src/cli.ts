@@ -3,8 +3,9 @@ import { StackError } from '@millrace/dev-stack';
 import type { Bench } from './bench.js';
 import { exportFull } from './export-full.js';
 import { importNew } from './import-new.js';
+import { stream } from './stream.js';
 
-const benches: Readonly<Record<string, Bench>> = { 'import-new': importNew, 'export-full': exportFull };
+const benches: Readonly<Record<string, Bench>> = { 'import-new': importNew, 'export-full': exportFull, stream };
 
 const usage = `pnpm bench <name> [--rows N] [--runs N] [--segments N] [--parts N] [--json]
 
