@@ -13,12 +13,16 @@ export interface KeyDescription {
   readonly createdAt: Date;
   /** Undefined for keys that never expire. */
   readonly expiresAt: Date | undefined;
+  /** What can be done with it now: a key without encryption subkey only signs; decrypting outlives the expiry. */
+  readonly uses: readonly KeyUse[];
 }
+
+export type KeyUse = 'encrypt' | 'decrypt' | 'sign' | 'verify';
 
 /**
  * Reads every key, opens the private one with its passphrase and makes sure that each can do what it is there for:
- * recipients encrypt, verifiers verify, the private key decrypts. An expired private key passes, for old files can
- * still be read with it; `expiresAt` tells.
+ * recipients encrypt, verifiers verify, the private key decrypts or signs (`uses` tells). An expired private key passes,
+ * for old files can still be read with it; `expiresAt` tells.
  *
  * @throws InputError naming the field: `pgp-key-unreadable`, `pgp-private-key-given`, `pgp-public-key-given`,
  * `pgp-key-expired`, `pgp-key-revoked`, `pgp-key-weak`, `pgp-no-encryption-key`, `pgp-no-signing-key`,
@@ -32,9 +36,9 @@ export async function checkPgpKeys(keys: PgpKeys): Promise<readonly KeyDescripti
   if (keys.privateKey !== undefined) {
     const field = 'pgp.privateKey';
     const privateKeys = await openPrivateKeys(keys.privateKey, keys.passphrase, field);
-    const decrypting = await Promise.all(privateKeys.map(canDecrypt));
-    if (!decrypting.includes(true)) {
-      throw new InputError('pgp-no-encryption-key', `${field} holds no key that can decrypt`, { at: field });
+    const isUseful = await Promise.all(privateKeys.map(async (key) => (await canDecrypt(key)) || (await canSign(key))));
+    if (!isUseful.includes(true)) {
+      throw new InputError('pgp-no-encryption-key', `${field} holds no key that can decrypt or sign`, { at: field });
     }
     await describeAll(privateKeys, field);
   }
@@ -124,6 +128,26 @@ async function canDecrypt(key: PrivateKey): Promise<boolean> {
   }
 }
 
+async function canSign(key: Key): Promise<boolean> {
+  return key.getSigningKey().then(
+    () => true,
+    () => false,
+  );
+}
+
+async function usesOf(key: Key): Promise<readonly KeyUse[]> {
+  const signs = await canSign(key);
+  if (key.isPrivate()) {
+    const decrypts = await canDecrypt(key as PrivateKey);
+    return [...(decrypts ? (['decrypt'] as const) : []), ...(signs ? (['sign'] as const) : [])];
+  }
+  const encrypts = await key.getEncryptionKey().then(
+    () => true,
+    () => false,
+  );
+  return [...(encrypts ? (['encrypt'] as const) : []), ...(signs ? (['verify'] as const) : [])];
+}
+
 async function readEach(
   texts: readonly string[],
   list: string,
@@ -172,6 +196,7 @@ async function describe(key: Key, field: string): Promise<KeyDescription> {
     algorithm: curve ?? (bits === undefined ? algorithm : `${algorithm} ${bits}`),
     createdAt: key.getCreationTime(),
     expiresAt: expiry instanceof Date ? expiry : undefined,
+    uses: await usesOf(key),
   };
 }
 

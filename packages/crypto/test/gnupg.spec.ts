@@ -178,7 +178,15 @@ if (gnupgMissing !== undefined) process.stderr.write(`Skipping the tests against
       userIds: ['Test <rsa@example.org>'],
       algorithm: 'rsaEncryptSign 2048',
       expiresAt: undefined,
+      uses: ['encrypt', 'verify'],
     });
+    const secret = ['--pinentry-mode', 'loopback', '--passphrase', '', '--armor'];
+    const privateKey = gnupg.run([...secret, '--export-secret-keys', 'signer@example.org']).toString();
+    expect((await checkPgpKeys({ privateKey, recipients: [], verifiers: [] }))[0]?.uses).toEqual(['sign']);
+    expect((await checkPgpKeys({ privateKey: curve.privateKey, recipients: [], verifiers: [] }))[0]?.uses).toEqual([
+      'decrypt',
+      'sign',
+    ]);
   });
 });
 
