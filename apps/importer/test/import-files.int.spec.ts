@@ -1,8 +1,13 @@
+import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { sql } from '@millrace/database';
+import type { ObjectStore } from '@millrace/object-store';
+import { waitFor } from '@millrace/testing';
+import type { ImportWorker } from '../src/run-import/import-worker.js';
 import { ImportHarness, outcomes } from './import-harness.js';
 
 let harness: ImportHarness;
+let resting: ImportWorker;
 
 beforeAll(async () => {
   harness = await ImportHarness.create('import-files', [
@@ -11,7 +16,7 @@ beforeAll(async () => {
     { name: 'points', type: 'decimal' },
     { name: 'born', type: 'date' },
   ]);
-  harness.startWorker();
+  resting = harness.startWorker();
 });
 afterAll(() => harness.close());
 
@@ -73,6 +78,34 @@ describe('a plain file', () => {
     });
     await put('customers.csv', 'id,name,city\nnobody-1,Ann,Ghent\n');
     expect((await harness.run(goal)).counts).toMatchObject({ rowsRead: 1, skipped: { unmatched: 1 }, created: 0 });
+  });
+});
+
+describe('several identifiers', () => {
+  const matching = {
+    identifiers: [
+      { column: 'id', namespace: 'customerId' },
+      { column: 'email', namespace: 'email' },
+    ],
+  };
+
+  it('join rows that name each other to one profile', async () => {
+    const { goal, put } = place({ mappings: mappings.slice(0, 1), matching });
+    await put('c.csv', 'id,email,name\njoin-1,Join@example.com,Ann\n,join@example.com,Anne\njoin-1,,Annie\n');
+    const { counts } = await harness.run(goal);
+    expect(counts).toMatchObject({ rowsRead: 3, created: 3, profilesCreated: 1 });
+    expect((await harness.profiles('email'))['join@example.com']).toEqual({ name: 'Annie' });
+  });
+
+  it('that find two profiles make the row ambiguous: not applied, and told', async () => {
+    const { goal, put } = place({ mappings: mappings.slice(0, 1), matching });
+    await put('a.csv', 'id,email,name\ntwo-1,two-1@example.com,Ann\ntwo-2,two-2@example.com,Bob\n');
+    await put('b.csv', 'id,email,name\ntwo-1,two-2@example.com,Cid\n');
+    const run = await harness.run(goal);
+    expect(run.counts).toMatchObject({ rowsRead: 3, created: 2, ambiguous: 1 });
+    expect(outcomes(run.counts)).toBe(3);
+    expect(run.notes.join()).toMatch(/b\.csv: 1 row matches several profiles/);
+    expect(await harness.profiles()).toMatchObject({ 'two-1': { name: 'Ann' }, 'two-2': { name: 'Bob' } });
   });
 });
 
@@ -232,7 +265,58 @@ describe('what cannot be imported', () => {
   });
 });
 
+describe('a run that is cancelled while it reads', () => {
+  it('ends at once, even where the source delivers nothing, and leaves nothing', async () => {
+    const { goal, put } = place({ mappings });
+    await put('customers.csv', `id,name,city\n${'stalled-1,Ann,Ghent\n'.repeat(20_000)}`);
+    const openStore = (): ObjectStore => {
+      const store = harness.openStore();
+      return {
+        ...store,
+        read: async (...place) => {
+          const body = await store.read(...place);
+          // The first bytes come, and then no more.
+          const { value } = (await body[Symbol.asyncIterator]().next()) as { value: Buffer };
+          body.destroy();
+          const stalled = new Readable({ read: () => undefined });
+          stalled.push(value.subarray(0, 4096));
+          return stalled;
+        },
+      };
+    };
+    await resting.stop();
+    const worker = harness.startWorker({ openStore });
+    const runId = await harness.open(goal);
+    await waitFor(async () => (await harness.runEvents(runId)).some((event) => event.kind === 'goal-started'));
+    await harness.cancel(runId);
+    expect(await harness.finished(runId, 5000)).toMatchObject({ outcome: 'cancelled', counts: { rowsRead: 0 } });
+    expect(await harness.tables()).toEqual([]);
+    await worker.stop();
+    resting = harness.startWorker();
+  });
+});
+
 describe('after the import', () => {
+  it('a linked file that several roots share is put away with the last of them', async () => {
+    const { goal, put } = place(
+      {
+        afterImport: 'done-suffix',
+        linked: [{ alias: 'orders', pattern: { kind: 'exact', name: 'orders.csv' }, column: 'id', parentColumn: 'id' }],
+        events: [{ file: 'orders', type: 'order', idColumn: 'order', occurredAtColumn: 'at' }],
+      },
+      { kind: 'wildcard', pattern: 'p_*.csv' },
+    );
+    await put('p_1.csv', 'id\nshared-1\n');
+    await put('p_2.csv', 'id\nshared-2\n');
+    await put('orders.csv', 'order,id,at\nso-1,shared-1,2026-01-01\nso-2,shared-2,2026-01-01\n');
+    expect(await harness.run(goal)).toMatchObject({
+      outcome: 'succeeded',
+      counts: { files: 2, created: 2, events: 2 },
+    });
+    const objects = await harness.client.list(harness.bucket, `${goal.source.directory}/`);
+    expect(objects.map(({ key }) => key.split('/')[1])).toEqual(['orders.csv.done', 'p_1.csv.done', 'p_2.csv.done']);
+  });
+
   it('the file is left, deleted or marked as done', async () => {
     for (const [afterImport, left] of [
       ['leave', ['customers.csv']],

@@ -177,6 +177,15 @@ describe('linked files', () => {
     expect(linked(run)).toEqual({ used: 0, orphaned: 2, rejected: 0, superseded: 0 });
   });
 
+  it('leave an event alone whose id belongs to another profile, and say so', async () => {
+    const goal = { linked: [], events: [{ type: 'order', idColumn: 'order', occurredAtColumn: 'at' }] };
+    await importFiles({ 'customers.csv': 'customer,name,order,at\nk-c1,Ann,k-1,2026-01-02\n' }, goal);
+    const run = await importFiles({ 'customers.csv': 'customer,name,order,at\nk-c2,Bob,k-1,2026-01-03\n' }, goal);
+    expect(run.counts).toMatchObject({ rowsRead: 1, created: 1, events: 0 });
+    expect(run.notes.join()).toContain('1 event has an id that belongs to an event of another profile: not written');
+    expect(await events('k-')).toMatchObject([{ customer: 'k-c1', at: '2026-01-02T00:00:00.000Z' }]);
+  });
+
   it('attach an order to one profile when its customer stands twice in the root', async () => {
     const run = await importFiles({
       'customers.csv': 'customer,name\nf-c1,Ann\nf-c1,Anne\n',

@@ -26,6 +26,7 @@ export async function linkEvents(
   // Sorting and hashing whole files: the default of 4 MB would send every step to disk.
   await tx.query(sql`SET LOCAL work_mem = '64MB'`);
   const files = new Map(plan.map((file) => [file.alias, file]));
+  for (const file of plan) await analyseKeys(tx, stage, file);
   for (const file of plan) {
     await attachRows(tx, stage, file, files);
     await mapKeys(tx, stage, file);
@@ -46,6 +47,16 @@ const attachedTable = (file: PlannedFile): ReturnType<typeof sql.id> => sql.id(`
 const keys = (file: PlannedFile, column: string): ReturnType<typeof sql.id> =>
   sql.id(`keys_${file.number}_${file.keyColumns.indexOf(column)}`);
 const gathered = (list: PlannedList): ReturnType<typeof sql.id> => sql.id(`list_${list.event}_${list.number}`);
+
+/** The planner knows nothing yet of tables that have just been filled. */
+async function analyseKeys(tx: Transaction, stage: string, file: PlannedFile): Promise<void> {
+  const names = [
+    ...(file.link === undefined ? [] : ['parent_key']),
+    ...file.keyColumns.map((_, index) => columnNames.key(index)),
+  ];
+  const columns = sql.join([sql`line`, ...names.map((name) => sql.id(name))]);
+  await tx.query(sql`ANALYZE ${fileTable(stage, file)} (${columns})`);
+}
 
 /** attached_f(line, parent_line, root_line): the rows that have a row above them, all the way to the root. */
 async function attachRows(

@@ -1,6 +1,7 @@
-import type { Executor } from '@millrace/database';
+import type { Executor, Transaction } from '@millrace/database';
 import { InputError, TransientError, type ImportCounts } from '@millrace/domain';
 import { beginUnderLease } from '@millrace/job-queue';
+import { appliedChunks } from '../storage/chunks.js';
 import { runFiles, updateFile, type ImportFile, type ListedObject } from '../storage/files.js';
 import { recordImport } from '../storage/ledger.js';
 import { rejectGroups } from '../storage/rejects.js';
@@ -19,7 +20,26 @@ export async function enterLedger(job: ImportJob, file: ImportFile, counts: Impo
     await updateFile(tx, file.id, { state: 'applied', counts });
     await recordImport(tx, job.unit.goalId, file);
     await noteRejects(tx, job, file);
+    await noteUnapplied(tx, job, file, counts);
   });
+}
+
+async function noteUnapplied(
+  tx: Transaction,
+  { progress }: ImportJob,
+  file: ImportFile,
+  counts: ImportCounts,
+): Promise<void> {
+  const note = (message: string): Promise<void> =>
+    progress.note(tx, 'warn', `${file.root.key}: ${message}`, file.root.key);
+  if (counts.ambiguous > 0) {
+    const rows = counts.ambiguous === 1 ? '1 row matches' : `${counts.ambiguous} rows match`;
+    await note(`${rows} several profiles, directly or through rows with a common identifier: not applied`);
+  }
+  const chunks = await appliedChunks(tx, file.id);
+  const foreign = chunks.reduce((sum, chunk) => sum + chunk.counts.eventsConflicting, 0);
+  if (foreign === 1) await note('1 event has an id that belongs to an event of another profile: not written');
+  if (foreign > 1) await note(`${foreign} events have ids that belong to events of other profiles: not written`);
 }
 
 /** Marks or deletes the source, then forgets the tables. Done again after a crash in its middle, it finishes the rest. */

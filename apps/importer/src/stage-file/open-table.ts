@@ -36,10 +36,17 @@ const gzipExtension = /\.gz$/i;
 export async function openTable(options: OpenOptions): Promise<OpenedTable> {
   const { store, bucket, object, dialect, pgp, maxPlainBytes, signal } = options;
   let body: Readable | undefined;
+  // A source that delivers nothing must not keep an import from ending.
+  const abandon = (): void => void body?.destroy();
+  signal.addEventListener('abort', abandon, { once: true });
+  const close = (): void => {
+    signal.removeEventListener('abort', abandon);
+    body?.destroy();
+  };
   try {
-    const source = await store.read(bucket, object.key, { ifMatch: object.etag });
-    body = source;
-    const stored = await peek(counted(source, options));
+    body = await store.read(bucket, object.key, { ifMatch: object.etag });
+    signal.throwIfAborted();
+    const stored = await peek(counted(body, options));
     const isEncrypted = isPgp(stored.head);
     let name = object.key;
     if (pgpExtension.test(name)) {
@@ -53,9 +60,9 @@ export async function openTable(options: OpenOptions): Promise<OpenedTable> {
       throw new InputError('not-gzip', 'the name says gzip, but the content is not gzip');
     const text = decompress(plain.rest, { maxOutputBytes: maxPlainBytes });
     const table = await readTable(text, dialect, { signal });
-    return { ...table, batches: namingErrors(table.batches, object.key), close: () => source.destroy() };
+    return { ...table, batches: namingErrors(table.batches, object.key), close };
   } catch (error) {
-    body?.destroy();
+    close();
     throw aboutFile(error, object.key);
   }
 }
