@@ -21,11 +21,7 @@ describe('the configuration', () => {
     const keys = JSON.stringify({ 'config-api': key, importer: short, 'batch-exporter': key });
     const read = (): unknown => parseConfig(configSchema, { ...environment, MILLRACE_SEALING_KEYS: keys });
     expect(read).toThrow('must be 32 bytes in base64');
-    try {
-      read();
-    } catch (error) {
-      expect(String(error)).not.toContain(short.slice(0, 8));
-    }
+    expect(read).not.toThrow(short.slice(0, 8));
   });
 
   it('refuses a guessable bootstrap key', () => {

@@ -1,23 +1,17 @@
-import { migrate } from '@millrace/database';
+import { Database, migrate, sql, type Sql } from '@millrace/database';
 import { createTestDatabase } from '@millrace/testing';
-import { DataSource } from 'typeorm';
-import { configEntities } from '../src/storage/entities.js';
+import { ConfigStorage } from '../src/storage/config-storage.js';
 import { configMigrations } from '../src/storage/migrations/index.js';
 
 it('builds by its migrations what its entities describe', async () => {
   const database = await createTestDatabase('storage', { migrate, sets: [configMigrations] });
-  const source = await new DataSource({
-    type: 'postgres',
-    url: database.url,
-    schema: 'config',
-    entities: [...configEntities],
-    migrationsTableName: 'migration',
-  }).initialize();
+  const storage = await ConfigStorage.open({ url: database.url });
   try {
-    const { upQueries } = await source.driver.createSchemaBuilder().log();
-    expect(upQueries.map(({ query }) => query)).toEqual([]);
+    expect(await storage.drift()).toEqual([]);
+    await execute(database.url, sql`ALTER TABLE config.run DROP COLUMN repeat_sums`);
+    expect(await storage.drift()).toEqual([expect.stringContaining('"repeat_sums"')]);
   } finally {
-    await source.destroy();
+    await storage.close();
     await database.drop();
   }
 });
@@ -31,3 +25,9 @@ it('applies its migrations once, however often it is asked', async () => {
     await database.drop();
   }
 });
+
+async function execute(url: string, statement: Sql): Promise<void> {
+  const database = new Database({ url, applicationName: 'config-api-test' });
+  await database.query(statement);
+  await database.end();
+}

@@ -1,5 +1,5 @@
 import { sql, type Database, type Transaction } from '@millrace/database';
-import { ingestionBatch, InputError, type IngestionResult } from '@millrace/domain';
+import { InputError, type ingestionBatch, type IngestionResult } from '@millrace/domain';
 import { ingestBatch, loadCatalogue } from '@millrace/profile-store';
 import { createHash } from 'node:crypto';
 import type { z } from 'zod';

@@ -65,6 +65,12 @@ export class ConfigStorage {
     }
   }
 
+  /** SQL that would turn the database into what the entities describe. Empty: the migrations have built exactly that. */
+  async drift(): Promise<readonly string[]> {
+    const { upQueries } = await this.#source.driver.createSchemaBuilder().log();
+    return upQueries.map(({ query }) => query);
+  }
+
   async close(): Promise<void> {
     await this.#source.destroy();
   }
