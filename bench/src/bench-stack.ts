@@ -3,7 +3,15 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sealEndpoint } from '@millrace/crypto';
 import { Database, sql } from '@millrace/database';
-import { BucketClient, serviceEnvironment, startServices, startStack, type ServiceName, type Services, type Stack } from '@millrace/dev-stack';
+import {
+  BucketClient,
+  serviceEnvironment,
+  startServices,
+  startStack,
+  type ServiceName,
+  type Services,
+  type Stack,
+} from '@millrace/dev-stack';
 import type { GoalEndpoint, GoalSnapshot } from '@millrace/domain';
 import { openGoalUnit } from '@millrace/job-queue';
 import type { UnitQueue } from '@millrace/job-queue';
@@ -21,8 +29,17 @@ export interface BenchStack {
   stop(): Promise<void>;
 }
 
-export async function startBenchStack(services: readonly ServiceName[], say: (line: string) => void, env: Readonly<Record<string, string>> = {}): Promise<BenchStack> {
-  const stack = await startStack({ directory: path.join(benchDirectory, 'stack'), cacheDirectory: path.resolve(benchDirectory, '..'), env: {}, say });
+export async function startBenchStack(
+  services: readonly ServiceName[],
+  say: (line: string) => void,
+  env: Readonly<Record<string, string>> = {},
+): Promise<BenchStack> {
+  const stack = await startStack({
+    directory: path.join(benchDirectory, 'stack'),
+    cacheDirectory: path.resolve(benchDirectory, '..'),
+    env: {},
+    say,
+  });
   const running = await startServices(stack, { services, say, env: { MILLRACE_LOG_LEVEL: 'warn', ...env } });
   const database = new Database({ url: stack.urls.database, applicationName: 'millrace-bench', maxConnections: 4 });
   const bucket = new BucketClient({ endpoint: stack.urls.s3, region: 'us-east-1', ...stack.credentials });
@@ -40,9 +57,18 @@ export async function startBenchStack(services: readonly ServiceName[], say: (li
 }
 
 /** The S3 or Kinesis endpoint as a goal snapshot carries it, sealed for one service. */
-export function sealedEndpoint({ stack }: BenchStack, service: ServiceName, url: string, owner: { readonly workspaceId: number; readonly connectionId: string }): GoalEndpoint {
+export function sealedEndpoint(
+  { stack }: BenchStack,
+  service: ServiceName,
+  url: string,
+  owner: { readonly workspaceId: number; readonly connectionId: string },
+): GoalEndpoint {
   const key = Buffer.from(serviceEnvironment(stack, service, 0)['MILLRACE_SEALING_KEY'] ?? '', 'base64');
-  return sealEndpoint({ region: 'us-east-1', endpoint: url, credentials: { kind: 'access-key', ...stack.credentials } }, key, owner);
+  return sealEndpoint(
+    { region: 'us-east-1', endpoint: url, credentials: { kind: 'access-key', ...stack.credentials } },
+    key,
+    owner,
+  );
 }
 
 export interface GoalRun {
@@ -56,15 +82,22 @@ export interface GoalRun {
  */
 export async function runGoal({ database }: BenchStack, queue: UnitQueue, snapshot: GoalSnapshot): Promise<GoalRun> {
   const runId = crypto.randomUUID();
-  await database.transaction((tx) => openGoalUnit(tx, { queue, runId, goalId: snapshot.goalId, snapshot, payload: { version: 1 } }));
+  await database.transaction((tx) =>
+    openGoalUnit(tx, { queue, runId, goalId: snapshot.goalId, snapshot, payload: { version: 1 } }),
+  );
   for (;;) {
     const { rows } = await database.query<{ body: string; seconds: number }>(sql`
       SELECT e.body, extract(epoch FROM e.at - (SELECT min(at) FROM work.run_event WHERE run_id = ${runId}::uuid))::float8 AS seconds
       FROM work.run_event e WHERE e.run_id = ${runId}::uuid AND e.body->>'kind' = 'goal-finished'`);
     const finished = rows[0];
     if (finished !== undefined) {
-      const body = JSON.parse(finished.body) as { outcome: string; counts: Record<string, unknown>; error?: { message: string } };
-      if (body.outcome !== 'succeeded') throw new Error(`the run ${body.outcome}: ${body.error?.message ?? 'no reason given'}`);
+      const body = JSON.parse(finished.body) as {
+        outcome: string;
+        counts: Record<string, unknown>;
+        error?: { message: string };
+      };
+      if (body.outcome !== 'succeeded')
+        throw new Error(`the run ${body.outcome}: ${body.error?.message ?? 'no reason given'}`);
       return { seconds: finished.seconds, counts: body.counts };
     }
     await new Promise((resolve) => setTimeout(resolve, 50));

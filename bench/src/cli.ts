@@ -50,7 +50,8 @@ async function main(): Promise<void> {
 
 function count(name: string, text: string, least: number): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < least) throw new StackError(`--${name} must be a whole number of at least ${least}`, usage);
+  if (!Number.isSafeInteger(value) || value < least)
+    throw new StackError(`--${name} must be a whole number of at least ${least}`, usage);
   return value;
 }
 

@@ -1,7 +1,16 @@
 import path from 'node:path';
 import { goalSnapshot, type GoalSnapshot } from '@millrace/domain';
 import { alternate, type Bench, type Sample } from './bench.js';
-import { benchDirectory, bucketName, emptyStore, peakRssMiB, runGoal, sealedEndpoint, startBenchStack, type BenchStack } from './bench-stack.js';
+import {
+  benchDirectory,
+  bucketName,
+  emptyStore,
+  peakRssMiB,
+  runGoal,
+  sealedEndpoint,
+  startBenchStack,
+  type BenchStack,
+} from './bench-stack.js';
 import { peopleColumns, peopleWorkspace } from './people-file.js';
 import { timeShell, writeScript } from './psql.js';
 import { seedProfiles } from './seed-profiles.js';
@@ -23,17 +32,24 @@ export const exportFull: Bench = {
       const target = path.join(benchDirectory, 'export-floor.csv.gz');
 
       const ours = async (): Promise<Sample> => {
-        const { seconds, counts } = await runGoal(bench, 'export-run', snapshotOf(bench, workspace.id, segmentId, parts));
+        const { seconds, counts } = await runGoal(
+          bench,
+          'export-run',
+          snapshotOf(bench, workspace.id, segmentId, parts),
+        );
         if (counts['rows'] !== rows) throw new Error(`${String(counts['rows'])} of ${rows} rows were exported`);
         for (const { name } of counts['files'] as { name: string }[]) await bench.bucket.delete(bucketName, name);
         return { seconds, peakRssMiB: peakRssMiB(bench.services.pid('batch-exporter')) };
       };
       const floor = async (): Promise<Sample> => ({
-        seconds: await timeShell(`psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --file "$SCRIPT" "$DATABASE" | gzip -1 > "$TARGET"`, {
-          SCRIPT: script,
-          DATABASE: bench.stack.urls.database,
-          TARGET: target,
-        }),
+        seconds: await timeShell(
+          `psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --file "$SCRIPT" "$DATABASE" | gzip -1 > "$TARGET"`,
+          {
+            SCRIPT: script,
+            DATABASE: bench.stack.urls.database,
+            TARGET: target,
+          },
+        ),
       });
       return { ...(await alternate('export-full', options, ours, floor)), parts };
     } finally {

@@ -2,9 +2,24 @@ import { createReadStream, statSync } from 'node:fs';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { goalSnapshot } from '@millrace/domain';
-import { buildSegments, createSegment, deleteSegment, listSegments, loadCatalogue, registerStreamTarget } from '@millrace/profile-store';
+import {
+  buildSegments,
+  createSegment,
+  deleteSegment,
+  listSegments,
+  loadCatalogue,
+  registerStreamTarget,
+} from '@millrace/profile-store';
 import { alternate, type Bench } from './bench.js';
-import { bucketName, emptyStore, peakRssMiB, runGoal, sealedEndpoint, startBenchStack, type BenchStack } from './bench-stack.js';
+import {
+  bucketName,
+  emptyStore,
+  peakRssMiB,
+  runGoal,
+  sealedEndpoint,
+  startBenchStack,
+  type BenchStack,
+} from './bench-stack.js';
 import { peopleFile, peopleMappings, peopleWorkspace } from './people-file.js';
 import { timePsql } from './psql.js';
 
@@ -23,12 +38,22 @@ export const importNew: Bench = {
       const catalogue = await loadCatalogue(bench.database, workspace.id);
       const propertyIds = [...catalogue.properties.values()].map(({ id }) => id);
       await bench.database.transaction((tx) =>
-        registerStreamTarget(tx, { goalId: streamGoalId, workspaceId: workspace.id, propertyIds, suppressSameValue: false }),
+        registerStreamTarget(tx, {
+          goalId: streamGoalId,
+          workspaceId: workspace.id,
+          propertyIds,
+          suppressSameValue: false,
+        }),
       );
       await emptyStore(bench.database);
       await defineSegments(bench, workspace.id, segments);
       say(`uploading ${path.basename(file)}`);
-      await bench.bucket.put(bucketName, 'import/people.csv', Readable.toWeb(createReadStream(file)) as ReadableStream, statSync(file).size);
+      await bench.bucket.put(
+        bucketName,
+        'import/people.csv',
+        Readable.toWeb(createReadStream(file)) as ReadableStream,
+        statSync(file).size,
+      );
 
       const ours = async (): Promise<{ seconds: number; peakRssMiB: number }> => {
         await emptyStore(bench.database);

@@ -3,7 +3,13 @@ import { createWriteStream, existsSync, mkdirSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import type { Database } from '@millrace/database';
 import type { ImportProfilesGoal, PropertyType } from '@millrace/domain';
-import { createProperty, createWorkspace, findWorkspace, listProperties, type WorkspaceRecord } from '@millrace/profile-store';
+import {
+  createProperty,
+  createWorkspace,
+  findWorkspace,
+  listProperties,
+  type WorkspaceRecord,
+} from '@millrace/profile-store';
 import { benchDirectory } from './bench-stack.js';
 
 /** Twelve columns: the identifier and eleven properties. */
@@ -48,10 +54,15 @@ export async function peopleFile(rows: number): Promise<string> {
 
 /** The workspace the benches share, with the file's properties. */
 export async function peopleWorkspace(database: Database): Promise<WorkspaceRecord> {
-  const workspace = await findWorkspace(database, 'bench').catch(() => createWorkspace(database, { name: 'bench', title: '' }));
+  const workspace = await findWorkspace(database, 'bench').catch(() =>
+    createWorkspace(database, { name: 'bench', title: '' }),
+  );
   const known = new Set((await listProperties(database, workspace.id)).map(({ name }) => name));
   for (const [, name, type] of peopleColumns) {
-    if (!known.has(name)) await database.transaction((tx) => createProperty(tx, workspace.id, { name, type, list: false, unique: false, labels: [] }));
+    if (!known.has(name))
+      await database.transaction((tx) =>
+        createProperty(tx, workspace.id, { name, type, list: false, unique: false, labels: [] }),
+      );
   }
   return workspace;
 }

@@ -22,14 +22,27 @@ export function writeScript(script: string, variables: Readonly<Record<string, s
 }
 
 /** Seconds that one psql connection needs for a script of `bench/sql`, with its `:name:` variables put in. */
-export async function timePsql(url: string, script: string, variables: Readonly<Record<string, string>>): Promise<number> {
+export async function timePsql(
+  url: string,
+  script: string,
+  variables: Readonly<Record<string, string>>,
+): Promise<number> {
   const text = readScript(script, variables);
   const startedAt = performance.now();
   await new Promise<void>((resolve, reject) => {
-    const psql = spawn('psql', ['--no-psqlrc', '--quiet', '--set', 'ON_ERROR_STOP=1', url], { stdio: ['pipe', 'ignore', 'pipe'] });
+    const psql = spawn('psql', ['--no-psqlrc', '--quiet', '--set', 'ON_ERROR_STOP=1', url], {
+      stdio: ['pipe', 'ignore', 'pipe'],
+    });
     let errors = '';
     psql.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
-    psql.on('error', () => reject(new StackError('psql was not found', 'install the PostgreSQL client (Debian: apt-get install postgresql-client)')));
+    psql.on('error', () =>
+      reject(
+        new StackError(
+          'psql was not found',
+          'install the PostgreSQL client (Debian: apt-get install postgresql-client)',
+        ),
+      ),
+    );
     psql.on('close', (code) => (code === 0 ? resolve() : reject(new Error(`${script} failed: ${errors}`))));
     psql.stdin.end(text);
   });

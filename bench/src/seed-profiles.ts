@@ -1,5 +1,12 @@
 import { sql, type Database } from '@millrace/database';
-import { buildSegments, createSegment, deleteSegment, listSegments, loadCatalogue, type WorkspaceRecord } from '@millrace/profile-store';
+import {
+  buildSegments,
+  createSegment,
+  deleteSegment,
+  listSegments,
+  loadCatalogue,
+  type WorkspaceRecord,
+} from '@millrace/profile-store';
 
 /** Fills the empty store with N profiles like those of the people file, all of them in the returned segment. */
 export async function seedProfiles(database: Database, workspace: WorkspaceRecord, rows: number): Promise<string> {

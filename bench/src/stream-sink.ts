@@ -31,7 +31,17 @@ const server = createServer((request, response) => {
       return answer(now);
     }
     if (!String(request.headers['x-amz-target']).endsWith('.PutRecords')) {
-      return answer({ StreamDescriptionSummary: { StreamName: 'bench', StreamARN: 'arn:aws:kinesis:us-east-1:000000000000:stream/bench', StreamStatus: 'ACTIVE', OpenShardCount: 4, RetentionPeriodHours: 24, StreamCreationTimestamp: 0, EnhancedMonitoring: [] } });
+      return answer({
+        StreamDescriptionSummary: {
+          StreamName: 'bench',
+          StreamARN: 'arn:aws:kinesis:us-east-1:000000000000:stream/bench',
+          StreamStatus: 'ACTIVE',
+          OpenShardCount: 4,
+          RetentionPeriodHours: 24,
+          StreamCreationTimestamp: 0,
+          EnhancedMonitoring: [],
+        },
+      });
     }
     const put = JSON.parse(Buffer.concat(chunks).toString()) as PutRecords;
     const arrivedAt = performance.timeOrigin + performance.now();
@@ -42,7 +52,13 @@ const server = createServer((request, response) => {
       if (!arrivals.has(change)) arrivals.set(change, arrivedAt);
     }
     records += put.Records.length;
-    answer({ FailedRecordCount: 0, Records: put.Records.map((_, index) => ({ SequenceNumber: String(records + index), ShardId: 'shardId-000000000000' })) });
+    answer({
+      FailedRecordCount: 0,
+      Records: put.Records.map((_, index) => ({
+        SequenceNumber: String(records + index),
+        ShardId: 'shardId-000000000000',
+      })),
+    });
   });
 });
 server.keepAliveTimeout = 60_000;

@@ -58,9 +58,19 @@ export const stream: Bench = {
       say('activating the goal; its backfill warms both sides up');
       await activate(setting);
       await sink.until(rows);
-      const result = await alternate('stream', options, () => publishAll(setting), () => floor(setting));
+      const result = await alternate(
+        'stream',
+        options,
+        () => publishAll(setting),
+        () => floor(setting),
+      );
       const delays = await steadyDelays(setting, options);
-      return { ...result, recordsPerSecond: result.rowsPerSecond, bytesPerRecord: await bytesPerRecord(sink), ...delays };
+      return {
+        ...result,
+        recordsPerSecond: result.rowsPerSecond,
+        bytesPerRecord: await bytesPerRecord(sink),
+        ...delays,
+      };
     } finally {
       sink.stop();
       await bench.stop();
@@ -75,7 +85,13 @@ function snapshotOf({ bench, sink, workspaceId, segmentId }: StreamBench): GoalS
     connectionId,
     goalId,
     endpoint: sealedEndpoint(bench, 'stream-publisher', sink.url, { workspaceId, connectionId }),
-    goal: { kind: 'stream', name: 'bench', streamName: 'bench', segmentIds: [segmentId], properties: peopleColumns.map(([, property]) => property) },
+    goal: {
+      kind: 'stream',
+      name: 'bench',
+      streamName: 'bench',
+      segmentIds: [segmentId],
+      properties: peopleColumns.map(([, property]) => property),
+    },
   });
 }
 
@@ -95,7 +111,10 @@ async function publishAll({ bench, sink, workspaceId, scoreId, profileIds }: Str
     SELECT profile.lane(id), ${workspaceId}::int, id, version, ${[scoreId]}::int[], ${[scoreId]}::int[] FROM profile.profile`);
   const startedAt = performance.now();
   await sink.until(profileIds.length);
-  return { seconds: (performance.now() - startedAt) / 1000, peakRssMiB: peakRssMiB(bench.services.pid('stream-publisher')) };
+  return {
+    seconds: (performance.now() - startedAt) / 1000,
+    peakRssMiB: peakRssMiB(bench.services.pid('stream-publisher')),
+  };
 }
 
 /**
@@ -103,12 +122,22 @@ async function publishAll({ bench, sink, workspaceId, scoreId, profileIds }: Str
  * sends 500 records a request and deletes the queue rows. No leases, no goals, no retries, no order.
  */
 async function floor({ bench, sink, profileIds, segmentId }: StreamBench): Promise<Sample> {
-  const database = new Database({ url: bench.stack.urls.database, applicationName: 'millrace-bench-floor', maxConnections: concurrency });
-  const events = createKinesisEventStream({ region: 'us-east-1', endpoint: sink.url, credentials: { kind: 'access-key', ...bench.stack.credentials } });
+  const database = new Database({
+    url: bench.stack.urls.database,
+    applicationName: 'millrace-bench-floor',
+    maxConnections: concurrency,
+  });
+  const events = createKinesisEventStream({
+    region: 'us-east-1',
+    endpoint: sink.url,
+    credentials: { kind: 'access-key', ...bench.stack.credentials },
+  });
   try {
     await settle(bench);
     await database.query(sql`DROP TABLE IF EXISTS bench_queue`);
-    await database.query(sql`CREATE TABLE bench_queue AS SELECT id, (row_number() OVER ())::int AS position FROM profile.profile`);
+    await database.query(
+      sql`CREATE TABLE bench_queue AS SELECT id, (row_number() OVER ())::int AS position FROM profile.profile`,
+    );
     await database.query(sql`ALTER TABLE bench_queue ADD PRIMARY KEY (position)`);
     await sink.forget();
     const startedAt = performance.now();
@@ -130,17 +159,26 @@ async function floor({ bench, sink, profileIds, segmentId }: StreamBench): Promi
 }
 
 async function publishBatch(database: Database, events: EventStream, from: number, segmentId: string): Promise<void> {
-  const queued = await database.query<{ id: string }>(sql`SELECT id FROM bench_queue WHERE position >= ${from} AND position < ${from + recordsPerPut}`);
+  const queued = await database.query<{ id: string }>(
+    sql`SELECT id FROM bench_queue WHERE position >= ${from} AND position < ${from + recordsPerPut}`,
+  );
   const records: { data: Buffer; partitionKey: string }[] = [];
   for (const { id } of queued.rows) {
-    const { rows } = await database.query<{ properties: string; qualified_at: Date; status: string; value: string }>(sql`
+    const { rows } = await database.query<{
+      properties: string;
+      qualified_at: Date;
+      status: string;
+      value: string;
+    }>(sql`
       SELECT p.properties, m.qualified_at, m.status, i.value FROM profile.profile p
       JOIN profile.membership m ON m.profile_id = p.id AND m.segment_id = ${segmentId}::uuid
       JOIN profile.identity i ON i.profile_id = p.id WHERE p.id = ${id}::uuid`);
     const row = rows[0]!;
     const record = {
       ...(JSON.parse(row.properties) as object),
-      segmentMembership: { ups: { [segmentId]: { lastQualificationTime: row.qualified_at.toISOString(), status: row.status } } },
+      segmentMembership: {
+        ups: { [segmentId]: { lastQualificationTime: row.qualified_at.toISOString(), status: row.status } },
+      },
       identityMap: { email: [{ id: row.value }] },
     };
     records.push({ data: Buffer.from(JSON.stringify(record)), partitionKey: id });
@@ -163,7 +201,10 @@ async function settle({ database }: BenchStack): Promise<void> {
 }
 
 /** Milliseconds from COMMIT's return at the writer to the acknowledgement, at a steady rate, each change on a profile of its own. */
-async function steadyDelays({ bench, sink, workspaceId, scoreId, profileIds }: StreamBench, { say }: BenchOptions): Promise<Record<string, number>> {
+async function steadyDelays(
+  { bench, sink, workspaceId, scoreId, profileIds }: StreamBench,
+  { say }: BenchOptions,
+): Promise<Record<string, number>> {
   await settle(bench);
   await sink.forget();
   const perCommit = (steadyPerSecond * commitEveryMs) / 1000;
@@ -176,7 +217,9 @@ async function steadyDelays({ bench, sink, workspaceId, scoreId, profileIds }: S
     const dueAt = startedAt + commit * commitEveryMs;
     const restMs = dueAt - performance.now();
     if (restMs > 1) await new Promise((resolve) => setTimeout(resolve, restMs));
-    pending.push(changeSome(bench.database, workspaceId, scoreId, profileIds, commit * perCommit, perCommit, committedAt));
+    pending.push(
+      changeSome(bench.database, workspaceId, scoreId, profileIds, commit * perCommit, perCommit, committedAt),
+    );
   }
   await Promise.all(pending);
   const writtenPerSecond = Math.round((commits * perCommit * 1000) / (performance.now() - startedAt));
@@ -186,10 +229,17 @@ async function steadyDelays({ bench, sink, workspaceId, scoreId, profileIds }: S
     const committed = committedAt.get(change);
     return committed === undefined ? [] : [Math.max(0, at - committed)];
   });
-  if (delays.length < commits * perCommit) throw new Error(`only ${delays.length} of ${commits * perCommit} changes arrived`);
+  if (delays.length < commits * perCommit)
+    throw new Error(`only ${delays.length} of ${commits * perCommit} changes arrived`);
   delays.sort((a, b) => a - b);
-  const percentile = (share: number): number => round(delays[Math.min(delays.length - 1, Math.floor(share * delays.length))]!, 1);
-  return { changesPerSecond: writtenPerSecond, p50Ms: percentile(0.5), p95Ms: percentile(0.95), p99Ms: percentile(0.99) };
+  const percentile = (share: number): number =>
+    round(delays[Math.min(delays.length - 1, Math.floor(share * delays.length))]!, 1);
+  return {
+    changesPerSecond: writtenPerSecond,
+    p50Ms: percentile(0.5),
+    p95Ms: percentile(0.95),
+    p99Ms: percentile(0.99),
+  };
 }
 
 const firstChange = 1_000_000;

@@ -13,7 +13,12 @@ const migrationLock = 7_238_412_001;
 /** Applies what is missing, set by set, in order. Safe to run from several services at once. Returns the names applied. */
 export async function migrate(url: string, sets: readonly MigrationSet[]): Promise<readonly string[]> {
   const applied: string[] = [];
-  const gate = await new DataSource({ type: 'postgres', url, applicationName: 'millrace-migrate', poolSize: 1 }).initialize();
+  const gate = await new DataSource({
+    type: 'postgres',
+    url,
+    applicationName: 'millrace-migrate',
+    poolSize: 1,
+  }).initialize();
   try {
     await gate.query(`SELECT pg_advisory_lock(${migrationLock})`);
     for (const set of sets) {

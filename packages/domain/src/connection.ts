@@ -5,14 +5,25 @@ const secretText = z.string().min(1).max(65_536).meta({ writeOnly: true });
 
 export const awsCredentials = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('default-chain') }),
-  z.strictObject({ kind: z.literal('access-key'), accessKeyId: z.string().min(1).max(128), secretAccessKey: secretText }),
-  z.strictObject({ kind: z.literal('role'), roleArn: z.string().regex(/^arn:[^:]+:iam::\d{12}:role\/.+$/), externalId: z.string().min(2).max(1224).optional() }),
+  z.strictObject({
+    kind: z.literal('access-key'),
+    accessKeyId: z.string().min(1).max(128),
+    secretAccessKey: secretText,
+  }),
+  z.strictObject({
+    kind: z.literal('role'),
+    roleArn: z.string().regex(/^arn:[^:]+:iam::\d{12}:role\/.+$/),
+    externalId: z.string().min(2).max(1224).optional(),
+  }),
 ]);
 export type AwsCredentials = z.infer<typeof awsCredentials>;
 
 const awsTarget = {
   region: z.string().min(1).max(64).default('us-east-1'),
-  endpoint: z.url({ protocol: /^https?$/ }).optional().describe('Overrides the AWS endpoint, for compatible services'),
+  endpoint: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('Overrides the AWS endpoint, for compatible services'),
   credentials: awsCredentials,
 };
 

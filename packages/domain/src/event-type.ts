@@ -5,7 +5,12 @@ const eventProperty = z.object({ name: propertyName, type: propertyType.default(
 
 /** A kind of timeline event. `lists` are nested rows, such as the products of an order. */
 export const eventType = z.object({
-  code: z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, 'must start with a letter and hold only letters, digits, "_" and "-" (64 at most)'),
+  code: z
+    .string()
+    .regex(
+      /^[A-Za-z][A-Za-z0-9_-]{0,63}$/,
+      'must start with a letter and hold only letters, digits, "_" and "-" (64 at most)',
+    ),
   properties: z.array(eventProperty).default([]),
   lists: z.array(z.object({ name: propertyName, properties: z.array(eventProperty).min(1) })).default([]),
 });

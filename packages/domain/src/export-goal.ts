@@ -7,7 +7,10 @@ const columnSource = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('property'), property: propertyName }),
   z.strictObject({ kind: z.literal('profile-id') }),
   z.strictObject({ kind: z.literal('identity'), namespace: z.string().min(1) }),
-  z.strictObject({ kind: z.literal('segments'), segmentIds: z.array(z.uuid()).max(100).optional().describe('Absent: all segments of the profile') }),
+  z.strictObject({
+    kind: z.literal('segments'),
+    segmentIds: z.array(z.uuid()).max(100).optional().describe('Absent: all segments of the profile'),
+  }),
   z.strictObject({ kind: z.literal('consent'), objective: z.string().min(1) }),
   z.strictObject({ kind: z.literal('fixed'), text: z.string().max(4096) }),
 ]);
@@ -28,14 +31,20 @@ export const exportProfilesGoal = z.strictObject({
     .min(1)
     .max(255)
     .default('%SEGMENT_NAME%_%DATETIME%')
-    .describe('Without extension. Macros: %SEGMENT_ID% %SEGMENT_NAME% %DATETIME% (YYYYMMDD_HHMMSS, UTC) %TIMESTAMP% (Unix seconds)'),
+    .describe(
+      'Without extension. Macros: %SEGMENT_ID% %SEGMENT_NAME% %DATETIME% (YYYYMMDD_HHMMSS, UTC) %TIMESTAMP% (Unix seconds)',
+    ),
   mode: z.enum(['delta', 'full']).default('delta'),
   columns: z.array(exportColumn).min(1).max(500),
   csv: csvDialect.prefault({}),
   compression: z.enum(['gzip', 'none']).default('none'),
   pgp: z.strictObject({ encrypt: z.boolean().default(false), sign: z.boolean().default(false) }).prefault({}),
   parts: z.int().min(1).max(8).default(1).describe('Files written side by side: name.csv, name_2.csv, ...'),
-  consentObjectives: z.array(z.string().min(1)).max(20).default([]).describe('Only profiles consenting to at least one; empty: everyone'),
+  consentObjectives: z
+    .array(z.string().min(1))
+    .max(20)
+    .default([])
+    .describe('Only profiles consenting to at least one; empty: everyone'),
   emptyResult: z.enum(['skip', 'header-only', 'fail']).default('skip'),
 });
 export type ExportProfilesGoal = z.infer<typeof exportProfilesGoal>;

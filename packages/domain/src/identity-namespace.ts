@@ -5,14 +5,20 @@ export const normalisation = z.object({
   trim: z.boolean().default(true),
   case: z.enum(['keep', 'lower', 'upper']).default('keep'),
   digitsOnly: z.boolean().default(false).describe('Keep digits and a leading plus: for telephone numbers'),
-  hash: z.enum(['none', 'sha256']).default('none').describe('Store the lower-case hexadecimal digest instead of the value'),
+  hash: z
+    .enum(['none', 'sha256'])
+    .default('none')
+    .describe('Store the lower-case hexadecimal digest instead of the value'),
 });
 export type Normalisation = z.infer<typeof normalisation>;
 
 export const identityNamespace = z.object({
   code: z
     .string()
-    .regex(/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/, 'must start with a letter and hold only letters, digits, "_", "." and "-" (64 at most)'),
+    .regex(
+      /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/,
+      'must start with a letter and hold only letters, digits, "_", "." and "-" (64 at most)',
+    ),
   kind: z.enum(['email', 'phone', 'cookie', 'device', 'crm-id', 'custom']).default('custom'),
   normalisation: normalisation.prefault({}),
 });

@@ -47,7 +47,10 @@ export const eventMapping = z.strictObject({
   idColumn: column,
   occurredAtColumn: column,
   mappings: z.array(valueMapping).max(1000).default([]),
-  lists: z.array(z.strictObject({ name: propertyName, file: fileAlias, mappings: z.array(valueMapping).min(1).max(1000) })).max(20).default([]),
+  lists: z
+    .array(z.strictObject({ name: propertyName, file: fileAlias, mappings: z.array(valueMapping).min(1).max(1000) }))
+    .max(20)
+    .default([]),
 });
 export type EventMapping = z.infer<typeof eventMapping>;
 
@@ -65,16 +68,29 @@ export const importProfilesGoal = z.strictObject({
   csv: csvDialect.prefault({}),
   linked: z.array(linkedFile).max(20).default([]),
   matching: z.strictObject({
-    identifiers: z.array(z.strictObject({ column, namespace: z.string().min(1) })).min(1).max(10),
+    identifiers: z
+      .array(z.strictObject({ column, namespace: z.string().min(1) }))
+      .min(1)
+      .max(10),
     policy: z.enum(['unambiguous', 'first-match']).default('unambiguous'),
     allowCreation: z.boolean().default(true),
-    maxComponentRows: z.int().min(1).max(1_000_000).default(1000).describe('Rows naming each other beyond this are ambiguous as a whole'),
+    maxComponentRows: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .default(1000)
+      .describe('Rows naming each other beyond this are ambiguous as a whole'),
   }),
   mappings: z.array(fieldMapping).max(2000).default([]),
-  consent: z.array(z.strictObject({ column, objective: z.string().min(1).max(64) })).max(100).default([]),
+  consent: z
+    .array(z.strictObject({ column, objective: z.string().min(1).max(64) }))
+    .max(100)
+    .default([]),
   events: z.array(eventMapping).max(20).default([]),
   badValue: z.enum(['reject-row', 'reject-field']).default('reject-row'),
-  rejectLimit: z.strictObject({ rows: z.int().min(0).optional(), share: z.number().min(0).max(1).optional() }).prefault({ share: 0.5 }),
+  rejectLimit: z
+    .strictObject({ rows: z.int().min(0).optional(), share: z.number().min(0).max(1).optional() })
+    .prefault({ share: 0.5 }),
   afterImport: z.enum(['leave', 'delete', 'done-suffix']).default('leave'),
 });
 export type ImportProfilesGoal = z.infer<typeof importProfilesGoal>;

@@ -6,9 +6,18 @@ import { propertyName } from './property.js';
 const ingestValue = z.unknown();
 
 export const profileUpdate = z.strictObject({
-  identities: z.array(z.strictObject({ namespace: z.string().min(1), value: z.string().min(1).max(1024) })).min(1).max(10),
-  properties: z.array(z.strictObject({ property: propertyName, value: ingestValue, rule: mergeRule.default('set') })).max(1000).default([]),
-  consent: z.array(z.strictObject({ objective: z.string().min(1).max(64), granted: z.boolean() })).max(100).default([]),
+  identities: z
+    .array(z.strictObject({ namespace: z.string().min(1), value: z.string().min(1).max(1024) }))
+    .min(1)
+    .max(10),
+  properties: z
+    .array(z.strictObject({ property: propertyName, value: ingestValue, rule: mergeRule.default('set') }))
+    .max(1000)
+    .default([]),
+  consent: z
+    .array(z.strictObject({ objective: z.string().min(1).max(64), granted: z.boolean() }))
+    .max(100)
+    .default([]),
   events: z
     .array(
       z.strictObject({
@@ -25,7 +34,11 @@ export const profileUpdate = z.strictObject({
 export type ProfileUpdate = z.infer<typeof profileUpdate>;
 
 export const ingestionBatch = z.strictObject({
-  batchId: z.string().min(1).max(128).describe('Chosen by the client: the same id again answers with the first result and changes nothing'),
+  batchId: z
+    .string()
+    .min(1)
+    .max(128)
+    .describe('Chosen by the client: the same id again answers with the first result and changes nothing'),
   allowCreation: z.boolean().default(true),
   updates: z.array(z.unknown()).min(1).max(1000),
 });

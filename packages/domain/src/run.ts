@@ -45,7 +45,12 @@ export const exportCounts = z.object({
 export type ExportCounts = z.infer<typeof exportCounts>;
 
 /** Work done and expected, in `unit`s, for a progress bar. */
-export const progress = z.object({ phase: z.string(), done: z.int(), total: z.int().optional(), unit: z.enum(['bytes', 'rows', 'chunks', 'parts', 'profiles']) });
+export const progress = z.object({
+  phase: z.string(),
+  done: z.int(),
+  total: z.int().optional(),
+  unit: z.enum(['bytes', 'rows', 'chunks', 'parts', 'profiles']),
+});
 export type Progress = z.infer<typeof progress>;
 
 /**
@@ -55,7 +60,12 @@ export type Progress = z.infer<typeof progress>;
 export const runEventBody = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('goal-started') }),
   z.object({ kind: z.literal('goal-progress'), progress, counts: z.record(z.string(), z.unknown()).optional() }),
-  z.object({ kind: z.literal('goal-note'), level: z.enum(['info', 'warn']), message: z.string(), at: z.string().optional() }),
+  z.object({
+    kind: z.literal('goal-note'),
+    level: z.enum(['info', 'warn']),
+    message: z.string(),
+    at: z.string().optional(),
+  }),
   z.object({
     kind: z.literal('goal-finished'),
     outcome: z.enum(['succeeded', 'failed', 'cancelled']),

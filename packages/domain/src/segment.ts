@@ -5,7 +5,19 @@ const scalar = z.union([z.string().max(4096), z.number(), z.boolean()]);
 
 /** `in` takes a list; `exists` and `missing` take no value. */
 const comparison = {
-  op: z.enum(['equals', 'not-equals', 'less', 'less-or-equal', 'greater', 'greater-or-equal', 'contains', 'starts-with', 'in', 'exists', 'missing']),
+  op: z.enum([
+    'equals',
+    'not-equals',
+    'less',
+    'less-or-equal',
+    'greater',
+    'greater-or-equal',
+    'contains',
+    'starts-with',
+    'in',
+    'exists',
+    'missing',
+  ]),
   value: z.union([scalar, z.array(scalar).max(1000)]).optional(),
 };
 
@@ -36,8 +48,17 @@ const eventRule = z.strictObject({
   where: z.array(eventFilter).max(20).default([]),
   ...numericComparison,
 });
-const groupRule = z.strictObject({ kind: z.literal('group'), type: z.string().min(1), property: propertyName.optional(), ...comparison });
-const consentRule = z.strictObject({ kind: z.literal('consent'), objective: z.string().min(1), op: z.enum(['granted', 'withheld', 'unknown']) });
+const groupRule = z.strictObject({
+  kind: z.literal('group'),
+  type: z.string().min(1),
+  property: propertyName.optional(),
+  ...comparison,
+});
+const consentRule = z.strictObject({
+  kind: z.literal('consent'),
+  objective: z.string().min(1),
+  op: z.enum(['granted', 'withheld', 'unknown']),
+});
 
 const leaf = z.discriminatedUnion('kind', [propertyRule, recencyRule, identityRule, eventRule, groupRule, consentRule]);
 export type SegmentLeaf = z.infer<typeof leaf>;

@@ -20,6 +20,10 @@ export const streamGoal = z.strictObject({
     ])
     .prefault({ kind: 'profile-id' }),
   retries: z.int().min(0).max(20).default(2),
-  maxRecordBytes: z.int().min(1024).max(10 * 1024 * 1024).default(1024 * 1024),
+  maxRecordBytes: z
+    .int()
+    .min(1024)
+    .max(10 * 1024 * 1024)
+    .default(1024 * 1024),
 });
 export type StreamGoal = z.infer<typeof streamGoal>;

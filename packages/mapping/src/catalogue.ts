@@ -22,7 +22,11 @@ export interface CatalogueSegment {
   readonly id: string;
   readonly name: string;
   /** The versions writers keep: the current one, and the one under construction. */
-  readonly versions: readonly { readonly version: number; readonly state: 'building' | 'current'; readonly rule: SegmentRule }[];
+  readonly versions: readonly {
+    readonly version: number;
+    readonly state: 'building' | 'current';
+    readonly rule: SegmentRule;
+  }[];
 }
 
 /** What one workspace has defined: names, types and numbers that mappings and rules refer to. */

@@ -25,17 +25,21 @@ export class ColumnIndex {
   position(column: string): number {
     const position = this.#positions.get(column);
     if (position === undefined) {
-      const known = [...this.#positions.keys()].slice(0, 20).map((name) => JSON.stringify(name.slice(0, 60)));
+      // The names are not listed: in a file without header they would be somebody's data.
       throw new InputError(
         'column-missing',
-        `${this.#file} has no column ${JSON.stringify(column)}; its columns are ${known.join(', ')}${this.#positions.size > 20 ? ', ...' : ''}`,
+        `${this.#file} has no column ${JSON.stringify(column)} among its ${this.width}; check the header, the delimiter and the mapping`,
         { at: this.#file },
       );
     }
     if (this.#duplicates.has(column)) {
-      throw new InputError('column-ambiguous', `${this.#file} has more than one column ${JSON.stringify(column)}; rename one of them`, {
-        at: this.#file,
-      });
+      throw new InputError(
+        'column-ambiguous',
+        `${this.#file} has more than one column ${JSON.stringify(column)}; rename one of them`,
+        {
+          at: this.#file,
+        },
+      );
     }
     return position;
   }

@@ -6,7 +6,12 @@ import type { FieldRejection } from './import-row.js';
 import { describeType, jsonString, scalarParser, timestampParser } from './parse-value.js';
 
 export type MappedEvent =
-  | { readonly kind: 'event'; readonly id: string; /** ISO-8601, UTC */ readonly occurredAt: string; /** JSON object as text */ readonly properties: string }
+  | {
+      readonly kind: 'event';
+      readonly id: string;
+      /** ISO-8601, UTC */ readonly occurredAt: string;
+      /** JSON object as text */ readonly properties: string;
+    }
   | ({ readonly kind: 'rejected' } & FieldRejection);
 
 export interface EventRowMapper {
@@ -26,33 +31,58 @@ const maxEventIdLength = 256;
 
 function eventTypeOf(catalogue: Catalogue, code: string): { readonly id: number; readonly definition: EventType } {
   const eventType = catalogue.eventTypes.get(code);
-  if (eventType === undefined) throw new InputError('event-type-not-found', `the workspace has no event type ${JSON.stringify(code)}`);
+  if (eventType === undefined)
+    throw new InputError('event-type-not-found', `the workspace has no event type ${JSON.stringify(code)}`);
   return eventType;
 }
 
 /** Rows of an event file. Throws InputError where the mapping does not fit the file or the event type. */
-export function compileEventRow(mapping: EventMapping, dialect: CsvDialect, columns: ColumnIndex, catalogue: Catalogue): EventRowMapper {
+export function compileEventRow(
+  mapping: EventMapping,
+  dialect: CsvDialect,
+  columns: ColumnIndex,
+  catalogue: Catalogue,
+): EventRowMapper {
   const { id: eventTypeId, definition } = eventTypeOf(catalogue, mapping.type);
   const idPosition = columns.position(mapping.idColumn);
   const timePosition = columns.position(mapping.occurredAtColumn);
-  const mapObject = objectMapper(mapping.mappings, definition.properties, `event type ${mapping.type}`, dialect, columns);
+  const mapObject = objectMapper(
+    mapping.mappings,
+    definition.properties,
+    `event type ${mapping.type}`,
+    dialect,
+    columns,
+  );
   const read = fieldReader(dialect);
   const parseTime = timestampParser(dialect.timeZone);
   return {
     eventTypeId,
     map(fields, quoted) {
       const id = read(fields, idPosition, quoted);
-      if (typeof id !== 'string') return { kind: 'rejected', column: mapping.idColumn, code: 'no-event-id', message: 'the event id is empty' };
+      if (typeof id !== 'string')
+        return { kind: 'rejected', column: mapping.idColumn, code: 'no-event-id', message: 'the event id is empty' };
       if (id.length > maxEventIdLength) {
-        return { kind: 'rejected', column: mapping.idColumn, code: 'event-id-too-long', message: `the event id is longer than ${maxEventIdLength} characters` };
+        return {
+          kind: 'rejected',
+          column: mapping.idColumn,
+          code: 'event-id-too-long',
+          message: `the event id is longer than ${maxEventIdLength} characters`,
+        };
       }
       const time = read(fields, timePosition, quoted);
       const occurredAt = typeof time === 'string' ? parseTime(time.trim()) : undefined;
       if (occurredAt === undefined) {
-        return { kind: 'rejected', column: mapping.occurredAtColumn, code: 'bad-value', message: `the event time is not ${describeType('timestamp', false)}` };
+        return {
+          kind: 'rejected',
+          column: mapping.occurredAtColumn,
+          code: 'bad-value',
+          message: `the event time is not ${describeType('timestamp', false)}`,
+        };
       }
       const properties = mapObject(fields, quoted);
-      return typeof properties === 'string' ? { kind: 'event', id, occurredAt, properties } : { kind: 'rejected', ...properties };
+      return typeof properties === 'string'
+        ? { kind: 'event', id, occurredAt, properties }
+        : { kind: 'rejected', ...properties };
     },
   };
 }
@@ -70,7 +100,13 @@ export function compileListRow(
   if (listDefinition === undefined) {
     throw new InputError('list-not-found', `event type ${mapping.type} has no list ${JSON.stringify(list.name)}`);
   }
-  const mapObject = objectMapper(list.mappings, listDefinition.properties, `list ${mapping.type}.${list.name}`, dialect, columns);
+  const mapObject = objectMapper(
+    list.mappings,
+    listDefinition.properties,
+    `list ${mapping.type}.${list.name}`,
+    dialect,
+    columns,
+  );
   return {
     map(fields, quoted) {
       const item = mapObject(fields, quoted);
@@ -89,8 +125,15 @@ function objectMapper(
   const types = new Map(definitions.map(({ name, type }) => [name, type]));
   const compiled = mappings.map(({ column, property }) => {
     const type = types.get(property);
-    if (type === undefined) throw new InputError('property-not-found', `${owner} has no property ${JSON.stringify(property)}`);
-    return { column, position: columns.position(column), key: `${jsonString(property)}:`, parse: scalarParser(type, dialect), expected: describeType(type, false) };
+    if (type === undefined)
+      throw new InputError('property-not-found', `${owner} has no property ${JSON.stringify(property)}`);
+    return {
+      column,
+      position: columns.position(column),
+      key: `${jsonString(property)}:`,
+      parse: scalarParser(type, dialect),
+      expected: describeType(type, false),
+    };
   });
   const read = fieldReader(dialect);
   return (fields, quoted) => {

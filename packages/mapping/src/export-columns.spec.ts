@@ -14,10 +14,21 @@ const catalogue: Catalogue = {
       { id: 4, name: 'tags', type: 'string' as const, list: true },
     ].map((property) => [property.name, property]),
   ),
-  namespaces: new Map([['crm', { id: 9, code: 'crm', normalisation: { trim: true, case: 'keep', digitsOnly: false, hash: 'none' } }]]),
+  namespaces: new Map([
+    ['crm', { id: 9, code: 'crm', normalisation: { trim: true, case: 'keep', digitsOnly: false, hash: 'none' } }],
+  ]),
   eventTypes: new Map(),
   groupTypes: new Map(),
-  segments: new Map([[segmentId, { id: segmentId, name: 'Everyone', versions: [{ version: 1, state: 'current', rule: { kind: 'all', rules: [] } }] }]]),
+  segments: new Map([
+    [
+      segmentId,
+      {
+        id: segmentId,
+        name: 'Everyone',
+        versions: [{ version: 1, state: 'current', rule: { kind: 'all', rules: [] } }],
+      },
+    ],
+  ]),
 };
 
 function goal(sources: readonly object[], csv: object = {}): ExportProfilesGoal {
@@ -32,7 +43,10 @@ function goal(sources: readonly object[], csv: object = {}): ExportProfilesGoal 
 }
 
 const textOf = (source: object, csv: object = {}): string => {
-  const { text, values } = compileExportColumns(goal([source], csv), catalogue).expressions[0]?.toQuery() ?? { text: '', values: ['none'] };
+  const { text, values } = compileExportColumns(goal([source], csv), catalogue).expressions[0]?.toQuery() ?? {
+    text: '',
+    values: ['none'],
+  };
   expect(values).toEqual([]);
   return text.replaceAll(/\s+/g, ' ');
 };
@@ -48,8 +62,12 @@ describe('compileExportColumns', () => {
   });
 
   it('writes decimals and booleans as the dialect says', () => {
-    expect(textOf({ kind: 'property', property: 'spent' }, { decimalSeparator: ',' })).toBe("replace(p.properties->>'spent', '.', ',')");
-    expect(textOf({ kind: 'property', property: 'active' }, { trueWords: ["o'k"], falseWords: ['no'] })).toContain("WHEN 'true' THEN 'o''k'");
+    expect(textOf({ kind: 'property', property: 'spent' }, { decimalSeparator: ',' })).toBe(
+      "replace(p.properties->>'spent', '.', ',')",
+    );
+    expect(textOf({ kind: 'property', property: 'active' }, { trueWords: ["o'k"], falseWords: ['no'] })).toContain(
+      "WHEN 'true' THEN 'o''k'",
+    );
   });
 
   it('keeps text that tries to leave its literal inside it', () => {
@@ -59,10 +77,18 @@ describe('compileExportColumns', () => {
 
   it('says which column refers to something the workspace does not have', () => {
     const compile = (source: object) => () => compileExportColumns(goal([{ kind: 'profile-id' }, source]), catalogue);
-    expect(compile({ kind: 'property', property: 'shoe' })).toThrow('column "h1": the workspace has no property "shoe"');
-    expect(compile({ kind: 'identity', namespace: 'shoe' })).toThrow('column "h1": the workspace has no identity namespace "shoe"');
-    expect(compile({ kind: 'segments', segmentIds: ['0194b2a0-0000-7000-8000-00000000000f'] })).toThrow(/column "h1": the workspace has no segment/);
-    expect(compile({ kind: 'property', property: 'shoe' })).toThrow(expect.objectContaining({ code: 'column-unknown', at: 'columns[1].source' }) as Error);
+    expect(compile({ kind: 'property', property: 'shoe' })).toThrow(
+      'column "h1": the workspace has no property "shoe"',
+    );
+    expect(compile({ kind: 'identity', namespace: 'shoe' })).toThrow(
+      'column "h1": the workspace has no identity namespace "shoe"',
+    );
+    expect(compile({ kind: 'segments', segmentIds: ['0194b2a0-0000-7000-8000-00000000000f'] })).toThrow(
+      /column "h1": the workspace has no segment/,
+    );
+    expect(compile({ kind: 'property', property: 'shoe' })).toThrow(
+      expect.objectContaining({ code: 'column-unknown', at: 'columns[1].source' }) as Error,
+    );
   });
 
   it('lists what a goal reads, once each', () => {

@@ -2,7 +2,12 @@ import { type ExportProfilesGoal, exportProfilesGoal } from '@millrace/domain';
 import { type Sql } from '@millrace/sql';
 import type { Catalogue } from './catalogue.js';
 import { compileExportColumns } from './export-columns.js';
-import { compileExportSelection, type ExportSelection, partitionsOfPart, profilePartitions } from './export-selection.js';
+import {
+  compileExportSelection,
+  type ExportSelection,
+  partitionsOfPart,
+  profilePartitions,
+} from './export-selection.js';
 
 const segmentId = '0194b2a0-0000-7000-8000-000000000001';
 
@@ -14,7 +19,9 @@ function catalogueOf(state: 'current' | 'building'): Catalogue {
     namespaces: new Map(),
     eventTypes: new Map(),
     groupTypes: new Map(),
-    segments: new Map([[segmentId, { id: segmentId, name: 'All', versions: [{ version: 1, state, rule: { kind: 'all', rules: [] } }] }]]),
+    segments: new Map([
+      [segmentId, { id: segmentId, name: 'All', versions: [{ version: 1, state, rule: { kind: 'all', rules: [] } }] }],
+    ]),
   };
 }
 
@@ -50,40 +57,55 @@ describe('compileExportSelection', () => {
   });
 
   it('asks no value of a goal that maps no property', () => {
-    expect(textOf(compile({ columns: [{ header: 'id', source: { kind: 'profile-id' } }] }).rows([0]))).not.toContain('?|');
+    expect(textOf(compile({ columns: [{ header: 'id', source: { kind: 'profile-id' } }] }).rows([0]))).not.toContain(
+      '?|',
+    );
   });
 
   it('names the tables of a part', () => {
     expect(textOf(compile().rows([5]))).toContain('FROM profile."profile_p5" AS p');
-    expect(textOf(compile().rows([1, 5]))).toContain('FROM profile."profile_p1" UNION ALL SELECT id, workspace_id, properties FROM profile."profile_p5"');
+    expect(textOf(compile().rows([1, 5]))).toContain(
+      'FROM profile."profile_p1" UNION ALL SELECT id, workspace_id, properties FROM profile."profile_p5"',
+    );
   });
 
   it('looks in a delta at everything the goal reads, and at nothing else', () => {
     const plain = textOf(compile({}, '10:20:15').countTouched);
-    expect(plain).toContain("tp.changed_xid >= pg_snapshot_xmin('10:20:15'::pg_snapshot) AND NOT pg_visible_in_snapshot(tp.changed_xid, '10:20:15'::pg_snapshot)");
+    expect(plain).toContain(
+      "tp.changed_xid >= pg_snapshot_xmin('10:20:15'::pg_snapshot) AND NOT pg_visible_in_snapshot(tp.changed_xid, '10:20:15'::pg_snapshot)",
+    );
     expect(plain).toContain('profile.membership tm');
     expect(plain).not.toContain('profile.consent');
     const consenting = textOf(
-      compile({ consentObjectives: ['a'], columns: [{ header: 'x', source: { kind: 'consent', objective: 'b' } }] }, '10:20:15').countTouched,
+      compile(
+        { consentObjectives: ['a'], columns: [{ header: 'x', source: { kind: 'consent', objective: 'b' } }] },
+        '10:20:15',
+      ).countTouched,
     );
     expect(consenting).toContain("tc.objective = ANY (ARRAY['a', 'b']::text[])");
   });
 
   it('counts those that only lack consent, where consent is asked for', () => {
     expect(compile().countWithheld).toBeUndefined();
-    expect(textOf(compile({ consentObjectives: ['a'] }).countWithheld)).toContain('NOT EXISTS (SELECT FROM profile.consent c');
+    expect(textOf(compile({ consentObjectives: ['a'] }).countWithheld)).toContain(
+      'NOT EXISTS (SELECT FROM profile.consent c',
+    );
   });
 
   it('waits for a segment that was never built and refuses one that is gone', () => {
-    expect(() => compile({}, undefined, 'building')).toThrow(expect.objectContaining({ name: 'TransientError', code: 'segment-building' }) as Error);
-    expect(() => compile({ segmentId: '0194b2a0-0000-7000-8000-00000000000f' })).toThrow(expect.objectContaining({ code: 'segment-unknown' }) as Error);
+    expect(() => compile({}, undefined, 'building')).toThrow(
+      expect.objectContaining({ name: 'TransientError', code: 'segment-building' }) as Error,
+    );
+    expect(() => compile({ segmentId: '0194b2a0-0000-7000-8000-00000000000f' })).toThrow(
+      expect.objectContaining({ code: 'segment-unknown' }) as Error,
+    );
   });
 });
 
 describe('partitionsOfPart', () => {
   it.each([1, 2, 3, 5, 8])('gives each partition to one of %d parts', (parts) => {
     const all = Array.from({ length: parts }, (_, index) => partitionsOfPart(index + 1, parts)).flat();
-    expect(all.sort()).toEqual(Array.from({ length: profilePartitions }, (_, partition) => partition));
+    expect(all.sort((a, b) => a - b)).toEqual(Array.from({ length: profilePartitions }, (_, partition) => partition));
   });
 
   it('knows no part beyond the last', () => {

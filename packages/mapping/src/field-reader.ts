@@ -4,7 +4,11 @@ import type { CsvDialect } from '@millrace/domain';
  * What stands in a field: its text; `null` for an explicit "no value" (empty, quoted or not, or an unquoted null word);
  * `undefined` where the row has no such field.
  */
-export type FieldReader = (row: readonly string[], position: number, quoted: Uint8Array | undefined) => string | null | undefined;
+export type FieldReader = (
+  row: readonly string[],
+  position: number,
+  quoted: Uint8Array | undefined,
+) => string | null | undefined;
 
 export function fieldReader(dialect: Pick<CsvDialect, 'nullWords' | 'trim'>): FieldReader {
   const { trim } = dialect;

@@ -63,7 +63,11 @@ const emptyObject = '{}';
  * a field that is not there (short row) never does anything.
  * Throws InputError where the goal does not fit the file or the workspace.
  */
-export function compileImportRow(goal: ImportProfilesGoal, columns: ColumnIndex, catalogue: Catalogue): ImportRowMapper {
+export function compileImportRow(
+  goal: ImportProfilesGoal,
+  columns: ColumnIndex,
+  catalogue: Catalogue,
+): ImportRowMapper {
   const identifiers = goal.matching.identifiers.map(({ column, namespace }) => ({
     column,
     position: columns.position(column),
@@ -73,9 +77,18 @@ export function compileImportRow(goal: ImportProfilesGoal, columns: ColumnIndex,
   for (const { column, property: name, rule } of goal.mappings) {
     const property = catalogue.properties.get(name);
     if (property === undefined) {
-      throw new InputError('property-not-found', `the workspace has no property ${JSON.stringify(name)}; create it or change the mapping of ${JSON.stringify(column)}`);
+      throw new InputError(
+        'property-not-found',
+        `the workspace has no property ${JSON.stringify(name)}; create it or change the mapping of ${JSON.stringify(column)}`,
+      );
     }
-    const target = { set: 'assign', 'set-or-clear': 'assign', 'set-if-empty': 'fill', add: 'append', sum: 'increment' } as const;
+    const target = {
+      set: 'assign',
+      'set-or-clear': 'assign',
+      'set-if-empty': 'fill',
+      add: 'append',
+      sum: 'increment',
+    } as const;
     fields.push({
       column,
       position: columns.position(column),
@@ -97,7 +110,8 @@ export function compileImportRow(goal: ImportProfilesGoal, columns: ColumnIndex,
       expected: describeType('boolean', false),
     });
   }
-  const namesOf = (rule: string): string[] => goal.mappings.filter((mapping) => mapping.rule === rule).map((mapping) => mapping.property);
+  const namesOf = (rule: string): string[] =>
+    goal.mappings.filter((mapping) => mapping.rule === rule).map((mapping) => mapping.property);
   const read = fieldReader(goal.csv);
   return {
     namespaceIds: identifiers.map(({ namespace }) => namespace.id),
@@ -114,7 +128,8 @@ export function compileImportRow(goal: ImportProfilesGoal, columns: ColumnIndex,
 
 function namespaceOf(catalogue: Catalogue, code: string): CatalogueNamespace {
   const namespace = catalogue.namespaces.get(code);
-  if (namespace === undefined) throw new InputError('namespace-not-found', `the workspace has no identity namespace ${JSON.stringify(code)}`);
+  if (namespace === undefined)
+    throw new InputError('namespace-not-found', `the workspace has no identity namespace ${JSON.stringify(code)}`);
   return namespace;
 }
 
@@ -135,7 +150,12 @@ function rowFunction(
         continue;
       }
       if (id.length > maxIdentifierLength) {
-        return { kind: 'rejected', column, code: 'identifier-too-long', message: `an identifier is longer than ${maxIdentifierLength} characters` };
+        return {
+          kind: 'rejected',
+          column,
+          code: 'identifier-too-long',
+          message: `an identifier is longer than ${maxIdentifierLength} characters`,
+        };
       }
       ids.push(id);
       known += 1;

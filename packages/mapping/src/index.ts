@@ -1,10 +1,41 @@
-export type { Catalogue, CatalogueEventType, CatalogueNamespace, CatalogueProperty, CatalogueSegment } from './catalogue.js';
+export type {
+  Catalogue,
+  CatalogueEventType,
+  CatalogueNamespace,
+  CatalogueProperty,
+  CatalogueSegment,
+} from './catalogue.js';
 export { ColumnIndex } from './columns.js';
-export { compileEventRow, compileListRow, type EventRowMapper, type ListRowMapper, type MappedEvent, type MappedItem } from './event-row.js';
-export { compileImportRow, type FieldRejection, type ImportRowMapper, type MappedRow, type StagedParts } from './import-row.js';
+export {
+  compileEventRow,
+  compileListRow,
+  type EventRowMapper,
+  type ListRowMapper,
+  type MappedEvent,
+  type MappedItem,
+} from './event-row.js';
+export {
+  compileImportRow,
+  type FieldRejection,
+  type ImportRowMapper,
+  type MappedRow,
+  type StagedParts,
+} from './import-row.js';
 export { fieldReader, type FieldReader } from './field-reader.js';
 export { maxIdentifierLength, normaliseIdentifier } from './normalise-identifier.js';
-export { describeType, jsonString, listParser, scalarParser, timestampParser, type ValueFormat } from './parse-value.js';
+export {
+  describeType,
+  jsonString,
+  listParser,
+  scalarParser,
+  timestampParser,
+  type ValueFormat,
+} from './parse-value.js';
 export { compileSegment, type SegmentCondition } from './segment-condition.js';
 export { compileExportColumns, type ExportColumns, type ExportReads } from './export-columns.js';
-export { compileExportSelection, type ExportSelection, partitionsOfPart, profilePartitions } from './export-selection.js';
+export {
+  compileExportSelection,
+  type ExportSelection,
+  partitionsOfPart,
+  profilePartitions,
+} from './export-selection.js';

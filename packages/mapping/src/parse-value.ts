@@ -11,7 +11,8 @@ const maxDigits = 200;
 const integerForm = /^([+-]?)0*(\d+)$/;
 const decimalForm = /^([+-]?)0*(\d*)(?:\.(\d*))?$/;
 const dateForm = /^(\d{4})-(\d{2})-(\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?Z?)?$/;
-const timestampForm = /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?\s*(Z|[+-]\d{2}(?::?\d{2})?)?$/i;
+const timestampForm =
+  /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?\s*(Z|[+-]\d{2}(?::?\d{2})?)?$/i;
 // eslint-disable-next-line no-control-regex -- exactly the characters JSON must escape
 const needsEscape = /["\\\u0000-\u001f\ud800-\udfff]/;
 
@@ -73,7 +74,10 @@ function zoneOffset(zone: string, epochMs: number): number {
   }
   const part: Record<string, number> = {};
   for (const { type, value } of format.formatToParts(epochMs)) part[type] = Number(value);
-  return Date.UTC(part.year!, part.month! - 1, part.day!, part.hour!, part.minute!, part.second!) - Math.floor(epochMs / 1000) * 1000;
+  return (
+    Date.UTC(part.year!, part.month! - 1, part.day!, part.hour!, part.minute!, part.second!) -
+    Math.floor(epochMs / 1000) * 1000
+  );
 }
 
 /** ISO-8601 in UTC with milliseconds, so that text order is time order. A text without zone is read in `timeZone`. */

@@ -22,9 +22,19 @@ export function compileSegment(rule: SegmentRule, catalogue: Catalogue): Segment
 function compileRule(rule: SegmentRule, catalogue: Catalogue, checks: Sql[]): Sql {
   switch (rule.kind) {
     case 'all':
-      return rule.rules.length === 0 ? sql`true` : sql`(${sql.join(rule.rules.map((part) => compileRule(part, catalogue, checks)), ' AND ')})`;
+      return rule.rules.length === 0
+        ? sql`true`
+        : sql`(${sql.join(
+            rule.rules.map((part) => compileRule(part, catalogue, checks)),
+            ' AND ',
+          )})`;
     case 'any':
-      return rule.rules.length === 0 ? sql`false` : sql`(${sql.join(rule.rules.map((part) => compileRule(part, catalogue, checks)), ' OR ')})`;
+      return rule.rules.length === 0
+        ? sql`false`
+        : sql`(${sql.join(
+            rule.rules.map((part) => compileRule(part, catalogue, checks)),
+            ' OR ',
+          )})`;
     case 'not':
       return sql`(NOT ${compileRule(rule.rule, catalogue, checks)})`;
     case 'property': {
@@ -56,7 +66,9 @@ function compileRule(rule: SegmentRule, catalogue: Catalogue, checks: Sql[]): Sq
     case 'group': {
       const typeId = catalogue.groupTypes.get(rule.type);
       if (typeId === undefined) throw unknown('group type', rule.type);
-      const found = (extra: Sql): Sql => sql`EXISTS (SELECT FROM profile.group_member gm JOIN profile.group g ON g.id = gm.group_id
+      const found = (
+        extra: Sql,
+      ): Sql => sql`EXISTS (SELECT FROM profile.group_member gm JOIN profile.group g ON g.id = gm.group_id
         WHERE gm.profile_id = p.id AND g.group_type_id = ${typeId}::int${extra})`;
       if (rule.property === undefined) {
         if (rule.op === 'exists') return found(sql.empty);
@@ -67,7 +79,8 @@ function compileRule(rule: SegmentRule, catalogue: Catalogue, checks: Sql[]): Sq
       return found(sql` AND ${compileValue(sql`g.properties`, rule.property, valueType(rule.value), false, rule)}`);
     }
     case 'consent': {
-      const found = (extra: Sql): Sql => sql`EXISTS (SELECT FROM profile.consent c WHERE c.profile_id = p.id AND c.objective = ${rule.objective}::text${extra})`;
+      const found = (extra: Sql): Sql =>
+        sql`EXISTS (SELECT FROM profile.consent c WHERE c.profile_id = p.id AND c.objective = ${rule.objective}::text${extra})`;
       if (rule.op === 'unknown') return sql`(NOT ${found(sql.empty)})`;
       return found(rule.op === 'granted' ? sql` AND c.granted` : sql` AND NOT c.granted`);
     }
@@ -89,17 +102,20 @@ const operators: Record<string, Sql> = {
 
 function operator(op: string): Sql {
   const found = operators[op];
-  if (found === undefined) throw new InputError('rule-operator', `the comparison ${JSON.stringify(op)} does not fit here`);
+  if (found === undefined)
+    throw new InputError('rule-operator', `the comparison ${JSON.stringify(op)} does not fit here`);
   return found;
 }
 
 function requireScalar(rule: Comparison): string {
-  if (rule.value === undefined || Array.isArray(rule.value)) throw new InputError('rule-value', `the comparison ${JSON.stringify(rule.op)} needs one value`);
-  return String(rule.value);
+  const { value } = rule;
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return String(value);
+  throw new InputError('rule-value', `the comparison ${JSON.stringify(rule.op)} needs one value`);
 }
 
 function requireList(rule: Comparison): string[] {
-  if (!Array.isArray(rule.value) || rule.value.length === 0) throw new InputError('rule-value', 'the comparison "in" needs a list of values');
+  if (!Array.isArray(rule.value) || rule.value.length === 0)
+    throw new InputError('rule-value', 'the comparison "in" needs a list of values');
   return rule.value.map(String);
 }
 
@@ -126,12 +142,14 @@ function valueType(value: unknown): PropertyType {
 }
 
 function requireNumber(text: string): string {
-  if (!/^-?\d+(\.\d+)?([eE][+-]?\d+)?$/.test(text)) throw new InputError('rule-value', `${JSON.stringify(text)} is not a number`);
+  if (!/^-?\d+(\.\d+)?([eE][+-]?\d+)?$/.test(text))
+    throw new InputError('rule-value', `${JSON.stringify(text)} is not a number`);
   return text;
 }
 
 function requireBoolean(text: string): string {
-  if (text !== 'true' && text !== 'false') throw new InputError('rule-value', `${JSON.stringify(text)} is neither true nor false`);
+  if (text !== 'true' && text !== 'false')
+    throw new InputError('rule-value', `${JSON.stringify(text)} is neither true nor false`);
   return text;
 }
 
@@ -161,7 +179,12 @@ function compileValue(container: Sql, name: string, type: PropertyType, list: bo
 
 /** Any element decides: `equals` and `contains` mean "has this element". */
 function compileListValue(container: Sql, name: string, type: PropertyType, rule: Comparison): Sql {
-  const element = (text: string): string => (type === 'integer' || type === 'decimal' ? requireNumber(text) : type === 'boolean' ? requireBoolean(text) : JSON.stringify(text));
+  const element = (text: string): string =>
+    type === 'integer' || type === 'decimal'
+      ? requireNumber(text)
+      : type === 'boolean'
+        ? requireBoolean(text)
+        : JSON.stringify(text);
   const has = (text: string): Sql => sql`coalesce(${container}->${name}::text @> ${element(text)}::jsonb, false)`;
   switch (rule.op) {
     case 'equals':
@@ -184,7 +207,9 @@ function compileEvent(rule: EventLeaf, catalogue: Catalogue, checks: Sql[]): Sql
     if (property === undefined) throw unknown(`property of event type ${rule.type}`, name);
     return property.type;
   };
-  const filters = rule.where.map((filter) => sql` AND ${compileValue(sql`e.properties`, filter.property, typeOf(filter.property), false, filter)}`);
+  const filters = rule.where.map(
+    (filter) => sql` AND ${compileValue(sql`e.properties`, filter.property, typeOf(filter.property), false, filter)}`,
+  );
   const matching = sql`FROM profile.event e WHERE e.profile_id = p.id AND e.event_type_id = ${eventType.id}::int${sql.join(filters, '')}`;
   if (rule.aggregate === 'last') {
     const last = sql`(SELECT max(e.occurred_at) ${matching})`;
@@ -198,9 +223,11 @@ function compileEvent(rule: EventLeaf, catalogue: Catalogue, checks: Sql[]): Sql
     window = sql` AND e.occurred_at > now() - ${length}`;
     checks.push(sql`(SELECT min(e.occurred_at) + ${length} ${matching}${window})`);
   }
-  if (rule.aggregate === 'count') return sql`((SELECT count(*) ${matching}${window}) ${operator(rule.op)} ${rule.value}::numeric)`;
+  if (rule.aggregate === 'count')
+    return sql`((SELECT count(*) ${matching}${window}) ${operator(rule.op)} ${rule.value}::numeric)`;
   if (rule.property === undefined) throw new InputError('rule-value', 'the sum of events needs the property to add up');
   const type = typeOf(rule.property);
-  if (type !== 'integer' && type !== 'decimal') throw new InputError('rule-type', `${rule.property} is not numeric, so it has no sum`);
+  if (type !== 'integer' && type !== 'decimal')
+    throw new InputError('rule-type', `${rule.property} is not numeric, so it has no sum`);
   return sql`(coalesce((SELECT sum((e.properties->>${rule.property}::text)::numeric) ${matching}${window}), 0) ${operator(rule.op)} ${rule.value}::numeric)`;
 }

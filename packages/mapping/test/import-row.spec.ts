@@ -9,8 +9,16 @@ interface FieldReadings {
   readonly readings: Record<MergeRule, Record<string, Record<string, unknown> | 'rejected'>>;
 }
 
-const table = JSON.parse(readFileSync(new URL('../fixtures/field-readings.json', import.meta.url), 'utf8')) as FieldReadings;
-const catalogue = catalogueWith({ word: 'string', words: 'string[]', number: 'decimal', __proto__x: 'string', 'a "b"; DROP TABLE x': 'string' });
+const table = JSON.parse(
+  readFileSync(new URL('../fixtures/field-readings.json', import.meta.url), 'utf8'),
+) as FieldReadings;
+const catalogue = catalogueWith({
+  word: 'string',
+  words: 'string[]',
+  number: 'decimal',
+  __proto__x: 'string',
+  'a "b"; DROP TABLE x': 'string',
+});
 
 const goal = (overrides: object): ImportProfilesGoal =>
   importProfilesGoal.parse({
@@ -34,9 +42,18 @@ function parts(mapped: MappedRow): unknown {
 }
 
 describe('mapping a row', () => {
-  const targets: Record<MergeRule, string> = { set: 'word', 'set-if-empty': 'word', 'set-or-clear': 'word', add: 'words', sum: 'number' };
+  const targets: Record<MergeRule, string> = {
+    set: 'word',
+    'set-if-empty': 'word',
+    'set-or-clear': 'word',
+    add: 'words',
+    sum: 'number',
+  };
 
-  for (const [rule, readings] of Object.entries(table.readings) as [MergeRule, FieldReadings['readings'][MergeRule]][]) {
+  for (const [rule, readings] of Object.entries(table.readings) as [
+    MergeRule,
+    FieldReadings['readings'][MergeRule],
+  ][]) {
     const mapper = compileImportRow(
       goal({ csv: { nullWords: table.nullWords }, mappings: [{ column: 'value', property: targets[rule], rule }] }),
       columns('id', 'value'),
@@ -51,45 +68,70 @@ describe('mapping a row', () => {
 
   it('rejects a row whose identifier columns are all empty', () => {
     const mapper = compileImportRow(goal({}), columns('id'), catalogue);
-    expect(mapper.map(['  '], undefined)).toEqual({ kind: 'rejected', column: 'id', code: 'no-identifier', message: 'every identifier column is empty' });
+    expect(mapper.map(['  '], undefined)).toEqual({
+      kind: 'rejected',
+      column: 'id',
+      code: 'no-identifier',
+      message: 'every identifier column is empty',
+    });
   });
 
   it('rejects only the field where the goal says so', () => {
     const mapper = compileImportRow(
-      goal({ badValue: 'reject-field', mappings: [{ column: 'n', property: 'number' }, { column: 'w', property: 'word' }] }),
+      goal({
+        badValue: 'reject-field',
+        mappings: [
+          { column: 'n', property: 'number' },
+          { column: 'w', property: 'word' },
+        ],
+      }),
       columns('id', 'n', 'w'),
       catalogue,
     );
     const mapped = mapper.map(['1', 'many', 'kept'], undefined);
     expect(parts(mapped)).toEqual({ assign: { word: 'kept' } });
-    expect(mapped.kind === 'row' && mapped.fieldRejections).toEqual([{ column: 'n', code: 'bad-value', message: 'the value is not a decimal number' }]);
+    expect(mapped.kind === 'row' && mapped.fieldRejections).toEqual([
+      { column: 'n', code: 'bad-value', message: 'the value is not a decimal number' },
+    ]);
   });
 
   it('takes hostile names as names', () => {
     const mapper = compileImportRow(
-      goal({ mappings: [{ column: '__proto__', property: '__proto__x' }, { column: 'x', property: 'a "b"; DROP TABLE x' }] }),
+      goal({
+        mappings: [
+          { column: '__proto__', property: '__proto__x' },
+          { column: 'x', property: 'a "b"; DROP TABLE x' },
+        ],
+      }),
       columns('id', '__proto__', 'x'),
       catalogue,
     );
-    expect(parts(mapper.map(['1', 'p', 'q'], undefined))).toEqual({ assign: { __proto__x: 'p', 'a "b"; DROP TABLE x': 'q' } });
+    expect(parts(mapper.map(['1', 'p', 'q'], undefined))).toEqual({
+      assign: { __proto__x: 'p', 'a "b"; DROP TABLE x': 'q' },
+    });
   });
 
   it('finds columns by position in a file without header', () => {
     const mapper = compileImportRow(
-      goal({ matching: { identifiers: [{ column: '2', namespace: 'email' }] }, mappings: [{ column: '1', property: 'word' }] }),
+      goal({
+        matching: { identifiers: [{ column: '2', namespace: 'email' }] },
+        mappings: [{ column: '1', property: 'word' }],
+      }),
       new ColumnIndex('people.csv', undefined, 2),
       catalogue,
     );
     expect(mapper.map(['w', 'A@b.test'], undefined)).toMatchObject({ ids: ['a@b.test'], assign: '{"word":"w"}' });
   });
 
-  it('names the file and its columns when a mapped column is missing', () => {
-    expect(() => compileImportRow(goal({ mappings: [{ column: 'gone', property: 'word' }] }), columns('id', 'value'), catalogue)).toThrow(
-      'people.csv has no column "gone"; its columns are "id", "value"',
-    );
+  it('names the file and the column when a mapped column is missing', () => {
+    expect(() =>
+      compileImportRow(goal({ mappings: [{ column: 'gone', property: 'word' }] }), columns('id', 'value'), catalogue),
+    ).toThrow('people.csv has no column "gone" among its 2; check the header, the delimiter and the mapping');
   });
 
   it('refuses a column that stands twice', () => {
-    expect(() => compileImportRow(goal({}), columns('id', 'id'), catalogue)).toThrow('people.csv has more than one column "id"');
+    expect(() => compileImportRow(goal({}), columns('id', 'id'), catalogue)).toThrow(
+      'people.csv has more than one column "id"',
+    );
   });
 });

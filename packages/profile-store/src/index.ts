@@ -1,9 +1,20 @@
 export * from './definitions/definitions.js';
 export { loadCatalogue } from './definitions/load-catalogue.js';
 export { lockDefinitions } from './definitions/lock-definitions.js';
-export { registerStreamTarget, removeStreamTarget, streamedProperties, type StreamTarget } from './definitions/stream-targets.js';
+export {
+  registerStreamTarget,
+  removeStreamTarget,
+  streamedProperties,
+  type StreamTarget,
+} from './definitions/stream-targets.js';
 export { applyChunk, type ChunkCounts } from './merge/apply-chunk.js';
-export { createStagingTable, stagingColumns, type MergeShape, type PlanStatus, type TableName } from './merge/merge-shape.js';
+export {
+  createStagingTable,
+  stagingColumns,
+  type MergeShape,
+  type PlanStatus,
+  type TableName,
+} from './merge/merge-shape.js';
 export { indexStaging, resolveRows, type PlanSummary } from './merge/resolve-rows.js';
 export { profileMigrations } from './migrations/index.js';
 export { applyMoved, type MovedCounts } from './merge/apply-moved.js';
@@ -11,5 +22,12 @@ export { findProfile, profileById, storeStatistics, type StoreStatistics } from 
 export { putGroup, type GroupUpdate } from './profiles/put-group.js';
 export { buildSegments } from './segments/build-segments.js';
 export { checkTimers } from './segments/check-timers.js';
-export { createSegment, deleteSegment, listSegments, segmentById, updateSegment, type SegmentRecord } from './segments/segments.js';
+export {
+  createSegment,
+  deleteSegment,
+  listSegments,
+  segmentById,
+  updateSegment,
+  type SegmentRecord,
+} from './segments/segments.js';
 export { ingestBatch, type IngestOptions } from './ingest/ingest-batch.js';

@@ -1,6 +1,14 @@
 import { sql } from '@millrace/database';
 import { resolveRows } from '../src/index.js';
-import { applyPlan, createStore, fileShape, importRows, propertiesOf, stageRows, type StoreFixture } from './store-fixture.js';
+import {
+  applyPlan,
+  createStore,
+  fileShape,
+  importRows,
+  propertiesOf,
+  stageRows,
+  type StoreFixture,
+} from './store-fixture.js';
 
 describe('resolving identifiers', () => {
   let store: StoreFixture;
@@ -58,7 +66,9 @@ describe('resolving identifiers', () => {
   });
 
   it('gives a row its profile found by either of two addresses of the same namespace', async () => {
-    await importRows(store, await fileShape(store, ['email', 'email']), [{ ids: ['first@x.test', 'second@x.test'], assign: { name: 'two addresses' } }]);
+    await importRows(store, await fileShape(store, ['email', 'email']), [
+      { ids: ['first@x.test', 'second@x.test'], assign: { name: 'two addresses' } },
+    ]);
     const { plan, counts } = await importRows(store, await fileShape(store, ['email']), [
       { ids: ['first@x.test'], assign: { name: 'x' } },
       { ids: ['second@x.test'], assign: { name: 'y' } },
@@ -76,7 +86,9 @@ describe('resolving identifiers', () => {
     ];
     await store.database.transaction((tx) => stageRows(tx, slow, rows));
     const plan = await store.database.transaction((tx) => resolveRows(tx, slow));
-    await importRows(store, await fileShape(store, ['email']), [{ ids: ['race@x.test'], assign: { name: 'fast', city: 'Bonn' } }]);
+    await importRows(store, await fileShape(store, ['email']), [
+      { ids: ['race@x.test'], assign: { name: 'fast', city: 'Bonn' } },
+    ]);
     const counts = await applyPlan(store, slow, plan);
     expect(counts).toMatchObject({ created: 1, updated: 1 });
     expect(await propertiesOf(store, 'race@x.test')).toBe('{"city": "Bonn", "name": "slow"}');

@@ -16,9 +16,13 @@ describe('ingesting a batch', () => {
     await store.close();
   });
 
-  const ingest = async (json: string): Promise<readonly { outcome: string; reason?: string | undefined; profileId?: string | undefined }[]> => {
+  const ingest = async (
+    json: string,
+  ): Promise<readonly { outcome: string; reason?: string | undefined; profileId?: string | undefined }[]> => {
     const catalogue = await store.catalogue();
-    return store.database.transaction((tx) => ingestBatch(tx, catalogue, parse(json) as unknown[], { allowCreation: true }));
+    return store.database.transaction((tx) =>
+      ingestBatch(tx, catalogue, parse(json) as unknown[], { allowCreation: true }),
+    );
   };
 
   it('answers for each item, and one bad item spoils no other', async () => {
@@ -37,7 +41,8 @@ describe('ingesting a batch', () => {
   });
 
   it('keeps every digit of a number', async () => {
-    const item = (value: string): string => `[{"identities": [{"namespace": "email", "value": "digits@b.test"}], "properties": [{"property": "points", "value": ${value}, "rule": "sum"}]}]`;
+    const item = (value: string): string =>
+      `[{"identities": [{"namespace": "email", "value": "digits@b.test"}], "properties": [{"property": "points", "value": ${value}, "rule": "sum"}]}]`;
     await ingest(item('9007199254740993.10'));
     await ingest(item('1e-3'));
     expect(await propertiesOf(store, 'digits@b.test')).toBe('{"points": 9007199254740993.101}');
@@ -53,7 +58,9 @@ describe('ingesting a batch', () => {
   });
 
   it('writes events with their lists, and the same event id again updates', async () => {
-    const item = (total: string): string => `[{"identities": [{"namespace": "email", "value": "buyer@b.test"}], "events": [
+    const item = (
+      total: string,
+    ): string => `[{"identities": [{"namespace": "email", "value": "buyer@b.test"}], "events": [
       {"type": "order", "id": "o-1", "occurredAt": "2026-01-02T03:04:05Z", "properties": {"total": ${total}},
        "lists": {"products": [{"productId": "p1", "quantity": 2}, {"productId": "p2", "quantity": 1.5}]}}]}]`;
     const [created] = await ingest(item('1.10'));
@@ -65,13 +72,21 @@ describe('ingesting a batch', () => {
   });
 
   it('calls an item ambiguous whose identities belong to two profiles', async () => {
-    await ingest(`[{"identities": [{"namespace": "email", "value": "one@b.test"}]}, {"identities": [{"namespace": "phone", "value": "+49 1"}]}]`);
-    const results = await ingest(`[{"identities": [{"namespace": "email", "value": "one@b.test"}, {"namespace": "phone", "value": "+491"}]}]`);
+    await ingest(
+      `[{"identities": [{"namespace": "email", "value": "one@b.test"}]}, {"identities": [{"namespace": "phone", "value": "+49 1"}]}]`,
+    );
+    const results = await ingest(
+      `[{"identities": [{"namespace": "email", "value": "one@b.test"}, {"namespace": "phone", "value": "+491"}]}]`,
+    );
     expect(results).toEqual([expect.objectContaining({ outcome: 'ambiguous' })]);
   });
 
   it('takes hostile property values as text', async () => {
-    await ingest(`[{"identities": [{"namespace": "email", "value": "x'; DROP TABLE profile.profile; --@b.test"}], "properties": [{"property": "name", "value": "\\"}}'\\\\ \\u2028"}]}]`);
-    expect(JSON.parse((await propertiesOf(store, "x'; drop table profile.profile; --@b.test"))!)).toEqual({ name: '"}}\'\\ \u2028' });
+    await ingest(
+      `[{"identities": [{"namespace": "email", "value": "x'; DROP TABLE profile.profile; --@b.test"}], "properties": [{"property": "name", "value": "\\"}}'\\\\ \\u2028"}]}]`,
+    );
+    expect(JSON.parse((await propertiesOf(store, "x'; drop table profile.profile; --@b.test"))!)).toEqual({
+      name: '"}}\'\\ \u2028',
+    });
   });
 });

@@ -29,44 +29,81 @@ describe('merging rows into profiles', () => {
   it('leaves a profile row alone when nothing differs', async () => {
     const shape = await fileShape(store, ['email']);
     await importRows(store, shape, [{ ids: ['same@x.test'], assign: { name: 'Same' } }]);
-    const again = await importRows(store, await fileShape(store, ['email']), [{ ids: ['same@x.test'], assign: { name: 'Same' } }]);
+    const again = await importRows(store, await fileShape(store, ['email']), [
+      { ids: ['same@x.test'], assign: { name: 'Same' } },
+    ]);
     expect(again.counts).toMatchObject({ created: 0, updated: 0, unchanged: 1, profilesUnchanged: 1 });
   });
 
   it('acts in file order when one profile has several rows in a file', async () => {
     const shape = await fileShape(store, ['email'], { uses: all });
     const { counts, plan } = await importRows(store, shape, [
-      { ids: ['fold@x.test'], assign: { name: 'first' }, fill: { once: 'kept' }, append: { tags: ['a', 'b'] }, increment: { spent: 0.1 } },
+      {
+        ids: ['fold@x.test'],
+        assign: { name: 'first' },
+        fill: { once: 'kept' },
+        append: { tags: ['a', 'b'] },
+        increment: { spent: 0.1 },
+      },
       { ids: ['other@x.test'], assign: { name: 'between' } },
-      { ids: ['fold@x.test'], assign: { name: null }, fill: { once: 'late' }, append: { tags: ['b', 'c'] }, increment: { spent: 0.2 } },
+      {
+        ids: ['fold@x.test'],
+        assign: { name: null },
+        fill: { once: 'late' },
+        append: { tags: ['b', 'c'] },
+        increment: { spent: 0.2 },
+      },
       { ids: ['fold@x.test'], assign: { name: 'last' } },
     ]);
     expect(plan.components.a).toBe(2);
     expect(counts).toMatchObject({ created: 4, profilesCreated: 2 });
-    expect(JSON.parse((await propertiesOf(store, 'fold@x.test'))!)).toEqual({ name: 'last', once: 'kept', spent: 0.3, tags: ['a', 'b', 'c'] });
+    expect(JSON.parse((await propertiesOf(store, 'fold@x.test'))!)).toEqual({
+      name: 'last',
+      once: 'kept',
+      spent: 0.3,
+      tags: ['a', 'b', 'c'],
+    });
   });
 
   it('merges into an existing profile by every rule, decimals exact', async () => {
     const first = await fileShape(store, ['email'], { uses: all });
-    await importRows(store, first, [{ ids: ['rules@x.test'], assign: { name: 'old', gone: 'x' }, append: { tags: ['a'] }, increment: { spent: 0.1 } }]);
+    await importRows(store, first, [
+      { ids: ['rules@x.test'], assign: { name: 'old', gone: 'x' }, append: { tags: ['a'] }, increment: { spent: 0.1 } },
+    ]);
     const second = await fileShape(store, ['email'], { uses: all });
     const { counts } = await importRows(store, second, [
-      { ids: ['rules@x.test'], assign: { gone: null }, fill: { name: 'ignored', city: 'Bonn' }, append: { tags: ['b', 'a'] }, increment: { spent: 0.2 } },
+      {
+        ids: ['rules@x.test'],
+        assign: { gone: null },
+        fill: { name: 'ignored', city: 'Bonn' },
+        append: { tags: ['b', 'a'] },
+        increment: { spent: 0.2 },
+      },
     ]);
     expect(counts).toMatchObject({ updated: 1, profilesUpdated: 1 });
-    expect(await propertiesOf(store, 'rules@x.test')).toBe('{"city": "Bonn", "name": "old", "tags": ["a", "b"], "spent": 0.3}');
+    expect(await propertiesOf(store, 'rules@x.test')).toBe(
+      '{"city": "Bonn", "name": "old", "tags": ["a", "b"], "spent": 0.3}',
+    );
   });
 
   it('skips unknown identifiers where creation is not allowed', async () => {
     const before = await countOf(store, 'profile');
-    const { plan } = await importRows(store, await fileShape(store, ['email'], { allowCreation: false }), [{ ids: ['nobody@x.test'], assign: { name: 'x' } }]);
+    const { plan } = await importRows(store, await fileShape(store, ['email'], { allowCreation: false }), [
+      { ids: ['nobody@x.test'], assign: { name: 'x' } },
+    ]);
     expect(plan.rows).toMatchObject({ a: 0, u: 1 });
     expect(await countOf(store, 'profile')).toBe(before);
   });
 
   it('writes chunk by chunk and reaches the same profiles', async () => {
-    const rows = Array.from({ length: 25 }, (_, index) => ({ ids: [`chunk${index % 20}@x.test`], increment: { spent: 1 } }));
-    const shape = await fileShape(store, ['email'], { uses: { ...all, fill: false, clear: false, append: [] }, chunkLines: 7 });
+    const rows = Array.from({ length: 25 }, (_, index) => ({
+      ids: [`chunk${index % 20}@x.test`],
+      increment: { spent: 1 },
+    }));
+    const shape = await fileShape(store, ['email'], {
+      uses: { ...all, fill: false, clear: false, append: [] },
+      chunkLines: 7,
+    });
     const { counts, plan } = await importRows(store, shape, rows);
     expect(plan.chunks).toBeGreaterThan(1);
     expect(counts).toMatchObject({ created: 25, profilesCreated: 20 });

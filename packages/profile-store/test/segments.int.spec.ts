@@ -32,7 +32,8 @@ describe('segments', () => {
     while (await buildSegments(store.database));
   };
 
-  const segment = async (name: string, rule: SegmentRule): Promise<string> => (await createSegment(store.database, store.workspaceId, { name, rule })).id;
+  const segment = async (name: string, rule: SegmentRule): Promise<string> =>
+    (await createSegment(store.database, store.workspaceId, { name, rule })).id;
 
   const membersOf = async (id: string): Promise<readonly string[]> => {
     const { rows } = await store.database.query<{ value: string }>(sql`
@@ -71,7 +72,10 @@ describe('segments', () => {
     const id = await segment('switching', { kind: 'property', property: 'city', op: 'equals', value: 'Ulm' });
     await build();
     await ingest([person('ulm@s.test', { city: 'Ulm' }), person('jena@s.test', { city: 'Jena' })]);
-    await updateSegment(store.database, store.workspaceId, id, { name: 'switching', rule: { kind: 'property', property: 'city', op: 'equals', value: 'Jena' } });
+    await updateSegment(store.database, store.workspaceId, id, {
+      name: 'switching',
+      rule: { kind: 'property', property: 'city', op: 'equals', value: 'Jena' },
+    });
     expect(await membersOf(id)).toEqual(['ulm@s.test']);
     await ingest([person('jena2@s.test', { city: 'Jena' })]);
     expect(await membersOf(id)).toEqual(['ulm@s.test']);
@@ -80,7 +84,14 @@ describe('segments', () => {
   });
 
   it('sees both orders when two writers each add one at the same time', async () => {
-    const id = await segment('two orders', { kind: 'event', type: 'order', aggregate: 'count', where: [], op: 'greater-or-equal', value: 2 });
+    const id = await segment('two orders', {
+      kind: 'event',
+      type: 'order',
+      aggregate: 'count',
+      where: [],
+      op: 'greater-or-equal',
+      value: 2,
+    });
     await build();
     await ingest([person('orders@s.test')]);
     const order = (number: number): object => ({
@@ -97,30 +108,70 @@ describe('segments', () => {
         ...person('rich@s.test', { spent: '100.10', lastVisit: new Date().toISOString(), tags: ['vip'] }),
         consent: [{ objective: 'newsletter', granted: true }],
         events: [
-          { type: 'order', id: 'sum-1', occurredAt: new Date().toISOString(), properties: { total: '60.50', currency: 'EUR' } },
-          { type: 'order', id: 'sum-2', occurredAt: new Date().toISOString(), properties: { total: '40', currency: 'EUR' } },
-          { type: 'order', id: 'sum-3', occurredAt: '2001-01-01T00:00:00Z', properties: { total: '1000', currency: 'EUR' } },
+          {
+            type: 'order',
+            id: 'sum-1',
+            occurredAt: new Date().toISOString(),
+            properties: { total: '60.50', currency: 'EUR' },
+          },
+          {
+            type: 'order',
+            id: 'sum-2',
+            occurredAt: new Date().toISOString(),
+            properties: { total: '40', currency: 'EUR' },
+          },
+          {
+            type: 'order',
+            id: 'sum-3',
+            occurredAt: '2001-01-01T00:00:00Z',
+            properties: { total: '1000', currency: 'EUR' },
+          },
         ],
       },
       person('poor@s.test', { spent: '1', lastVisit: '2001-01-01T00:00:00Z' }),
     ]);
     const catalogue = await store.catalogue();
     await store.database.transaction((tx) =>
-      putGroup(tx, catalogue, { type: 'company', key: 'acme', properties: '{"size": 50}', members: [{ namespace: 'email', value: 'Rich@s.test' }] }),
+      putGroup(tx, catalogue, {
+        type: 'company',
+        key: 'acme',
+        properties: '{"size": 50}',
+        members: [{ namespace: 'email', value: 'Rich@s.test' }],
+      }),
     );
     const only = async (name: string, rule: SegmentRule): Promise<void> => {
-      const both: SegmentRule = { kind: 'identity', namespace: 'email', op: 'in', value: ['rich@s.test', 'poor@s.test'] };
+      const both: SegmentRule = {
+        kind: 'identity',
+        namespace: 'email',
+        op: 'in',
+        value: ['rich@s.test', 'poor@s.test'],
+      };
       const id = await segment(name, { kind: 'all', rules: [both, rule] });
       await build();
       expect([name, await membersOf(id)]).toEqual([name, ['rich@s.test']]);
     };
-    await only('sum', { kind: 'event', type: 'order', aggregate: 'sum', property: 'total', withinDays: 30, where: [{ property: 'currency', op: 'equals', value: 'EUR' }], op: 'equals', value: 100.5 });
+    await only('sum', {
+      kind: 'event',
+      type: 'order',
+      aggregate: 'sum',
+      property: 'total',
+      withinDays: 30,
+      where: [{ property: 'currency', op: 'equals', value: 'EUR' }],
+      op: 'equals',
+      value: 100.5,
+    });
     await only('last', { kind: 'event', type: 'order', aggregate: 'last', where: [], op: 'less', value: 30 });
     await only('recency', { kind: 'recency', property: 'lastVisit', op: 'within-last', days: 7 });
     await only('group', { kind: 'group', type: 'company', property: 'size', op: 'greater', value: 10 });
     await only('consent', { kind: 'consent', objective: 'newsletter', op: 'granted' });
     await only('number', { kind: 'not', rule: { kind: 'property', property: 'spent', op: 'less', value: 50 } });
-    await only('list', { kind: 'any', rules: [{ kind: 'property', property: 'tags', op: 'contains', value: 'vip' }, { kind: 'any', rules: [] }] });
+    await only('list', {
+      kind: 'any',
+      rules: [
+        { kind: 'property', property: 'tags', op: 'contains', value: 'vip' },
+        { kind: 'any', rules: [] },
+      ],
+    });
   });
 
   it('lets time alone end a membership', async () => {
@@ -135,13 +186,24 @@ describe('segments', () => {
 
   it('notes in the outbox what was written, what changed and which segments flipped', async () => {
     await store.database.transaction((tx) =>
-      registerStreamTarget(tx, { goalId: '00000000-0000-4000-8000-000000000001', workspaceId: store.workspaceId, propertyIds: [cityId], suppressSameValue: false }),
+      registerStreamTarget(tx, {
+        goalId: '00000000-0000-4000-8000-000000000001',
+        workspaceId: store.workspaceId,
+        propertyIds: [cityId],
+        suppressSameValue: false,
+      }),
     );
     await ingest([person('outbox@s.test', { city: 'Trier' })]);
     await ingest([person('outbox@s.test', { city: 'Trier' })]);
     await ingest([person('outbox@s.test', { spent: '2' })]);
     await ingest([person('outbox@s.test', { city: 'Bonn' })]);
-    const { rows } = await store.database.query<{ written: number[]; changed: number[]; segments: number; identities: boolean; version: string }>(sql`
+    const { rows } = await store.database.query<{
+      written: number[];
+      changed: number[];
+      segments: number;
+      identities: boolean;
+      version: string;
+    }>(sql`
       SELECT written, changed, cardinality(segments) AS segments, identities, (version & 255)::text AS version FROM profile.outbox ORDER BY id`);
     expect(rows).toEqual([
       { written: [], changed: [], segments: 0, identities: true, version: '1' },
@@ -151,6 +213,8 @@ describe('segments', () => {
   });
 
   it('refuses a rule over something the workspace does not have', async () => {
-    await expect(segment('wrong', { kind: 'property', property: 'nowhere', op: 'exists' })).rejects.toThrow('the workspace has no property "nowhere"');
+    await expect(segment('wrong', { kind: 'property', property: 'nowhere', op: 'exists' })).rejects.toThrow(
+      'the workspace has no property "nowhere"',
+    );
   });
 });

@@ -37,7 +37,14 @@ export async function createStore(name: string): Promise<StoreFixture> {
     catalogue: () => loadCatalogue(database, workspace.id),
     addProperty: async (property, options = {}) => {
       const created = await database.transaction((tx) =>
-        createProperty(tx, workspace.id, { name: property, type: 'string', list: false, unique: false, labels: [], ...options }),
+        createProperty(tx, workspace.id, {
+          name: property,
+          type: 'string',
+          list: false,
+          unique: false,
+          labels: [],
+          ...options,
+        }),
       );
       return created.id;
     },
@@ -60,7 +67,11 @@ export interface StagedRow {
 let files = 0;
 
 /** The shape of one file with tables of its own. */
-export async function fileShape(store: StoreFixture, namespaces: readonly string[], overrides: Partial<MergeShape> = {}): Promise<MergeShape> {
+export async function fileShape(
+  store: StoreFixture,
+  namespaces: readonly string[],
+  overrides: Partial<MergeShape> = {},
+): Promise<MergeShape> {
   files += 1;
   const catalogue = await store.catalogue();
   return {
@@ -101,15 +112,24 @@ export interface ImportedFile {
 }
 
 /** Stages, resolves and applies a file as the importer does: one transaction for each step. */
-export async function importRows(store: StoreFixture, shape: MergeShape, rows: readonly StagedRow[]): Promise<ImportedFile> {
+export async function importRows(
+  store: StoreFixture,
+  shape: MergeShape,
+  rows: readonly StagedRow[],
+): Promise<ImportedFile> {
   await store.database.transaction((tx) => stageRows(tx, shape, rows));
   const plan = await store.database.transaction((tx) => resolveRows(tx, shape));
   return { plan, counts: await applyPlan(store, shape, plan) };
 }
 
-export async function applyPlan(store: StoreFixture, shape: MergeShape, plan: PlanSummary): Promise<Omit<ChunkCounts, 'moved'>> {
+export async function applyPlan(
+  store: StoreFixture,
+  shape: MergeShape,
+  plan: PlanSummary,
+): Promise<Omit<ChunkCounts, 'moved'>> {
   const all: ChunkCounts[] = [];
-  for (let chunk = 0; chunk < plan.chunks; chunk += 1) all.push(await store.database.transaction((tx) => applyChunk(tx, shape, chunk)));
+  for (let chunk = 0; chunk < plan.chunks; chunk += 1)
+    all.push(await store.database.transaction((tx) => applyChunk(tx, shape, chunk)));
   for (let chunk = plan.chunks, moved = 1; moved > 0; chunk += 1) {
     const counts = await store.database.transaction((tx) => applyMoved(tx, shape, chunk));
     moved = counts.moved;
@@ -130,7 +150,11 @@ export async function applyPlan(store: StoreFixture, shape: MergeShape, plan: Pl
 }
 
 /** The properties of the profile with this e-mail address, numbers as text. */
-export async function propertiesOf(store: StoreFixture, value: string, namespace = 'email'): Promise<string | undefined> {
+export async function propertiesOf(
+  store: StoreFixture,
+  value: string,
+  namespace = 'email',
+): Promise<string | undefined> {
   const namespaceId = (await store.catalogue()).namespaces.get(namespace)!.id;
   const { rows } = await store.database.query<{ properties: string }>(sql`
     SELECT p.properties FROM profile.profile p JOIN profile.identity i ON i.profile_id = p.id
@@ -139,6 +163,8 @@ export async function propertiesOf(store: StoreFixture, value: string, namespace
 }
 
 export async function countOf(store: StoreFixture, table: string): Promise<number> {
-  const { rows } = await store.database.query<{ count: number }>(sql`SELECT count(*)::int AS count FROM ${sql.id('profile', table)}`);
+  const { rows } = await store.database.query<{ count: number }>(
+    sql`SELECT count(*)::int AS count FROM ${sql.id('profile', table)}`,
+  );
   return rows[0]!.count;
 }

@@ -10,7 +10,9 @@ describe('sql', () => {
   });
 
   it('quotes hostile identifiers', () => {
-    expect(sql`SELECT ${sql.id('s', 'a"; DROP TABLE x; --')}`.toQuery().text).toBe('SELECT "s"."a""; DROP TABLE x; --"');
+    expect(sql`SELECT ${sql.id('s', 'a"; DROP TABLE x; --')}`.toQuery().text).toBe(
+      'SELECT "s"."a""; DROP TABLE x; --"',
+    );
   });
 
   it('refuses identifiers PostgreSQL would cut', () => {
@@ -18,7 +20,10 @@ describe('sql', () => {
   });
 
   it('quotes literals with apostrophes and backslashes', () => {
-    expect(sql`${sql.literal("it's")} ${sql.literal('a\\b')}`.toQuery()).toEqual({ text: "'it''s'  E'a\\\\b'", values: [] });
+    expect(sql`${sql.literal("it's")} ${sql.literal('a\\b')}`.toQuery()).toEqual({
+      text: "'it''s'  E'a\\\\b'",
+      values: [],
+    });
   });
 
   it('joins fragments with a separator', () => {

@@ -41,7 +41,8 @@ export function sql(strings: TemplateStringsArray, ...values: readonly unknown[]
 /** A quoted, possibly qualified identifier. PostgreSQL cuts names at 63 bytes, so longer ones are refused. */
 sql.id = (...names: readonly string[]): Identifier => {
   for (const name of names) {
-    if (name.includes('\0') || Buffer.byteLength(name) > 63) throw new RangeError(`not a PostgreSQL identifier: ${name.slice(0, 80)}`);
+    if (name.includes('\0') || Buffer.byteLength(name) > 63)
+      throw new RangeError(`not a PostgreSQL identifier: ${name.slice(0, 80)}`);
   }
   return new Identifier(names.map((name) => `"${name.replaceAll('"', '""')}"`).join('.'));
 };

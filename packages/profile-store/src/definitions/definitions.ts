@@ -20,7 +20,10 @@ export interface WorkspaceRecord extends Workspace {
 async function insertNew<Row>(executor: Executor, noun: string, name: string, insert: Sql): Promise<Row> {
   const { rows } = await executor.query<Row>(insert);
   const row = rows[0];
-  if (row === undefined) throw new InputError(`${noun}-conflict`, `the ${noun.replace('-', ' ')} ${JSON.stringify(name)} exists already`, { at: 'name' });
+  if (row === undefined)
+    throw new InputError(`${noun}-conflict`, `the ${noun.replace('-', ' ')} ${JSON.stringify(name)} exists already`, {
+      at: 'name',
+    });
   return row;
 }
 
@@ -63,28 +66,43 @@ export interface PropertyRecord extends Property {
 }
 
 /** A unique property gets an identity namespace of its own name. InputError on a taken name or a dotted-prefix clash. */
-export async function createProperty(tx: Transaction, workspaceId: number, property: Property): Promise<PropertyRecord> {
+export async function createProperty(
+  tx: Transaction,
+  workspaceId: number,
+  property: Property,
+): Promise<PropertyRecord> {
   // One at a time per workspace: the clash check reads the others.
   await tx.query(sql`SELECT FROM profile.workspace WHERE id = ${workspaceId} FOR UPDATE`);
   const existing = await listProperties(tx, workspaceId);
   const clash = prefixClash([...existing.map(({ name }) => name), property.name]);
   if (clash !== undefined) {
-    throw new InputError('property-prefix', `${JSON.stringify(clash[0])} cannot stand beside ${JSON.stringify(clash[1])}: one would be nested in the other`, {
-      at: 'name',
-    });
+    throw new InputError(
+      'property-prefix',
+      `${JSON.stringify(clash[0])} cannot stand beside ${JSON.stringify(clash[1])}: one would be nested in the other`,
+      {
+        at: 'name',
+      },
+    );
   }
   const { rows } = await tx.query<{ id: number }>(sql`
     INSERT INTO profile.property (workspace_id, name, type, is_list, is_unique, labels)
     VALUES (${workspaceId}, ${property.name}, ${property.type}, ${property.list}, ${property.unique}, ${property.labels}::text[])
     ON CONFLICT DO NOTHING RETURNING id`);
   const row = rows[0];
-  if (row === undefined) throw new InputError('property-conflict', `the property ${JSON.stringify(property.name)} exists already`, { at: 'name' });
+  if (row === undefined)
+    throw new InputError('property-conflict', `the property ${JSON.stringify(property.name)} exists already`, {
+      at: 'name',
+    });
   if (property.unique) {
     const namespace = identityNamespace.safeParse({ code: property.name });
     if (!namespace.success) {
-      throw new InputError('property-unique-name', 'a unique property is an identity namespace too, so its name may only hold letters, digits, "_", "." and "-"', {
-        at: 'name',
-      });
+      throw new InputError(
+        'property-unique-name',
+        'a unique property is an identity namespace too, so its name may only hold letters, digits, "_", "." and "-"',
+        {
+          at: 'name',
+        },
+      );
     }
     await createNamespace(tx, workspaceId, namespace.data);
   }
@@ -101,7 +119,11 @@ export interface NamespaceRecord extends IdentityNamespace {
   readonly id: number;
 }
 
-export async function createNamespace(executor: Executor, workspaceId: number, namespace: IdentityNamespace): Promise<NamespaceRecord> {
+export async function createNamespace(
+  executor: Executor,
+  workspaceId: number,
+  namespace: IdentityNamespace,
+): Promise<NamespaceRecord> {
   const { id } = await insertNew<{ id: number }>(
     executor,
     'namespace',
@@ -117,14 +139,21 @@ export async function listNamespaces(executor: Executor, workspaceId: number): P
   const { rows } = await executor.query<{ id: number; code: string; kind: string; normalisation: string }>(
     sql`SELECT id, code, kind, normalisation FROM profile.identity_namespace WHERE workspace_id = ${workspaceId} ORDER BY code`,
   );
-  return rows.map((row) => ({ id: row.id, ...identityNamespace.parse({ ...row, normalisation: JSON.parse(row.normalisation) }) }));
+  return rows.map((row) => ({
+    id: row.id,
+    ...identityNamespace.parse({ ...row, normalisation: JSON.parse(row.normalisation) }),
+  }));
 }
 
 export interface EventTypeRecord extends EventType {
   readonly id: number;
 }
 
-export async function createEventType(executor: Executor, workspaceId: number, eventType: EventType): Promise<EventTypeRecord> {
+export async function createEventType(
+  executor: Executor,
+  workspaceId: number,
+  eventType: EventType,
+): Promise<EventTypeRecord> {
   const { id } = await insertNew<{ id: number }>(
     executor,
     'event-type',

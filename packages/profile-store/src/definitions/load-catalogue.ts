@@ -8,7 +8,11 @@ interface CatalogueDocument {
   readonly namespaces: readonly { id: number; code: string; normalisation: Normalisation }[];
   readonly eventTypes: readonly { id: number; code: string; definition: EventType }[];
   readonly groupTypes: readonly { id: number; code: string }[];
-  readonly segments: readonly { id: string; name: string; versions: { version: number; state: 'building' | 'current'; rule: SegmentRule }[] }[];
+  readonly segments: readonly {
+    id: string;
+    name: string;
+    versions: { version: number; state: 'building' | 'current'; rule: SegmentRule }[];
+  }[];
 }
 
 /** Everything mappings and rules of a workspace refer to, in one round trip. InputError('workspace-not-found'). */

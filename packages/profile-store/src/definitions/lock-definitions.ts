@@ -7,7 +7,11 @@ const definitionsLock = 7_238_412;
  * The first lock every writer takes: writers share it, a change of segments or stream targets holds it alone,
  * so that after such a change commits no writer still works by the old definitions. Held until the transaction ends.
  */
-export async function lockDefinitions(tx: Transaction, workspaceId: number, mode: 'shared' | 'exclusive'): Promise<void> {
+export async function lockDefinitions(
+  tx: Transaction,
+  workspaceId: number,
+  mode: 'shared' | 'exclusive',
+): Promise<void> {
   await tx.query(
     mode === 'shared'
       ? sql`SELECT pg_advisory_xact_lock_shared(${definitionsLock}::int, ${workspaceId}::int)`

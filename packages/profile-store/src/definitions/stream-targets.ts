@@ -24,7 +24,10 @@ export async function removeStreamTarget(tx: Transaction, workspaceId: number, g
 }
 
 /** What writers must note in the outbox; undefined where no stream goal listens to the workspace. */
-export async function streamedProperties(executor: Executor, workspaceId: number): Promise<ReadonlySet<number> | undefined> {
+export async function streamedProperties(
+  executor: Executor,
+  workspaceId: number,
+): Promise<ReadonlySet<number> | undefined> {
   const { rows } = await executor.query<{ property_ids: number[] }>(
     sql`SELECT property_ids FROM profile.stream_target WHERE workspace_id = ${workspaceId}`,
   );

@@ -9,7 +9,12 @@ import { stageUpdate, type StagedUpdate } from './stage-update.js';
 
 type ItemResult = IngestionResult['items'][number];
 
-const temporary = { staging: 'ingest_stage', plan: 'ingest_plan', planLines: 'ingest_plan_line', events: 'ingest_event' } as const;
+const temporary = {
+  staging: 'ingest_stage',
+  plan: 'ingest_plan',
+  planLines: 'ingest_plan_line',
+  events: 'ingest_event',
+} as const;
 
 export interface IngestOptions {
   readonly allowCreation: boolean;
@@ -67,7 +72,9 @@ function identityColumns(updates: readonly StagedUpdate[]): readonly number[] {
 }
 
 function partsOf(updates: readonly StagedUpdate[]): StagedParts {
-  const named = (part: string): string[] => [...new Set(updates.flatMap((update) => [...update.parts].filter(([, own]) => own === part).map(([name]) => name)))];
+  const named = (part: string): string[] => [
+    ...new Set(updates.flatMap((update) => [...update.parts].filter(([, own]) => own === part).map(([name]) => name))),
+  ];
   return {
     fill: updates.some((update) => update.fill !== null),
     clear: updates.some((update) => update.clears),
@@ -77,7 +84,12 @@ function partsOf(updates: readonly StagedUpdate[]): StagedParts {
   };
 }
 
-async function ingestRun(tx: Transaction, catalogue: Catalogue, updates: readonly StagedUpdate[], options: IngestOptions): Promise<readonly ItemResult[]> {
+async function ingestRun(
+  tx: Transaction,
+  catalogue: Catalogue,
+  updates: readonly StagedUpdate[],
+  options: IngestOptions,
+): Promise<readonly ItemResult[]> {
   const namespaceIds = identityColumns(updates);
   const shape: MergeShape = {
     workspaceId: catalogue.workspaceId,
@@ -85,7 +97,9 @@ async function ingestRun(tx: Transaction, catalogue: Catalogue, updates: readonl
     staging: { schema: 'pg_temp', name: temporary.staging },
     plan: { schema: 'pg_temp', name: temporary.plan },
     planLines: { schema: 'pg_temp', name: temporary.planLines },
-    events: updates.some((update) => update.events.length > 0) ? { schema: 'pg_temp', name: temporary.events } : undefined,
+    events: updates.some((update) => update.events.length > 0)
+      ? { schema: 'pg_temp', name: temporary.events }
+      : undefined,
     namespaceIds,
     uses: partsOf(updates),
     allowCreation: options.allowCreation,
@@ -118,7 +132,9 @@ async function insertRows(tx: Transaction, shape: MergeShape, updates: readonly 
     }
     return sql`${updates.map((update) => update[column as 'assign' | 'fill' | 'append' | 'increment' | 'consent'])}::jsonb[]`;
   });
-  await tx.query(sql`INSERT INTO ${tableOf(shape.staging)} (${sql.join(columns.map((name) => sql.id(name)))}) SELECT * FROM unnest(${sql.join(values)})`);
+  await tx.query(
+    sql`INSERT INTO ${tableOf(shape.staging)} (${sql.join(columns.map((name) => sql.id(name)))}) SELECT * FROM unnest(${sql.join(values)})`,
+  );
 }
 
 function identityAt(update: StagedUpdate, namespaceIds: readonly number[], position: number): string | null {
@@ -129,7 +145,13 @@ function identityAt(update: StagedUpdate, namespaceIds: readonly number[], posit
 
 async function insertEvents(tx: Transaction, table: string, updates: readonly StagedUpdate[]): Promise<void> {
   // The same event id twice in a batch: the last one stands.
-  const events = [...new Map(updates.flatMap(({ index, events }) => events.map((event) => [`${event.eventTypeId}:${event.id}`, { line: index + 1, event }]))).values()];
+  const events = [
+    ...new Map(
+      updates.flatMap(({ index, events }) =>
+        events.map((event) => [`${event.eventTypeId}:${event.id}`, { line: index + 1, event }]),
+      ),
+    ).values(),
+  ];
   await tx.query(sql`
     CREATE TEMP TABLE ${sql.id(table)} (root_line bigint, event_type_id int, event_id text, occurred_at timestamptz, properties jsonb, lists jsonb, list_rows int)
     ON COMMIT DROP`);
@@ -140,11 +162,25 @@ async function insertEvents(tx: Transaction, table: string, updates: readonly St
       ${events.map(({ event }) => event.lists)}::jsonb[], ${events.map(({ event }) => event.listRows)}::int[])`);
 }
 
-async function readOutcomes(tx: Transaction, shape: MergeShape, chunk: number): Promise<Map<number, Omit<ItemResult, 'index'>>> {
+async function readOutcomes(
+  tx: Transaction,
+  shape: MergeShape,
+  chunk: number,
+): Promise<Map<number, Omit<ItemResult, 'index'>>> {
   const [plan, lines] = [tableOf(shape.plan), tableOf(shape.planLines)];
-  const touched = await tx.query<{ present: boolean }>(sql`SELECT to_regclass('pg_temp.touched') IS NOT NULL AS present`);
-  const outcome = touched.rows[0]?.present ? sql`(SELECT t.outcome FROM touched t WHERE t.component = pl.component)` : sql`NULL`;
-  const { rows } = await tx.query<{ line: number; status: PlanStatus | 'j'; is_new: boolean; profile_id: string; outcome: 'c' | 'u' | 'n' | null }>(sql`
+  const touched = await tx.query<{ present: boolean }>(
+    sql`SELECT to_regclass('pg_temp.touched') IS NOT NULL AS present`,
+  );
+  const outcome = touched.rows[0]?.present
+    ? sql`(SELECT t.outcome FROM touched t WHERE t.component = pl.component)`
+    : sql`NULL`;
+  const { rows } = await tx.query<{
+    line: number;
+    status: PlanStatus | 'j';
+    is_new: boolean;
+    profile_id: string;
+    outcome: 'c' | 'u' | 'n' | null;
+  }>(sql`
     SELECT coalesce(l.line, pl.component)::float8 AS line, pl.status, pl.is_new, pl.profile_id, ${outcome} AS outcome
     FROM ${plan} pl LEFT JOIN ${lines} l ON l.component = pl.component AND pl.rows > 1
     WHERE pl.chunk = ${chunk} AND pl.status NOT IN ('m', 'j')`);
@@ -153,7 +189,10 @@ async function readOutcomes(tx: Transaction, shape: MergeShape, chunk: number): 
     rows.map((row): [number, Omit<ItemResult, 'index'>] => {
       switch (row.status) {
         case 'u':
-          return [row.line, { outcome: 'skipped', reason: 'no profile has these identities, and creation is not allowed' }];
+          return [
+            row.line,
+            { outcome: 'skipped', reason: 'no profile has these identities, and creation is not allowed' },
+          ];
         case 'x':
         case 'o':
           return [row.line, { outcome: 'ambiguous', reason: 'the identities belong to more than one profile' }];

@@ -12,7 +12,8 @@ const jsonFormat: ValueFormat = {
 };
 
 /** The stored JSON text of a value; `null` where it holds none (null, or an empty text). */
-export type ConvertedValue = { readonly kind: 'value'; readonly json: string | null } | { readonly kind: 'bad'; readonly message: string };
+export type ConvertedValue =
+  { readonly kind: 'value'; readonly json: string | null } | { readonly kind: 'bad'; readonly message: string };
 
 /** The text of a JSON scalar with every digit kept: numbers arrive as `LosslessNumber`. Undefined for objects and arrays. */
 function scalarText(value: unknown): string | undefined {
@@ -29,7 +30,9 @@ function plainNumber(text: string): string {
   const digits = whole + fraction;
   const point = whole.length + Number(exponent);
   if (point <= 0) return `${sign}0.${'0'.repeat(-point)}${digits}`;
-  return point >= digits.length ? `${sign}${digits.padEnd(point, '0')}` : `${sign}${digits.slice(0, point)}.${digits.slice(point)}`;
+  return point >= digits.length
+    ? `${sign}${digits.padEnd(point, '0')}`
+    : `${sign}${digits.slice(0, point)}.${digits.slice(point)}`;
 }
 
 /** One value of the given type. */
@@ -38,7 +41,9 @@ export function convertScalar(value: unknown, type: PropertyType): ConvertedValu
   const text = scalarText(value);
   if (text?.includes('\0')) return { kind: 'bad', message: 'the value holds a NUL character, which cannot be stored' };
   const json = text === undefined ? undefined : scalarParser(type, jsonFormat)(text);
-  return json === undefined ? { kind: 'bad', message: `the value is not ${describeType(type, false)}` } : { kind: 'value', json };
+  return json === undefined
+    ? { kind: 'bad', message: `the value is not ${describeType(type, false)}` }
+    : { kind: 'value', json };
 }
 
 /** A value for a property; for a list an array, or a single element. `asList`: the merge rule appends. */
@@ -48,7 +53,9 @@ export function convertValue(value: unknown, property: CatalogueProperty, asList
   if (!Array.isArray(value)) {
     if (typeof value === 'string' && !value.includes('\0')) {
       const json = listParser(property.type, jsonFormat)(value);
-      return json === undefined ? { kind: 'bad', message: `the value is not ${describeType(property.type, true)}` } : { kind: 'value', json };
+      return json === undefined
+        ? { kind: 'bad', message: `the value is not ${describeType(property.type, true)}` }
+        : { kind: 'value', json };
     }
     const element = convertScalar(value, property.type);
     return element.kind === 'bad' || element.json === null ? element : { kind: 'value', json: `[${element.json}]` };

@@ -1,5 +1,11 @@
 import { profileUpdate, type MergeRule, type ProfileUpdate } from '@millrace/domain';
-import { jsonString, maxIdentifierLength, normaliseIdentifier, timestampParser, type Catalogue } from '@millrace/mapping';
+import {
+  jsonString,
+  maxIdentifierLength,
+  normaliseIdentifier,
+  timestampParser,
+  type Catalogue,
+} from '@millrace/mapping';
 import { convertScalar, convertValue } from './json-value.js';
 
 export interface StagedIdentity {
@@ -70,9 +76,11 @@ function stage(index: number, update: ProfileUpdate, catalogue: Catalogue): Stag
   update.properties.forEach(({ property: name, value, rule }, position) => {
     const at = `properties.${position}`;
     const property = catalogue.properties.get(name);
-    if (property === undefined) throw new Rejected(`${at}.property: the workspace has no property ${JSON.stringify(name)}`);
+    if (property === undefined)
+      throw new Rejected(`${at}.property: the workspace has no property ${JSON.stringify(name)}`);
     if (parts.has(name)) throw new Rejected(`${at}.property: ${JSON.stringify(name)} stands twice in this item`);
-    if (rule === 'add' && !property.list) throw new Rejected(`${at}.rule: "add" needs a list, and ${JSON.stringify(name)} is none`);
+    if (rule === 'add' && !property.list)
+      throw new Rejected(`${at}.rule: "add" needs a list, and ${JSON.stringify(name)} is none`);
     if (rule === 'sum' && property.type !== 'integer' && property.type !== 'decimal') {
       throw new Rejected(`${at}.rule: "sum" needs a number, and ${JSON.stringify(name)} is none`);
     }
@@ -83,7 +91,8 @@ function stage(index: number, update: ProfileUpdate, catalogue: Catalogue): Stag
     parts.set(name, partOf[rule]);
     objects[partOf[rule]].push(`${jsonString(name)}:${converted.json ?? 'null'}`);
   });
-  const object = (entries: readonly string[]): string | null => (entries.length === 0 ? null : `{${entries.join(',')}}`);
+  const object = (entries: readonly string[]): string | null =>
+    entries.length === 0 ? null : `{${entries.join(',')}}`;
   return {
     index,
     identities: stageIdentities(update, catalogue),
@@ -102,22 +111,27 @@ function stageIdentities(update: ProfileUpdate, catalogue: Catalogue): readonly 
   return update.identities.map(({ namespace: code, value }, position) => {
     const at = `identities.${position}`;
     const namespace = catalogue.namespaces.get(code);
-    if (namespace === undefined) throw new Rejected(`${at}.namespace: the workspace has no identity namespace ${JSON.stringify(code)}`);
+    if (namespace === undefined)
+      throw new Rejected(`${at}.namespace: the workspace has no identity namespace ${JSON.stringify(code)}`);
     const normalised = value.includes('\0') ? undefined : normaliseIdentifier(value, namespace.normalisation);
-    if (normalised === undefined) throw new Rejected(`${at}.value: nothing is left of the identifier after normalisation`);
-    if (normalised.length > maxIdentifierLength) throw new Rejected(`${at}.value: longer than ${maxIdentifierLength} characters`);
+    if (normalised === undefined)
+      throw new Rejected(`${at}.value: nothing is left of the identifier after normalisation`);
+    if (normalised.length > maxIdentifierLength)
+      throw new Rejected(`${at}.value: longer than ${maxIdentifierLength} characters`);
     return { namespaceId: namespace.id, value: normalised };
   });
 }
 
 function stageEvent(event: ProfileUpdate['events'][number], at: string, catalogue: Catalogue): StagedEvent {
   const eventType = catalogue.eventTypes.get(event.type);
-  if (eventType === undefined) throw new Rejected(`${at}.type: the workspace has no event type ${JSON.stringify(event.type)}`);
+  if (eventType === undefined)
+    throw new Rejected(`${at}.type: the workspace has no event type ${JSON.stringify(event.type)}`);
   const occurredAt = parseTime(event.occurredAt);
   if (occurredAt === undefined) throw new Rejected(`${at}.occurredAt: not a timestamp`);
   if (event.id.includes('\0')) throw new Rejected(`${at}.id: holds a NUL character`);
-  const types = (definitions: readonly { name: string; type: Parameters<typeof convertScalar>[1] }[]): Map<string, Parameters<typeof convertScalar>[1]> =>
-    new Map(definitions.map(({ name, type }) => [name, type]));
+  const types = (
+    definitions: readonly { name: string; type: Parameters<typeof convertScalar>[1] }[],
+  ): Map<string, Parameters<typeof convertScalar>[1]> => new Map(definitions.map(({ name, type }) => [name, type]));
   const flat = (values: Readonly<Record<string, unknown>>, known: ReturnType<typeof types>, path: string): string => {
     const entries: string[] = [];
     for (const [name, value] of Object.entries(values)) {

@@ -3,7 +3,9 @@ import type { ChunkContext } from './apply-chunk.js';
 import { idColumn, tableOf, type MergeShape } from './merge-shape.js';
 
 function identitiesOf(shape: MergeShape, line: Sql): Sql {
-  const identifiers = shape.namespaceIds.map((namespaceId, index) => sql`(${namespaceId}::int, ${line}.${idColumn(index)})`);
+  const identifiers = shape.namespaceIds.map(
+    (namespaceId, index) => sql`(${namespaceId}::int, ${line}.${idColumn(index)})`,
+  );
   return sql`CROSS JOIN LATERAL (VALUES ${sql.join(identifiers)}) AS v (namespace_id, value)`;
 }
 
@@ -77,7 +79,9 @@ export async function addIdentities(tx: Transaction, context: ChunkContext): Pro
     RETURNING pl.profile_id`);
   if (moved.rowCount > 0) {
     const ids = moved.rows.map((row) => row.profile_id);
-    await tx.query(sql`DELETE FROM profile.identity WHERE profile_id = ANY (${ids}::uuid[]) AND xmin = pg_current_xact_id()::xid`);
+    await tx.query(
+      sql`DELETE FROM profile.identity WHERE profile_id = ANY (${ids}::uuid[]) AND xmin = pg_current_xact_id()::xid`,
+    );
     await tx.query(sql`DELETE FROM identity_added WHERE profile_id = ANY (${ids}::uuid[])`);
   }
   return { moved: moved.rowCount };

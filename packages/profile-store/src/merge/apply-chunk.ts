@@ -72,7 +72,8 @@ export async function applyComponents(tx: Transaction, shape: MergeShape, inChun
     await collectIncoming(tx, context);
   }
   const onlyNew = other === 0 && shape.namespaceIds.length === 1;
-  if (simple + other > 0 && !(onlyNew && (await addNewIdentities(tx, context)))) moved += (await addIdentities(tx, context)).moved;
+  if (simple + other > 0 && !(onlyNew && (await addNewIdentities(tx, context))))
+    moved += (await addIdentities(tx, context)).moved;
   const followUp = catalogue.segments.size > 0 || shape.events !== undefined || shape.uses.consent;
   const touchSimple = simple > 0 && followUp;
   if (touchSimple || other > 0) await createTouched(tx);
@@ -81,7 +82,8 @@ export async function applyComponents(tx: Transaction, shape: MergeShape, inChun
   if (touchSimple || other > 0) {
     if (shape.uses.consent) await applyConsent(tx, context);
   }
-  const events = shape.events === undefined ? { events: 0, eventLines: 0, eventsConflicting: 0 } : await applyEvents(tx, context);
+  const events =
+    shape.events === undefined ? { events: 0, eventLines: 0, eventsConflicting: 0 } : await applyEvents(tx, context);
   if (touchSimple || other > 0) {
     await evaluateSegments(tx, catalogue);
     await writeOutbox(tx, shape.workspaceId, context.streamed !== undefined);
@@ -197,7 +199,10 @@ async function mergeIncoming(tx: Transaction, context: ChunkContext, moved: numb
 }
 
 /** Arrays of the streamed properties' ids that a row writes, and that it really changes. */
-function streamedColumns({ shape, catalogue, streamed }: ChunkContext): { readonly written: Sql; readonly changed: Sql } {
+function streamedColumns({ shape, catalogue, streamed }: ChunkContext): {
+  readonly written: Sql;
+  readonly changed: Sql;
+} {
   const names = [...catalogue.properties.values()].filter(({ id }) => streamed?.has(id));
   if (names.length === 0) return { written: sql`'{}'::int[]`, changed: sql`'{}'::int[]` };
   const array = (condition: (name: string) => Sql): Sql =>
@@ -213,7 +218,14 @@ async function countOutcomes(
   counted: boolean,
   created: number,
 ): Promise<Omit<ChunkCounts, 'moved' | keyof EventCounts>> {
-  const totals = { created, updated: 0, unchanged: 0, profilesCreated: created, profilesUpdated: 0, profilesUnchanged: 0 };
+  const totals = {
+    created,
+    updated: 0,
+    unchanged: 0,
+    profilesCreated: created,
+    profilesUpdated: 0,
+    profilesUnchanged: 0,
+  };
   if (!counted) return totals;
   const { rows } = await tx.query<{ outcome: 'c' | 'u' | 'n'; rows: number; profiles: number }>(
     sql`SELECT outcome, sum(rows)::float8 AS rows, count(*)::float8 AS profiles FROM touched GROUP BY outcome`,
@@ -232,4 +244,3 @@ async function countOutcomes(
   }
   return totals;
 }
-

@@ -18,7 +18,12 @@ export async function applyEvents(tx: Transaction, { shape, inChunk }: ChunkCont
   if (shape.events === undefined) return { events: 0, eventLines: 0, eventsConflicting: 0 };
   const [plan, lines, events] = [tableOf(shape.plan), tableOf(shape.planLines), tableOf(shape.events)];
   const linkedRows = shape.eventsHaveLinkedRows === true ? sql`coalesce(sum(linked_rows), 0)::float8` : sql`0::float8`;
-  const { rows } = await tx.query<{ events: number; event_lines: number; linked_rows: number; conflicting: number }>(sql`
+  const { rows } = await tx.query<{
+    events: number;
+    event_lines: number;
+    linked_rows: number;
+    conflicting: number;
+  }>(sql`
     WITH arrived AS MATERIALIZED (
       SELECT pl.profile_id, e.* FROM ${plan} pl JOIN ${events} e ON e.root_line = pl.component WHERE ${inChunk} AND pl.rows = 1
       UNION ALL
@@ -40,5 +45,10 @@ export async function applyEvents(tx: Transaction, { shape, inChunk }: ChunkCont
       ${linkedRows} AS linked_rows, (SELECT count(*) FROM foreign_event)::float8 AS conflicting
     FROM arrived a WHERE NOT EXISTS (SELECT FROM foreign_event f WHERE f.event_type_id = a.event_type_id AND f.event_id = a.event_id)`);
   const row = rows[0]!;
-  return { events: row.events, eventLines: row.event_lines, eventsConflicting: row.conflicting, linkedRows: row.linked_rows };
+  return {
+    events: row.events,
+    eventLines: row.event_lines,
+    eventsConflicting: row.conflicting,
+    linkedRows: row.linked_rows,
+  };
 }

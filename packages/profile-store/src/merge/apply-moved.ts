@@ -27,7 +27,9 @@ export interface MovedCounts extends ChunkCounts {
  */
 export async function applyMoved(tx: Transaction, shape: MergeShape, chunk: number): Promise<MovedCounts> {
   const [plan, staging, lines] = [tableOf(shape.plan), tableOf(shape.staging), tableOf(shape.planLines)];
-  const waiting = await tx.query<{ found: boolean }>(sql`SELECT EXISTS (SELECT FROM ${plan} WHERE status = 'm') AS found`);
+  const waiting = await tx.query<{ found: boolean }>(
+    sql`SELECT EXISTS (SELECT FROM ${plan} WHERE status = 'm') AS found`,
+  );
   if (!waiting.rows[0]?.found) return { ...noCounts, ambiguous: 0 };
   await tx.query(sql`DROP TABLE IF EXISTS moved_line, moved_target`);
   const identifiers = shape.namespaceIds.map((namespaceId, index) => sql`(${namespaceId}::int, s.${idColumn(index)})`);

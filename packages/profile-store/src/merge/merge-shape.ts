@@ -59,12 +59,18 @@ export function stagingColumns(shape: Pick<MergeShape, 'namespaceIds' | 'uses'>)
 }
 
 /** Creates the empty staging table: unlogged, as a crash of the database only costs staging again. */
-export async function createStagingTable(tx: Transaction, shape: MergeShape, extraColumns: readonly Sql[] = []): Promise<void> {
+export async function createStagingTable(
+  tx: Transaction,
+  shape: MergeShape,
+  extraColumns: readonly Sql[] = [],
+): Promise<void> {
   const columns = stagingColumns(shape).map((name) => {
     if (name === 'line') return sql`line bigint NOT NULL`;
     return name.startsWith('id_') ? sql`${sql.id(name)} text` : sql`${sql.id(name)} jsonb`;
   });
   const kind = shape.persistence === 'temporary' ? sql`TEMP` : sql`UNLOGGED`;
   const end = shape.persistence === 'temporary' ? sql` ON COMMIT DROP` : sql.empty;
-  await tx.query(sql`CREATE ${kind} TABLE ${tableOf(shape.staging)} (${sql.join([...columns, ...extraColumns])})${end}`);
+  await tx.query(
+    sql`CREATE ${kind} TABLE ${tableOf(shape.staging)} (${sql.join([...columns, ...extraColumns])})${end}`,
+  );
 }

@@ -24,7 +24,9 @@ export async function resolveRows(tx: Transaction, shape: MergeShape): Promise<P
 }
 
 function createTableAs(shape: MergeShape, table: Sql, query: Sql): Sql {
-  return shape.persistence === 'temporary' ? sql`CREATE TEMP TABLE ${table} ON COMMIT DROP AS ${query}` : sql`CREATE TABLE ${table} AS ${query}`;
+  return shape.persistence === 'temporary'
+    ? sql`CREATE TEMP TABLE ${table} ON COMMIT DROP AS ${query}`
+    : sql`CREATE TABLE ${table} AS ${query}`;
 }
 
 /** `status` of a component: found, or creatable, and not too large. */
@@ -54,7 +56,9 @@ async function planBySingleIdentifier(tx: Transaction, shape: MergeShape): Promi
     FROM ${tableOf(shape.staging)} s ${identityJoin(shape, 0)}
     GROUP BY i.profile_id, CASE WHEN i.profile_id IS NULL THEN s.id_1 END`;
   await tx.query(createTableAs(shape, tableOf(shape.plan), planColumns(shape, grouped, sql`false`)));
-  const repeated = await tx.query<{ found: boolean }>(sql`SELECT EXISTS (SELECT FROM ${tableOf(shape.plan)} WHERE rows > 1) AS found`);
+  const repeated = await tx.query<{ found: boolean }>(
+    sql`SELECT EXISTS (SELECT FROM ${tableOf(shape.plan)} WHERE rows > 1) AS found`,
+  );
   const node = sql`coalesce('p' || i.profile_id::text, 'v' || s.id_1)`;
   const lines = repeated.rows[0]?.found
     ? sql`
@@ -169,7 +173,9 @@ async function indexPlan(tx: Transaction, shape: MergeShape): Promise<void> {
 /** Needed again whenever staging is loaded again beside a frozen plan. */
 export async function indexStaging(tx: Transaction, shape: MergeShape): Promise<void> {
   await tx.query(sql`CREATE INDEX ON ${tableOf(shape.staging)} USING brin (line) WITH (pages_per_range = 16)`);
-  const { rows } = await tx.query<{ found: boolean }>(sql`SELECT EXISTS (SELECT FROM ${tableOf(shape.planLines)}) AS found`);
+  const { rows } = await tx.query<{ found: boolean }>(
+    sql`SELECT EXISTS (SELECT FROM ${tableOf(shape.planLines)}) AS found`,
+  );
   if (rows[0]?.found) await tx.query(sql`CREATE INDEX ON ${tableOf(shape.staging)} (line)`);
 }
 
@@ -183,5 +189,9 @@ async function summarise(tx: Transaction, shape: MergeShape): Promise<PlanSummar
     return counts;
   };
   const applied = rows.find((row) => row.status === 'a');
-  return { chunks: applied === undefined ? 0 : applied.last_chunk + 1, rows: byStatus('rows'), components: byStatus('components') };
+  return {
+    chunks: applied === undefined ? 0 : applied.last_chunk + 1,
+    rows: byStatus('rows'),
+    components: byStatus('components'),
+  };
 }

@@ -44,7 +44,11 @@ export async function findProfile(
 ): Promise<string | undefined> {
   const namespace = catalogue.namespaces.get(identity.namespace);
   if (namespace === undefined) {
-    throw new InputError('namespace-not-found', `the workspace has no identity namespace ${JSON.stringify(identity.namespace)}`, { at: 'namespace' });
+    throw new InputError(
+      'namespace-not-found',
+      `the workspace has no identity namespace ${JSON.stringify(identity.namespace)}`,
+      { at: 'namespace' },
+    );
   }
   const value = normaliseIdentifier(identity.value, namespace.normalisation);
   if (value === undefined) return undefined;

@@ -17,14 +17,24 @@ export interface GroupUpdate {
 }
 
 /** Creates or updates a group and links profiles to it; their segments follow in the same transaction. Returns the members not found. */
-export async function putGroup(tx: Transaction, catalogue: Catalogue, group: GroupUpdate): Promise<{ readonly unknownMembers: number }> {
+export async function putGroup(
+  tx: Transaction,
+  catalogue: Catalogue,
+  group: GroupUpdate,
+): Promise<{ readonly unknownMembers: number }> {
   const { workspaceId } = catalogue;
   await lockDefinitions(tx, workspaceId, 'shared');
-  await tx.query(sql`INSERT INTO profile.group_type (workspace_id, code) VALUES (${workspaceId}, ${group.type}) ON CONFLICT DO NOTHING`);
+  await tx.query(
+    sql`INSERT INTO profile.group_type (workspace_id, code) VALUES (${workspaceId}, ${group.type}) ON CONFLICT DO NOTHING`,
+  );
   const wanted = group.members.map(({ namespace, value }, index) => {
     const found = catalogue.namespaces.get(namespace);
     if (found === undefined) {
-      throw new InputError('namespace-not-found', `the workspace has no identity namespace ${JSON.stringify(namespace)}`, { at: `members.${index}.namespace` });
+      throw new InputError(
+        'namespace-not-found',
+        `the workspace has no identity namespace ${JSON.stringify(namespace)}`,
+        { at: `members.${index}.namespace` },
+      );
     }
     return { namespaceId: found.id, value: normaliseIdentifier(value, found.normalisation) ?? '' };
   });

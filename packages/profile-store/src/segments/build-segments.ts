@@ -34,7 +34,10 @@ export async function buildSegments(database: Database): Promise<boolean> {
   return false;
 }
 
-async function takeVersion(tx: Transaction, { segment_id, version }: PendingVersion): Promise<{ rule: SegmentRule; through: string | null } | undefined> {
+async function takeVersion(
+  tx: Transaction,
+  { segment_id, version }: PendingVersion,
+): Promise<{ rule: SegmentRule; through: string | null } | undefined> {
   const { rows } = await tx.query<{ rule: string; built_through: string | null }>(sql`
     SELECT rule, built_through FROM profile.segment_version
     WHERE segment_id = ${segment_id}::uuid AND version = ${version} AND state = 'building' FOR UPDATE SKIP LOCKED`);
@@ -76,7 +79,9 @@ async function switchVersion(database: Database, pending: PendingVersion): Promi
     if (taken === undefined) return;
     const segment = sql`${pending.segment_id}::uuid`;
     await createTouched(tx);
-    await tx.query(sql`CREATE TEMP TABLE segment_change (profile_id uuid NOT NULL, segment_id uuid NOT NULL) ON COMMIT DROP`);
+    await tx.query(
+      sql`CREATE TEMP TABLE segment_change (profile_id uuid NOT NULL, segment_id uuid NOT NULL) ON COMMIT DROP`,
+    );
     await tx.query(sql`
       WITH written AS (
         INSERT INTO profile.membership (profile_id, segment_id, status)
@@ -103,9 +108,15 @@ async function switchVersion(database: Database, pending: PendingVersion): Promi
         WHERE check_at IS NOT NULL`);
     }
     await writeOutbox(tx, pending.workspace_id, (await streamedProperties(tx, pending.workspace_id)) !== undefined);
-    await tx.query(sql`UPDATE profile.segment_version SET state = 'retired' WHERE segment_id = ${segment} AND state = 'current'`);
-    await tx.query(sql`UPDATE profile.segment_version SET state = 'current' WHERE segment_id = ${segment} AND version = ${pending.version}`);
-    await tx.query(sql`UPDATE profile.segment SET current_version = ${pending.version}, updated_at = now() WHERE id = ${segment}`);
+    await tx.query(
+      sql`UPDATE profile.segment_version SET state = 'retired' WHERE segment_id = ${segment} AND state = 'current'`,
+    );
+    await tx.query(
+      sql`UPDATE profile.segment_version SET state = 'current' WHERE segment_id = ${segment} AND version = ${pending.version}`,
+    );
+    await tx.query(
+      sql`UPDATE profile.segment SET current_version = ${pending.version}, updated_at = now() WHERE id = ${segment}`,
+    );
     await tx.query(sql`DELETE FROM profile.membership_build WHERE segment_id = ${segment}`);
   });
 }

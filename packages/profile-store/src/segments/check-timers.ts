@@ -22,9 +22,13 @@ export async function checkTimers(database: Database): Promise<boolean> {
   for (const { workspace_id: workspaceId, ids } of due.rows) {
     await database.transaction(async (tx) => {
       await lockDefinitions(tx, workspaceId, 'shared');
-      await tx.query(sql`SELECT FROM profile.profile p WHERE p.id = ANY (${ids}::uuid[]) ORDER BY p.id FOR NO KEY UPDATE`);
+      await tx.query(
+        sql`SELECT FROM profile.profile p WHERE p.id = ANY (${ids}::uuid[]) ORDER BY p.id FOR NO KEY UPDATE`,
+      );
       await createTouched(tx);
-      await tx.query(sql`INSERT INTO touched (profile_id, outcome, version) SELECT id, 'n', version FROM profile.profile WHERE id = ANY (${ids}::uuid[])`);
+      await tx.query(
+        sql`INSERT INTO touched (profile_id, outcome, version) SELECT id, 'n', version FROM profile.profile WHERE id = ANY (${ids}::uuid[])`,
+      );
       await evaluateSegments(tx, await loadCatalogue(tx, workspaceId));
       await writeOutbox(tx, workspaceId, (await streamedProperties(tx, workspaceId)) !== undefined);
     });

@@ -23,7 +23,9 @@ function conditions(versions: readonly CompiledVersion[]): Sql {
  * otherwise two writers that each add one order would leave a "two orders" segment empty.
  */
 export async function evaluateSegments(tx: Transaction, catalogue: Catalogue): Promise<void> {
-  await tx.query(sql`CREATE TEMP TABLE segment_change (profile_id uuid NOT NULL, segment_id uuid NOT NULL) ON COMMIT DROP`);
+  await tx.query(
+    sql`CREATE TEMP TABLE segment_change (profile_id uuid NOT NULL, segment_id uuid NOT NULL) ON COMMIT DROP`,
+  );
   const current = compileVersions(catalogue, 'current');
   if (current.length > 0) {
     await tx.query(sql`
@@ -58,7 +60,9 @@ export async function evaluateSegments(tx: Transaction, catalogue: Catalogue): P
 }
 
 async function keepTimers(tx: Transaction, versions: readonly CompiledVersion[]): Promise<void> {
-  const timed = versions.flatMap(({ segmentId, nextCheck }) => (nextCheck === undefined ? [] : [sql`(${segmentId}::uuid, ${nextCheck})`]));
+  const timed = versions.flatMap(({ segmentId, nextCheck }) =>
+    nextCheck === undefined ? [] : [sql`(${segmentId}::uuid, ${nextCheck})`],
+  );
   if (timed.length === 0) return;
   await tx.query(sql`
     WITH due AS MATERIALIZED (

@@ -15,28 +15,43 @@ export interface SegmentRecord extends SegmentDefinition {
 }
 
 /** A new segment; its memberships are built in the background. InputError where the rule does not fit the workspace. */
-export async function createSegment(database: Database, workspaceId: number, definition: SegmentDefinition): Promise<SegmentRecord> {
+export async function createSegment(
+  database: Database,
+  workspaceId: number,
+  definition: SegmentDefinition,
+): Promise<SegmentRecord> {
   return database.transaction(async (tx) => {
     await checkRule(tx, workspaceId, definition.rule);
     const { rows } = await tx.query<{ id: string }>(
       sql`INSERT INTO profile.segment (workspace_id, name) VALUES (${workspaceId}, ${definition.name}) ON CONFLICT DO NOTHING RETURNING id`,
     );
     const row = rows[0];
-    if (row === undefined) throw new InputError('segment-conflict', `the segment ${JSON.stringify(definition.name)} exists already`, { at: 'name' });
+    if (row === undefined)
+      throw new InputError('segment-conflict', `the segment ${JSON.stringify(definition.name)} exists already`, {
+        at: 'name',
+      });
     await addVersion(tx, row.id, definition.rule);
     return segmentById(tx, workspaceId, row.id);
   });
 }
 
 /** A changed rule becomes a new version, and the present memberships stand until its build is done. */
-export async function updateSegment(database: Database, workspaceId: number, id: string, definition: SegmentDefinition): Promise<SegmentRecord> {
+export async function updateSegment(
+  database: Database,
+  workspaceId: number,
+  id: string,
+  definition: SegmentDefinition,
+): Promise<SegmentRecord> {
   return database.transaction(async (tx) => {
     await checkRule(tx, workspaceId, definition.rule);
     const present = await segmentById(tx, workspaceId, id);
     const { rowCount } = await tx.query(sql`
       UPDATE profile.segment SET name = ${definition.name}, updated_at = now()
       WHERE id = ${id}::uuid AND NOT EXISTS (SELECT FROM profile.segment WHERE workspace_id = ${workspaceId} AND name = ${definition.name} AND id <> ${id}::uuid)`);
-    if (rowCount === 0) throw new InputError('segment-conflict', `the segment ${JSON.stringify(definition.name)} exists already`, { at: 'name' });
+    if (rowCount === 0)
+      throw new InputError('segment-conflict', `the segment ${JSON.stringify(definition.name)} exists already`, {
+        at: 'name',
+      });
     if (JSON.stringify(present.rule) !== JSON.stringify(definition.rule)) await addVersion(tx, id, definition.rule);
     return segmentById(tx, workspaceId, id);
   });
@@ -63,7 +78,9 @@ async function checkRule(tx: Transaction, workspaceId: number, rule: SegmentRule
 }
 
 async function addVersion(tx: Transaction, segmentId: string, rule: SegmentRule): Promise<void> {
-  await tx.query(sql`UPDATE profile.segment_version SET state = 'retired' WHERE segment_id = ${segmentId}::uuid AND state = 'building'`);
+  await tx.query(
+    sql`UPDATE profile.segment_version SET state = 'retired' WHERE segment_id = ${segmentId}::uuid AND state = 'building'`,
+  );
   await tx.query(sql`DELETE FROM profile.membership_build WHERE segment_id = ${segmentId}::uuid`);
   await tx.query(sql`
     INSERT INTO profile.segment_version (segment_id, version, rule, state)
@@ -82,7 +99,11 @@ interface SegmentRow {
   readonly updatedAt: Date;
 }
 
-async function selectSegments(executor: Executor, workspaceId: number, id: string | undefined): Promise<readonly SegmentRecord[]> {
+async function selectSegments(
+  executor: Executor,
+  workspaceId: number,
+  id: string | undefined,
+): Promise<readonly SegmentRecord[]> {
   const { rows } = await executor.query<SegmentRow>(sql`
     SELECT s.id, s.name, v.rule, v.version, v.state, s.created_at AS "createdAt", s.updated_at AS "updatedAt",
       (SELECT count(*)::float8 FROM profile.membership m WHERE m.segment_id = s.id AND m.status = 'realized') AS members
