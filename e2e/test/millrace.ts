@@ -10,6 +10,7 @@ import {
   StreamClient,
   type AwsAccess,
   type Services,
+  type ServicesOptions,
   type Stack,
 } from '@millrace/dev-stack';
 import { Api } from './api.js';
@@ -35,9 +36,11 @@ export class Millrace {
   /** To look into the store, and to stand in its way; the flow itself is driven through the API alone. */
   readonly database: Database;
   readonly #name: string;
+  readonly #crashed: readonly string[];
 
-  private constructor(name: string, stack: Stack, services: Services) {
+  private constructor(name: string, stack: Stack, services: Services, crashed: readonly string[]) {
     this.#name = name;
+    this.#crashed = crashed;
     this.stack = stack;
     this.services = services;
     this.api = new Api(services.apiUrl, services.apiKey);
@@ -53,8 +56,11 @@ export class Millrace {
     // Started by root, PostgreSQL runs as another user, who has to get in.
     chmodSync(directory, 0o711);
     const stack = await startStack({ directory, cacheDirectory: developmentFolder, env: {}, throwaway: true });
+    const crashed: string[] = [];
+    const onExit: ServicesOptions['onExit'] = (_, service, how) => void crashed.push(`${service} ended with ${how}`);
     try {
-      return new Millrace(name, stack, await startServices(stack, { env: { ...quickTakeover, ...env } }));
+      const services = await startServices(stack, { env: { ...quickTakeover, ...env }, onExit });
+      return new Millrace(name, stack, services, crashed);
     } catch (error) {
       await stack.stop();
       throw error;
@@ -70,11 +76,13 @@ export class Millrace {
     return path.join(this.stack.directory, 'logs');
   }
 
+  /** Ends everything. Throws when a service had ended that nobody had asked to. */
   async stop(): Promise<void> {
     await this.database.end();
     const kept = path.join(developmentFolder, 'e2e', this.#name);
     rmSync(kept, { recursive: true, force: true });
     if (existsSync(this.logFolder)) cpSync(this.logFolder, kept, { recursive: true });
     await this.stack.stop();
+    if (this.#crashed.length > 0) throw new Error(`${this.#crashed.join('; ')}: see ${kept}`);
   }
 }

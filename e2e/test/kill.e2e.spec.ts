@@ -1,0 +1,190 @@
+import { FaultProxy, waitFor, type FaultRule } from '@millrace/testing';
+import { Exchange } from './exchange.js';
+import { chunksOf, gate, holdProfile, openUnits, somebodyWaits } from './hold.js';
+import { Millrace } from './millrace.js';
+import { customersFromBefore, expectSameOutcome, ingestBefore, outcomeOf, type Outcome } from './outcome.js';
+import { completing, layInWay, puttingRecords, reading, uploading, writingManifest } from './requests.js';
+import { makeSample, type Sample } from './sample.js';
+
+describe('a process killed in the middle of its work', () => {
+  let millrace: Millrace;
+  let sample: Sample;
+  let undisturbed: Outcome;
+  let s3: FaultProxy;
+  let kinesis: FaultProxy;
+
+  beforeAll(async () => {
+    [millrace, sample] = await Promise.all([
+      Millrace.start('kill'),
+      makeSample({ customers: 1500, orders: 2500, linesPerOrder: 2, seed: 11 }),
+    ]);
+    s3 = await FaultProxy.start(millrace.stack.urls.s3);
+    kinesis = await FaultProxy.start(millrace.stack.urls.kinesis);
+    const exchange = await prepare('undisturbed');
+    undisturbed = await outcomeOf(exchange, await exchange.run());
+  });
+
+  afterEach(() => {
+    s3.clear();
+    kinesis.clear();
+  });
+
+  afterAll(async () => {
+    await millrace?.stop();
+    await Promise.all([s3?.stop(), kinesis?.stop()]);
+  });
+
+  async function prepare(workspace: string): Promise<Exchange> {
+    const exchange = await Exchange.prepare(millrace, workspace, sample, { s3: s3.url, kinesis: kinesis.url });
+    await ingestBefore(exchange, sample);
+    return exchange;
+  }
+
+  it('has an undisturbed run to be compared with, in which every kind of outcome occurs', () => {
+    const { imported, exported, store } = undisturbed;
+    const points = store.reduce((sum, profile) => {
+      const { properties } = JSON.parse(profile) as { properties: Record<string, number> };
+      return sum + (properties['loyalty.points'] ?? 0);
+    }, 0);
+    const ambiguous = sample.customerRows.find(({ email }) => email !== undefined)?.id;
+    const inFile = sample.customerRows.filter(({ id }) => id !== ambiguous).reduce((sum, row) => sum + row.points, 0);
+    const before = store.filter((profile) => profile.includes('was here before')).length;
+    expect(points).toBe(inFile + 1000 * before);
+    expect(before).toBeGreaterThan(50);
+    for (const kind of ['created', 'updated', 'ambiguous', 'rejected', 'linkedRowsOrphaned', 'events', 'eventLines'])
+      expect({ [kind]: imported[kind] }).not.toEqual({ [kind]: 0 });
+    expect(exported['rows']).toBeGreaterThan(500);
+    expect(exported['files']).toBe(2);
+  });
+
+  describe('importer', () => {
+    it('reads the files again when it was killed while reading one', async () => {
+      const exchange = await prepare('importer-reading');
+      const inMiddle = layInWay(s3, { when: reading(exchange, 'order-lines'), fault: { kind: 'lose-answer' } });
+      const run = await exchange.start();
+      await inMiddle();
+      await millrace.services.restart('importer', 'SIGKILL');
+      await expectSameOutcome(exchange, await exchange.end(run), undisturbed);
+    });
+
+    it('goes on with the chunks that are not applied when it was killed between some that are', async () => {
+      const exchange = await prepare('importer-applying');
+      const letGo = await holdProfile(millrace.database, exchange.workspace, customersFromBefore(sample)[2]);
+      const run = await exchange.start();
+      const chunks = await waitFor(async () => {
+        const { applied, planned } = await chunksOf(millrace.database, run);
+        return applied >= 3 && (await somebodyWaits(millrace.database)) && { applied, planned };
+      }, 30_000);
+      expect(chunks.applied).toBeLessThan(chunks.planned);
+      await millrace.services.restart('importer', 'SIGKILL');
+      await letGo();
+      await expectSameOutcome(exchange, await exchange.end(run), undisturbed);
+    });
+  });
+
+  describe('batch-exporter', () => {
+    it('writes a part again when it was killed while uploading it', async () => {
+      const exchange = await prepare('exporter-uploading');
+      await killExporter(exchange, uploading(exchange));
+    });
+
+    it('delivers when it was killed as one of its objects had become visible', async () => {
+      const exchange = await prepare('exporter-completing');
+      await killExporter(exchange, completing(exchange));
+    });
+
+    it('writes the same manifest when it was killed while writing it', async () => {
+      const exchange = await prepare('exporter-manifest');
+      await killExporter(exchange, writingManifest(exchange));
+    });
+
+    /** Kills it once the request was carried out of which it never gets the answer. */
+    async function killExporter(exchange: Exchange, when: FaultRule['when']): Promise<void> {
+      const inMiddle = layInWay(s3, { when, fault: { kind: 'lose-answer' } });
+      const run = await exchange.start();
+      await inMiddle();
+      await millrace.services.restart('batch-exporter', 'SIGKILL');
+      await expectSameOutcome(exchange, await exchange.end(run), undisturbed);
+    }
+  });
+
+  describe('stream-publisher', () => {
+    it('sends again what it never heard of, and the stream ends with the state of each profile', async () => {
+      const exchange = await prepare('publisher-sending');
+      const unheard = { kind: 'lose-answer' } as const;
+      const inMiddle = layInWay(kinesis, { when: puttingRecords(exchange), skip: 2, times: 1000, fault: unheard });
+      const run = await exchange.start();
+      await inMiddle();
+      await millrace.services.kill('stream-publisher', 'SIGKILL');
+      kinesis.clear();
+      const ended = await exchange.end(run);
+      await millrace.services.restart('stream-publisher');
+      await expectSameOutcome(exchange, ended, undisturbed);
+    });
+  });
+
+  describe('config-api', () => {
+    it('goes on with the run when it was killed during the import, and learns what happened meanwhile', async () => {
+      const exchange = await prepare('api-importing');
+      await workWithoutApi(exchange, reading(exchange, 'orders'));
+    });
+
+    it('ends the run when it was killed during the export', async () => {
+      const exchange = await prepare('api-exporting');
+      await workWithoutApi(exchange, completing(exchange));
+    });
+
+    /** Kills it while a worker is busy, and starts it again when the worker has finished. */
+    async function workWithoutApi(exchange: Exchange, when: FaultRule['when']): Promise<void> {
+      const { opened, open } = gate();
+      const inMiddle = layInWay(s3, { when, fault: { kind: 'hold', until: opened } });
+      const run = await exchange.start();
+      await inMiddle();
+      await millrace.services.kill('config-api', 'SIGKILL');
+      open();
+      await waitFor(async () => (await openUnits(millrace.database, run)).length === 0, 30_000, 'the worker to finish');
+      await millrace.services.restart('config-api');
+      await expectSameOutcome(exchange, await exchange.end(run), undisturbed);
+    }
+
+    it('takes a batch once when it was killed while applying it and the client sends it again', async () => {
+      const exchange = await Exchange.prepare(millrace, 'api-ingesting', sample, { goals: [] });
+      const ada = { namespace: 'email', value: 'ada@example.org' };
+      const addPoints = async (batchId: string, value: number): Promise<unknown> =>
+        await exchange.ingest(batchId, [
+          { identities: [ada], properties: [{ property: 'loyalty.points', value, rule: 'sum' }] },
+        ]);
+      await addPoints('first', 1);
+      const letGo = await holdProfile(millrace.database, exchange.workspace, ada);
+      const answer = addPoints('second', 10).catch(() => 'no answer');
+      await waitFor(async () => await somebodyWaits(millrace.database), 10_000, 'the batch to be under way');
+      await millrace.services.restart('config-api', 'SIGKILL');
+      await letGo();
+      expect(await answer).toBe('no answer');
+      expect(await addPoints('second', 10)).toMatchObject([{ outcome: 'updated' }]);
+      expect(await addPoints('second', 10)).toMatchObject([{ outcome: 'updated' }]);
+      const [profile = ''] = await exchange.store();
+      expect(JSON.parse(profile)).toMatchObject({ properties: { 'loyalty.points': 11 } });
+    });
+  });
+
+  describe('Redis', () => {
+    it('is not missed when it was killed during an import and came back empty', async () => {
+      const exchange = await prepare('redis-restarted');
+      const { opened, open } = gate();
+      const inMiddle = layInWay(s3, { when: reading(exchange, 'orders'), fault: { kind: 'hold', until: opened } });
+      const run = await exchange.start();
+      await inMiddle();
+      await millrace.stack.restart('redis', 'SIGKILL');
+      open();
+      await expectSameOutcome(exchange, await exchange.end(run), undisturbed);
+    });
+
+    it('is not missed while it is away altogether', async () => {
+      const exchange = await prepare('redis-away');
+      await millrace.stack.supervisor.end('redis', 'SIGKILL');
+      await expectSameOutcome(exchange, await exchange.run(), undisturbed);
+      await millrace.stack.restart('redis');
+    });
+  });
+});
