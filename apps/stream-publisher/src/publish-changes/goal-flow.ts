@@ -5,6 +5,11 @@ const targetRequestBytes = 8 * 1024 * 1024;
 
 const leastThrottledLimit = 25;
 
+// Deliveries are written by single statements and dated by their start; none takes as long as this to commit.
+const lateCommitMs = 60_000;
+// And if one did: so often everything is looked through.
+const fullLookMs = 60_000;
+
 /**
  * How fast one goal sends from one set of lanes: halves its requests when whole requests fail, doubles them when they pass,
  * and rests in between. Times are `performance.now()`.
@@ -19,6 +24,9 @@ export class GoalFlow {
   busy = false;
   /** When to ask next what is due. */
   lookAtMs = 0;
+  #lanesSeen: ReadonlySet<number> = new Set();
+  #dueAfterMs = 0;
+  #fullLookAtMs = 0;
   /** What the goal's owner was told last by this process. */
   shown: 'works' | 'fault' | undefined;
 
@@ -44,6 +52,20 @@ export class GoalFlow {
 
   lookBy(timeMs: number): void {
     this.lookAtMs = Math.min(this.lookAtMs, timeMs);
+  }
+
+  /** Epoch milliseconds on the database's clock: nothing in these lanes is due since before. 0: unknown. */
+  dueAfterMs(lanes: readonly number[], nowMs: number): number {
+    const known = nowMs < this.#fullLookAtMs && lanes.every((lane) => this.#lanesSeen.has(lane));
+    return known ? this.#dueAfterMs : 0;
+  }
+
+  /** The last look found `due` in these lanes, and that was all: whatever else becomes due is due since later. */
+  sawAllDue(lanes: readonly number[], due: readonly { readonly dueSinceMs: number }[], nowMs: number): void {
+    if (due.length === 0) return;
+    if (this.dueAfterMs(lanes, nowMs) === 0) this.#fullLookAtMs = nowMs + fullLookMs;
+    this.#lanesSeen = new Set(lanes);
+    this.#dueAfterMs = due.reduce((least, { dueSinceMs }) => Math.min(least, dueSinceMs), Infinity) - lateCommitMs;
   }
 
   requestPassed(records: number, bytes: number): void {

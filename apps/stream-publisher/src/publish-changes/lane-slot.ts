@@ -12,7 +12,8 @@ import {
 } from '../storage/deliveries.js';
 import { setGoalFault } from '../storage/goals.js';
 import { readProfileStates } from '../storage/profile-states.js';
-import { takeOutbox } from '../storage/take-outbox.js';
+import { LaneFloors } from '../storage/outbox-horizon.js';
+import { takeOutbox, type TakenChanges } from '../storage/take-outbox.js';
 import type { ProfileState } from '../build-record/record-template.js';
 import { buildRecords } from './build-records.js';
 import { GoalFlow } from './goal-flow.js';
@@ -31,6 +32,15 @@ export interface LaneSlotOptions {
   readonly idlePollMs: number;
   /** Deliveries that nothing told of (backfill, retries, another publisher's) are found this often. */
   readonly sweepMs: number;
+}
+
+export interface LaneSlotParts {
+  readonly database: Database;
+  /** The slot's lanes at this moment. */
+  readonly lanes: () => HeldLanes;
+  readonly goals: () => readonly SendingGoal[];
+  readonly horizon: { readonly through: bigint };
+  readonly events: PublisherEvents;
 }
 
 interface Settlement {
@@ -67,23 +77,19 @@ export class LaneSlot {
   readonly #events: PublisherEvents;
   readonly #options: LaneSlotOptions;
   readonly #wakeable = new Wakeable();
+  readonly #floors: LaneFloors;
   readonly #flows = new Map<string, GoalFlow>();
   readonly #inFlight = new Set<InFlight>();
   #settlements: Settlement[] = [];
   #stopping = false;
   #running: Promise<void> | undefined;
 
-  constructor(
-    database: Database,
-    lanes: () => HeldLanes,
-    goals: () => readonly SendingGoal[],
-    events: PublisherEvents,
-    options: LaneSlotOptions,
-  ) {
-    this.#database = database;
-    this.#lanes = lanes;
-    this.#goals = goals;
-    this.#events = events;
+  constructor(parts: LaneSlotParts, options: LaneSlotOptions) {
+    this.#database = parts.database;
+    this.#lanes = parts.lanes;
+    this.#goals = parts.goals;
+    this.#floors = new LaneFloors(parts.horizon);
+    this.#events = parts.events;
     this.#options = options;
   }
 
@@ -140,12 +146,22 @@ export class LaneSlot {
     if (this.#stopping) return 'nothing';
     const { lanes } = this.#lanes();
     if (lanes.length === 0) return 'nothing';
-    const taken = await takeOutbox(this.#database, lanes, Math.ceil(outboxRowsPerTurn / lanes.length));
+    const taken = await this.#takeOutbox(lanes);
     if (taken.taken > 0) this.#events.outboxTaken(taken.taken);
     for (const goalId of taken.goalIds) this.#flow(goalId).lookBy(performance.now());
     const sent = await this.#sendDue(lanes);
     if (sent === 'full') return 'backlog';
     return settled || sent === 'some' || taken.taken > 0 ? 'some' : 'nothing';
+  }
+
+  async #takeOutbox(lanes: readonly number[]): Promise<TakenChanges> {
+    this.#floors.keep(lanes);
+    const looked = this.#floors.beforeLook();
+    const rowsPerLane = Math.ceil(outboxRowsPerTurn / lanes.length);
+    const heads = lanes.map((lane) => ({ lane, after: this.#floors.of(lane) }));
+    const taken = await takeOutbox(this.#database, heads, rowsPerLane);
+    looked(lanes.filter((lane) => !taken.fullLanes.includes(lane)));
+    return taken;
   }
 
   /** Starts what is due for goals that are free; `full`: for one of them there was more. */
@@ -154,8 +170,10 @@ export class LaneSlot {
     const free = this.#goals().filter((goal) => (this.#flow(goal.goalId).readyAtMs ?? Infinity) <= now);
     if (free.length === 0) return 'none';
     const limit = Math.max(...free.map((goal) => this.#flow(goal.goalId).limit));
-    const rowsPerLane = Math.max(1, Math.floor(limit / lanes.length));
-    const due = await readDue(this.#database, { goals: free, lanes, rowsPerLane });
+    // Lanes are never equally full: half as much again, so that one full lane does not pass for a backlog.
+    const rowsPerLane = Math.ceil((limit * 1.5) / lanes.length);
+    const goals = free.map((goal) => ({ ...goal, dueAfterMs: this.#flow(goal.goalId).dueAfterMs(lanes, now) }));
+    const due = await readDue(this.#database, { goals, lanes, rowsPerLane });
     const byGoal = groupBy(due, (delivery) => delivery.goalId);
     let full = false;
     const batches = free.map((goal) => {
@@ -163,6 +181,7 @@ export class LaneSlot {
       const found = byGoal.get(goal.goalId) ?? [];
       const more = found.length >= flow.limit || fullestLane(found) >= rowsPerLane;
       full ||= more;
+      if (!more) flow.sawAllDue(lanes, found, now);
       flow.lookAtMs = more ? now : now + this.#options.sweepMs;
       return { goal, due: found.slice(0, flow.limit) };
     });

@@ -4,10 +4,12 @@ import type { Logger } from '@millrace/service-kit';
 import { handleCommands } from '../activate-stream/handle-commands.js';
 import { queueBackfillSlice, type SliceLimits } from '../storage/backfills.js';
 import { readBacklog, readOutboxAge } from '../storage/backlog.js';
+import { OutboxHorizon } from '../storage/outbox-horizon.js';
 import { GoalRegistry, type OpenStream } from './goal-registry.js';
-import { heldLanes, laneOf, laneResources } from './held-lanes.js';
+import { heldLanes, laneOf, laneResources, type HeldLanes } from './held-lanes.js';
 import { LaneSlot, type LaneSlotOptions } from './lane-slot.js';
 import type { PublisherEvents } from './publisher.events.js';
+import type { SendingGoal } from './sending-goal.js';
 import { Repeating } from './repeating.js';
 
 export interface PublisherSettings extends LaneSlotOptions {
@@ -37,6 +39,7 @@ export class Publisher {
   readonly #options: PublisherOptions;
   readonly #registry: GoalRegistry;
   readonly #lanes: LaneShare;
+  readonly #horizon = new OutboxHorizon();
   readonly #slots: readonly LaneSlot[];
   readonly #control: Repeating;
   readonly #backfill: Repeating;
@@ -61,17 +64,11 @@ export class Publisher {
       },
       log: options.log,
     });
-    this.#slots = Array.from(
-      { length: settings.slots },
-      (_, index) =>
-        new LaneSlot(
-          database,
-          () => heldLanes(this.#lanes.held(), index, settings.slots),
-          () => this.#registry.goals(),
-          events,
-          settings,
-        ),
-    );
+    this.#slots = Array.from({ length: settings.slots }, (_, index) => {
+      const lanes = (): HeldLanes => heldLanes(this.#lanes.held(), index, settings.slots);
+      const goals = (): readonly SendingGoal[] => this.#registry.goals();
+      return new LaneSlot({ database, lanes, goals, horizon: this.#horizon, events }, settings);
+    });
     const onError = (error: unknown): void => events.turnFailed(error);
     this.#control = new Repeating({ minMs: 200, maxMs: 1000, onError }, () => this.#handleControl());
     this.#backfill = new Repeating({ minMs: 20, maxMs: 1000, onError }, () => this.#queueBackfill());
@@ -118,6 +115,7 @@ export class Publisher {
     const { database, events } = this.#options;
     const handled = await handleCommands(database, events);
     await this.#registry.refresh();
+    await this.#horizon.advance(database);
     if (handled > 0) {
       this.#backfill.wake();
       for (const slot of this.#slots) slot.wake();

@@ -16,6 +16,8 @@ export interface DueDelivery {
   readonly changedAtMs: number;
   /** How long the oldest change in it had waited when this was read. */
   readonly waitedMs: number;
+  /** Epoch milliseconds since when it may be sent. */
+  readonly dueSinceMs: number;
 }
 
 interface DueRow {
@@ -28,11 +30,19 @@ interface DueRow {
   readonly attempts: number;
   readonly changed_ms: number;
   readonly waited_ms: number;
+  readonly since_ms: number;
+}
+
+export interface DueGoal {
+  readonly goalId: string;
+  /** By which its records are built: a goal that has moved on meanwhile yields nothing. */
+  readonly snapshotId: string;
+  /** Epoch milliseconds: nothing is due since before then. Spares a walk over what was sent since a long transaction began. */
+  readonly dueAfterMs: number;
 }
 
 export interface DueRequest {
-  /** The goals to look at, each with the snapshot its records are built by: a goal that has moved on meanwhile yields nothing. */
-  readonly goals: readonly { readonly goalId: string; readonly snapshotId: string }[];
+  readonly goals: readonly DueGoal[];
   readonly lanes: readonly number[];
   /** Of one goal and lane. */
   readonly rowsPerLane: number;
@@ -43,9 +53,11 @@ export async function readDue(executor: Executor, request: DueRequest): Promise<
   const { rows } = await executor.query<DueRow>(sql`
     SELECT due.goal_id, due.profile_id, due.lane, due.seq, due.reasons, array_to_string(due.segments, ',') AS segments, due.attempts,
       date_part('epoch', due.changed_at) * 1000 AS changed_ms,
-      date_part('epoch', clock_timestamp() - due.first_change_at) * 1000 AS waited_ms
-    FROM unnest(${request.goals.map((goal) => goal.goalId)}::uuid[], ${request.goals.map((goal) => goal.snapshotId)}::uuid[])
-      AS asked (goal_id, snapshot_id)
+      date_part('epoch', clock_timestamp() - due.first_change_at) * 1000 AS waited_ms, date_part('epoch', due.not_before) * 1000 AS since_ms
+    FROM unnest(
+      ${request.goals.map((goal) => goal.goalId)}::uuid[], ${request.goals.map((goal) => goal.snapshotId)}::uuid[],
+      ${request.goals.map((goal) => goal.dueAfterMs)}::float8[]
+    ) AS asked (goal_id, snapshot_id, after_ms)
     JOIN publisher.goal g ON g.goal_id = asked.goal_id AND g.snapshot_id = asked.snapshot_id AND g.state = 'active'
     CROSS JOIN unnest(${request.lanes}::smallint[]) AS held (lane)
     CROSS JOIN LATERAL (
@@ -53,6 +65,7 @@ export async function readDue(executor: Executor, request: DueRequest): Promise<
         d.priority, d.not_before
       FROM publisher.delivery d
       WHERE d.goal_id = g.goal_id AND d.lane = held.lane AND d.state = 'pending' AND d.not_before <= now()
+        AND d.not_before > to_timestamp(asked.after_ms / 1000)
       ORDER BY d.priority, d.not_before
       LIMIT ${request.rowsPerLane}
     ) AS due
@@ -67,6 +80,7 @@ export async function readDue(executor: Executor, request: DueRequest): Promise<
     attempts: row.attempts,
     changedAtMs: row.changed_ms,
     waitedMs: row.waited_ms,
+    dueSinceMs: row.since_ms,
   }));
 }
 

@@ -4,10 +4,16 @@ import { reason } from './reasons.js';
 export interface TakenChanges {
   /** Outbox rows consumed, those no goal cares about included. */
   readonly taken: number;
-  /** The lanes held more than was taken. */
-  readonly more: boolean;
+  /** Lanes that may hold more than was taken. */
+  readonly fullLanes: readonly number[];
   /** Goals that have something new to send. */
   readonly goalIds: readonly string[];
+}
+
+export interface LaneToTake {
+  readonly lane: number;
+  /** Only rows with higher numbers are looked at: 0, or what `LaneFloors` knows. */
+  readonly after: bigint;
 }
 
 /**
@@ -23,17 +29,17 @@ export interface TakenChanges {
  */
 export async function takeOutbox(
   executor: Executor,
-  lanes: readonly number[],
+  lanes: readonly LaneToTake[],
   rowsPerLane: number,
 ): Promise<TakenChanges> {
-  const { rows } = await executor.query<{ taken: number; fullest: number; goal_ids: string[] | null }>(sql`
+  const { rows } = await executor.query<{ taken: number; full_lanes: number[] | null; goal_ids: string[] | null }>(sql`
     WITH taken AS (
       DELETE FROM profile.outbox
       WHERE ctid = ANY (ARRAY(
         SELECT head.ctid
-        FROM unnest(${lanes}::smallint[]) AS held (lane)
+        FROM unnest(${lanes.map(({ lane }) => lane)}::smallint[], ${lanes.map(({ after }) => String(after))}::bigint[]) AS held (lane, after)
         CROSS JOIN LATERAL (
-          SELECT o.ctid FROM profile.outbox o WHERE o.lane = held.lane ORDER BY o.id LIMIT ${rowsPerLane}
+          SELECT o.ctid FROM profile.outbox o WHERE o.lane = held.lane AND o.id > held.after ORDER BY o.id LIMIT ${rowsPerLane}
         ) AS head
       ))
       RETURNING lane, workspace_id, profile_id, written, changed, segments, identities, consent, occurred_at
@@ -73,8 +79,8 @@ export async function takeOutbox(
       RETURNING goal_id
     )
     SELECT (SELECT count(*) FROM taken)::int AS taken,
-      (SELECT COALESCE(max(rows), 0) FROM (SELECT count(*) AS rows FROM taken GROUP BY lane) AS lane)::int AS fullest,
-      (SELECT array_agg(DISTINCT goal_id::text) FROM merged) AS goal_ids`);
+      (SELECT array_agg(lane::int) FROM (SELECT lane FROM taken GROUP BY lane HAVING count(*) >= ${rowsPerLane}) AS f) AS full_lanes,
+      (SELECT array_agg(goal_id::text) FROM (SELECT DISTINCT goal_id FROM merged) AS g) AS goal_ids`);
   const row = rows[0];
-  return { taken: row?.taken ?? 0, more: (row?.fullest ?? 0) >= rowsPerLane, goalIds: row?.goal_ids ?? [] };
+  return { taken: row?.taken ?? 0, fullLanes: row?.full_lanes ?? [], goalIds: row?.goal_ids ?? [] };
 }
