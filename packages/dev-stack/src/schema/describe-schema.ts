@@ -30,7 +30,7 @@ WHERE nspname NOT LIKE 'pg\\_%' AND nspname NOT IN ('information_schema', 'publi
 
 const relations = `
 WITH relation AS (
-  SELECT c.oid, c.relname, c.relkind, c.relpersistence, c.relispartition, pg_get_expr(c.relpartbound, c.oid) AS bound,
+  SELECT c.oid, c.relname, c.relkind, c.relpersistence, c.relispartition, c.reloptions, pg_get_expr(c.relpartbound, c.oid) AS bound,
     CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END AS partition_key
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm')
@@ -38,6 +38,7 @@ WITH relation AS (
   SELECT relname, 0 AS rank, 0 AS position, '' AS name,
     CASE relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view ' ELSE 'table ' END || relname
       || CASE WHEN relpersistence = 'u' THEN ' unlogged' ELSE '' END
+      || coalesce(' with (' || array_to_string(reloptions, ', ') || ')', '')
       || coalesce(' partition by ' || partition_key, '') || coalesce(' ' || bound, '') AS line
   FROM relation
   UNION ALL
@@ -54,7 +55,7 @@ WITH relation AS (
   FROM relation r JOIN pg_constraint c ON c.conrelid = r.oid AND c.contype <> 'n'
   WHERE NOT r.relispartition
   UNION ALL
-  SELECT relname, 3, 0, i.relname, '  ' || pg_get_indexdef(x.indexrelid)
+  SELECT r.relname, 3, 0, i.relname, '  ' || pg_get_indexdef(x.indexrelid)
   FROM relation r JOIN pg_index x ON x.indrelid = r.oid JOIN pg_class i ON i.oid = x.indexrelid
   WHERE NOT r.relispartition AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = x.indexrelid AND c.conrelid = r.oid)
   UNION ALL
