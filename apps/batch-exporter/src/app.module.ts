@@ -1,8 +1,23 @@
-import { type BeforeApplicationShutdown, type DynamicModule, Inject, Module, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import {
+  type BeforeApplicationShutdown,
+  type DynamicModule,
+  Inject,
+  Module,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+} from '@nestjs/common';
 import { openEndpoint } from '@millrace/crypto';
 import { Database, sql } from '@millrace/database';
 import type { GoalSnapshot } from '@millrace/domain';
-import { JobQueueModule, newOwner, type Unit, UnitWorker, WAKE_UPS, type WakeUps } from '@millrace/job-queue';
+import {
+  JobQueueModule,
+  newOwner,
+  type Unit,
+  type UnitEnd,
+  UnitWorker,
+  WAKE_UPS,
+  type WakeUps,
+} from '@millrace/job-queue';
 import { createS3ObjectStore } from '@millrace/object-store';
 import { HEALTH, type HealthRegistry, type Logger, METRICS, type Metrics } from '@millrace/service-kit';
 import type { Config } from './config.js';
@@ -43,7 +58,6 @@ export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutd
     const url = config.MILLRACE_DATABASE_URL;
     const parts = config.MILLRACE_EXPORT_PARTS;
     const onIdleError = (error: Error): void => logger.warn({ err: error }, 'an idle database connection was lost');
-    const sealingKey = Buffer.from(config.MILLRACE_SEALING_KEY, 'base64');
     return {
       module: AppModule,
       imports: [
@@ -58,11 +72,18 @@ export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutd
         {
           // For each part its COPY and, beside it, its progress and state; for each run one.
           provide: DATABASE,
-          useFactory: () => new Database({ url, applicationName: 'batch-exporter', maxConnections: 2 * parts + runsAtOnce, onIdleError }),
+          useFactory: () =>
+            new Database({
+              url,
+              applicationName: 'batch-exporter',
+              maxConnections: 2 * parts + runsAtOnce,
+              onIdleError,
+            }),
         },
         {
           provide: QUEUE_DATABASE,
-          useFactory: () => new Database({ url, applicationName: 'batch-exporter-queue', maxConnections: 2, onIdleError }),
+          useFactory: () =>
+            new Database({ url, applicationName: 'batch-exporter-queue', maxConnections: 2, onIdleError }),
         },
         {
           provide: EXPORTER,
@@ -70,26 +91,44 @@ export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutd
           useFactory: (database: Database, wakeUps: WakeUps, metrics: Metrics): Exporter => ({
             database,
             wakeUps,
-            openTarget: (snapshot) => openTarget(snapshot, sealingKey),
+            openTarget: (snapshot) => openTarget(snapshot, config.MILLRACE_SEALING_KEY),
             events: createExportEvents(logger, metrics),
           }),
         },
         {
           provide: WORKERS,
           inject: [EXPORTER, QUEUE_DATABASE, WAKE_UPS, HEALTH],
-          useFactory: (exporter: Exporter, database: Database, wakeUps: WakeUps, health: HealthRegistry): readonly UnitWorker[] => {
+          useFactory: (
+            exporter: Exporter,
+            database: Database,
+            wakeUps: WakeUps,
+            health: HealthRegistry,
+          ): readonly UnitWorker[] => {
             health.add('database', () => exporter.database.query(sql`SELECT 1`));
             const common = {
               database,
               wakeUps,
               log: logger,
               leaseTtlMs: config.MILLRACE_EXPORT_LEASE_MS,
-              cleanUp: (unit: Unit, end: Parameters<typeof cleanUp>[2]) => cleanUp(exporter, unit, end),
+              cleanUp: (unit: Unit, end: UnitEnd) => cleanUp(exporter, unit, end),
               refusesCancel: (unit: Unit) => refusesCancel(exporter, unit),
             };
             return [
-              new UnitWorker({ ...common, queues: ['export-run'], handler: runExport(exporter), concurrency: runsAtOnce, owner: newOwner('batch-exporter-run') }),
-              new UnitWorker({ ...common, queues: ['export-part'], handler: writePart(exporter), concurrency: parts, owner: newOwner('batch-exporter-part') }),
+              new UnitWorker({
+                ...common,
+                queues: ['export-run'],
+                handler: runExport(exporter),
+                concurrency: runsAtOnce,
+                sweepMs: 1000,
+                owner: newOwner('batch-exporter-run'),
+              }),
+              new UnitWorker({
+                ...common,
+                queues: ['export-part'],
+                handler: writePart(exporter),
+                concurrency: parts,
+                owner: newOwner('batch-exporter-part'),
+              }),
             ];
           },
         },

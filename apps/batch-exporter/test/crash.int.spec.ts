@@ -15,7 +15,9 @@ describe('an exporter that is killed', () => {
 
   beforeAll(async () => {
     fixture = await ExportFixture.create('crash');
-    await fixture.addProfiles(Array.from({ length: 60 }, (_, index) => ({ email: `user${index}@x.test`, points: index })));
+    await fixture.addProfiles(
+      Array.from({ length: 60 }, (_, index) => ({ email: `user${index}@x.test`, points: index })),
+    );
   });
 
   afterAll(async () => {
@@ -24,7 +26,11 @@ describe('an exporter that is killed', () => {
 
   /** What a worker does with one unit, without what it does when that fails: a killed process does not either. */
   const workOnce = async (exporter: Exporter): Promise<boolean> => {
-    const claimed = await claimUnit(fixture.queueDatabase, { queues: ['export-run', 'export-part'], owner: newOwner('test'), leaseTtlMs: 30_000 });
+    const claimed = await claimUnit(fixture.queueDatabase, {
+      queues: ['export-run', 'export-part'],
+      owner: newOwner('test'),
+      leaseTtlMs: 30_000,
+    });
     if (claimed === undefined) return false;
     const { unit } = claimed;
     const handler = unit.queue === 'export-run' ? runExport(exporter) : writePart(exporter);
@@ -50,69 +56,86 @@ describe('an exporter that is killed', () => {
   };
 
   const endLeases = async (): Promise<void> => {
-    await fixture.database.query(sql`UPDATE work.lease SET expires_at = clock_timestamp() - interval '1 second' WHERE expires_at > '-infinity'`);
+    await fixture.database.query(
+      sql`UPDATE work.lease SET expires_at = clock_timestamp() - interval '1 second' WHERE expires_at > '-infinity'`,
+    );
   };
 
-  it.each(['before', 'after'] as const)('just %s any of its steps leaves a successor that delivers one single set of files', async (when) => {
-    let kills = 0;
-    for (let killAt = 1; ; killAt += 1) {
-      await fixture.emptyBucket();
-      const goalId = randomUUID();
-      const { runId } = await fixture.open(goalId, fixture.goal({ parts: 2, fileName: 'set' }));
-      const first = new MortalProcess(fixture.exporter(), killAt, when);
-      await workUntilDone(first.exporter, runId, goalId).catch((error: unknown) => {
-        if (!(error instanceof Killed)) throw error;
-      });
-      if (first.isDead) {
-        kills += 1;
-        await endLeases();
-        await workUntilDone(fixture.exporter(), runId, goalId);
-      }
-      const { outcome, counts } = await fixture.outcome(runId);
-      expect({ killAt, outcome, rows: counts.rows, unique: new Set(await fixture.rows(counts)).size }).toEqual({ killAt, outcome: 'succeeded', rows: 60, unique: 60 });
-      expect(await fixture.objects()).toEqual(['out/set.csv', 'out/set.manifest.json', 'out/set_2.csv']);
-      expect(await fixture.manifest(counts)).toMatchObject({ rows: 60 });
-      expect(await fixture.openUploads()).toEqual([]);
-      expect((await fixture.events(runId)).filter((event) => event.kind === 'goal-finished')).toHaveLength(1);
-      const { rows } = await fixture.database.query<{ same: boolean }>(sql`
+  it.each(['before', 'after'] as const)(
+    'just %s any of its steps leaves a successor that delivers one single set of files',
+    async (when) => {
+      let kills = 0;
+      for (let killAt = 1; ; killAt += 1) {
+        await fixture.emptyBucket();
+        const goalId = randomUUID();
+        const { runId } = await fixture.open(goalId, fixture.goal({ parts: 2, fileName: 'set' }));
+        const first = new MortalProcess(fixture.exporter(), killAt, when);
+        await workUntilDone(first.exporter, runId, goalId).catch((error: unknown) => {
+          if (!(error instanceof Killed)) throw error;
+        });
+        if (first.isDead) {
+          kills += 1;
+          await endLeases();
+          await workUntilDone(fixture.exporter(), runId, goalId);
+        }
+        const { outcome, counts } = await fixture.outcome(runId);
+        expect({ killAt, outcome, rows: counts.rows, unique: new Set(await fixture.rows(counts)).size }).toEqual({
+          killAt,
+          outcome: 'succeeded',
+          rows: 60,
+          unique: 60,
+        });
+        expect(await fixture.objects()).toEqual(['out/set.csv', 'out/set.manifest.json', 'out/set_2.csv']);
+        expect(await fixture.manifest(counts)).toMatchObject({ rows: 60 });
+        expect(await fixture.openUploads()).toEqual([]);
+        expect((await fixture.events(runId)).filter((event) => event.kind === 'goal-finished')).toHaveLength(1);
+        const { rows } = await fixture.database.query<{ same: boolean }>(sql`
         SELECT w.snapshot::text = e.plan->'position'->>'snapshot' AS same
         FROM exporter.watermark w JOIN exporter.export e ON e.goal_id = w.goal_id WHERE w.goal_id = ${goalId}`);
-      expect(rows).toEqual([{ same: true }]);
-      if (!first.isDead) break;
-    }
-    expect(kills).toBeGreaterThan(15);
-  });
-
-  it.each(['before', 'after'] as const)('just %s any step of removing an abandoned export leaves the rest to the sweep', async (when) => {
-    for (let killAt = 1; ; killAt += 1) {
-      await fixture.emptyBucket();
-      const goalId = randomUUID();
-      const { runId } = await fixture.open(goalId, fixture.goal({ parts: 2, fileName: 'set' }));
-      // Killed at the very end: objects and manifest are there, the delivery is not recorded.
-      const almost = { ...fixture.exporter(), database: failingAtDelivery(fixture) };
-      await workUntilDone(almost, runId, goalId).catch(() => undefined);
-      expect(await fixture.objects()).toHaveLength(3);
-      await endLeases();
-
-      const claimed = await claimUnit(fixture.queueDatabase, { queues: ['export-run'], owner: newOwner('test'), leaseTtlMs: 30_000 });
-      if (claimed === undefined) throw new Error('no unit to take over');
-      const process = new MortalProcess(fixture.exporter(), killAt, when);
-      const failure = await withExportWork(process.exporter, claimed.unit, (work) =>
-        abandonExport(process.exporter, work, claimed.unit.id, claimed.lease, { code: 'test', message: 'given up' }),
-      ).catch((error: unknown) => error);
-      expect(failure === undefined || failure instanceof Killed).toBe(true);
-      const state = (await readExport(fixture.database, { runId, goalId }))?.state;
-      if (state !== 'finishing') {
-        await sweepAbandoned(fixture.exporter(), 0);
-        expect(await fixture.objects()).toEqual([]);
-        expect(await fixture.openUploads()).toEqual([]);
-        expect((await readExport(fixture.database, { runId, goalId }))?.state).toBe('failed');
+        expect(rows).toEqual([{ same: true }]);
+        if (!first.isDead) break;
       }
-      await fixture.database.query(sql`UPDATE work.unit SET state = 'failed' WHERE run_id = ${runId}`);
-      await fixture.database.query(sql`DELETE FROM exporter.export WHERE run_id = ${runId}`);
-      if (!process.isDead) break;
-    }
-  });
+      expect(kills).toBeGreaterThan(15);
+    },
+  );
+
+  it.each(['before', 'after'] as const)(
+    'just %s any step of removing an abandoned export leaves the rest to the sweep',
+    async (when) => {
+      for (let killAt = 1; ; killAt += 1) {
+        await fixture.emptyBucket();
+        const goalId = randomUUID();
+        const { runId } = await fixture.open(goalId, fixture.goal({ parts: 2, fileName: 'set' }));
+        // Killed at the very end: objects and manifest are there, the delivery is not recorded.
+        const almost = { ...fixture.exporter(), database: failingAtDelivery(fixture) };
+        await workUntilDone(almost, runId, goalId).catch(() => undefined);
+        expect(await fixture.objects()).toHaveLength(3);
+        await endLeases();
+
+        const claimed = await claimUnit(fixture.queueDatabase, {
+          queues: ['export-run'],
+          owner: newOwner('test'),
+          leaseTtlMs: 30_000,
+        });
+        if (claimed === undefined) throw new Error('no unit to take over');
+        const process = new MortalProcess(fixture.exporter(), killAt, when);
+        const failure = await withExportWork(process.exporter, claimed.unit, (work) =>
+          abandonExport(process.exporter, work, claimed.unit.id, claimed.lease, { code: 'test', message: 'given up' }),
+        ).catch((error: unknown) => error);
+        expect(failure === undefined || failure instanceof Killed).toBe(true);
+        const state = (await readExport(fixture.database, { runId, goalId }))?.state;
+        if (state !== 'finishing') {
+          await sweepAbandoned(fixture.exporter(), 0);
+          expect(await fixture.objects()).toEqual([]);
+          expect(await fixture.openUploads()).toEqual([]);
+          expect((await readExport(fixture.database, { runId, goalId }))?.state).toBe('failed');
+        }
+        await fixture.database.query(sql`UPDATE work.unit SET state = 'failed' WHERE run_id = ${runId}`);
+        await fixture.database.query(sql`DELETE FROM exporter.export WHERE run_id = ${runId}`);
+        if (!process.isDead) break;
+      }
+    },
+  );
 });
 
 /** Everything works but the transaction that records the delivery. */

@@ -10,7 +10,9 @@ describe('a delta export', () => {
 
   beforeAll(async () => {
     fixture = await ExportFixture.create('delta_export');
-    ids = await fixture.addProfiles(Array.from({ length: 50 }, (_, index) => ({ email: `user${index}@x.test`, points: index })));
+    ids = await fixture.addProfiles(
+      Array.from({ length: 50 }, (_, index) => ({ email: `user${index}@x.test`, points: index })),
+    );
     fixture.startWorker();
     expect((await fixture.run(goalId)).counts).toMatchObject({ mode: 'full', rows: 50 });
   });
@@ -19,12 +21,18 @@ describe('a delta export', () => {
     await fixture.close();
   });
 
-  const delta = async (changes: Readonly<Record<string, unknown>> = {}) => await fixture.run(goalId, fixture.goal({ fileName: names('delta'), ...changes }));
+  const delta = async (changes: Readonly<Record<string, unknown>> = {}) =>
+    await fixture.run(goalId, fixture.goal({ fileName: names('delta'), ...changes }));
 
   it('writes no file and succeeds when nothing is due', async () => {
     const before = await fixture.objects();
     const { outcome, counts } = await delta();
-    expect({ outcome, rows: counts.rows, files: counts.files, mode: counts.mode }).toEqual({ outcome: 'succeeded', rows: 0, files: [], mode: 'delta' });
+    expect({ outcome, rows: counts.rows, files: counts.files, mode: counts.mode }).toEqual({
+      outcome: 'succeeded',
+      rows: 0,
+      files: [],
+      mode: 'delta',
+    });
     expect(await fixture.objects()).toEqual(before);
   });
 
@@ -36,7 +44,8 @@ describe('a delta export', () => {
   });
 
   it('fails when nothing is due and the goal asks for that, and leaves the watermark', async () => {
-    const watermark = async () => (await fixture.database.query(sql`SELECT snapshot::text FROM exporter.watermark WHERE goal_id = ${goalId}`)).rows;
+    const watermark = async () =>
+      (await fixture.database.query(sql`SELECT snapshot::text FROM exporter.watermark WHERE goal_id = ${goalId}`)).rows;
     const before = await watermark();
     expect(await delta({ emptyResult: 'fail' })).toMatchObject({ outcome: 'failed', error: { code: 'nothing-due' } });
     expect(await watermark()).toEqual(before);
@@ -61,7 +70,11 @@ describe('a delta export', () => {
     let commitEarly: () => void = () => undefined;
     let commitLate: () => void = () => undefined;
     const begun: Promise<unknown>[] = [];
-    const write = (id: string, points: number, gate: Promise<void>): { readonly begun: Promise<void>; readonly done: Promise<void> } => {
+    const write = (
+      id: string,
+      points: number,
+      gate: Promise<void>,
+    ): { readonly begun: Promise<void>; readonly done: Promise<void> } => {
       let isBegun: () => void = () => undefined;
       const beginning = new Promise<void>((resolve) => (isBegun = resolve));
       const done = other.transaction(async (tx) => {
@@ -106,14 +119,19 @@ describe('a delta export', () => {
       ],
     });
     await fixture.run(consentGoal, goal);
-    await fixture.database.query(sql`INSERT INTO profile.consent (profile_id, objective, granted) VALUES (${ids[4]}, 'news', true), (${ids[5]}, 'offers', true)`);
+    await fixture.database.query(
+      sql`INSERT INTO profile.consent (profile_id, objective, granted) VALUES (${ids[4]}, 'news', true), (${ids[5]}, 'offers', true)`,
+    );
     expect(await fixture.rows((await fixture.run(consentGoal, goal)).counts)).toEqual(['user4@x.test,true']);
     expect((await delta()).counts.rows).toBe(0);
   });
 
   it('runs in full and says so when mapping, epoch, timeline or system changed or the watermark lies ahead', async () => {
     const mapped = { columns: [{ header: 'mail', source: { kind: 'property', property: 'email' } }] };
-    expect((await delta(mapped)).counts).toMatchObject({ mode: 'full', reason: expect.stringMatching(/columns/) as string });
+    expect((await delta(mapped)).counts).toMatchObject({
+      mode: 'full',
+      reason: expect.stringMatching(/columns/) as string,
+    });
     const doctored = async (change: ReturnType<typeof sql>) => {
       await fixture.database.query(sql`UPDATE exporter.watermark SET ${change} WHERE goal_id = ${goalId}`);
       const { counts } = await delta(mapped);
@@ -140,13 +158,16 @@ describe('repeated delta exports beside concurrent writers', () => {
     const fixture = await ExportFixture.create('delta_property');
     try {
       fixture.startWorker();
-      const ids = await fixture.addProfiles(Array.from({ length: 40 }, (_, index) => ({ email: `u${index}@x.test`, points: 0 })));
+      const ids = await fixture.addProfiles(
+        Array.from({ length: 40 }, (_, index) => ({ email: `u${index}@x.test`, points: 0 })),
+      );
       const goalId = randomUUID();
       const seen = new Map<string, string>();
       const deliver = async (): Promise<string | undefined> => {
         const { outcome, counts } = await fixture.run(goalId, fixture.goal({ fileName: '%TIMESTAMP%', parts: 2 }));
         expect(outcome).toBe('succeeded');
-        for (const row of await fixture.rows(counts)) seen.set(row.slice(0, row.indexOf(',')), row.slice(row.indexOf(',') + 1));
+        for (const row of await fixture.rows(counts))
+          seen.set(row.slice(0, row.indexOf(',')), row.slice(row.indexOf(',') + 1));
         return counts.mode;
       };
       expect(await deliver()).toBe('full');
@@ -163,7 +184,8 @@ describe('repeated delta exports beside concurrent writers', () => {
         for (let round = 1; writing; round += 1) {
           const pauseMs = next(10) === 0 ? 150 : next(12);
           await writers.transaction(async (tx) => {
-            for (let count = 0; count < 3; count += 1) await tx.query(setPropertyStatement(ids[writer * 8 + next(8)] ?? '', 'points', round * 10 + count));
+            for (let count = 0; count < 3; count += 1)
+              await tx.query(setPropertyStatement(ids[writer * 8 + next(8)] ?? '', 'points', round * 10 + count));
             await tx.query(sql`SELECT pg_sleep(${pauseMs / 1000})`);
           });
         }

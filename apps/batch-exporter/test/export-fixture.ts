@@ -13,9 +13,24 @@ import {
   type GoalSnapshot,
   type RunEventBody,
 } from '@millrace/domain';
-import { createMemoryWakeUps, type Log, newOwner, openGoalUnit, UnitWorker, type UnitWorkerOptions, type WakeUps, workMigrations } from '@millrace/job-queue';
+import {
+  createMemoryWakeUps,
+  type Log,
+  newOwner,
+  openGoalUnit,
+  UnitWorker,
+  type UnitWorkerOptions,
+  type WakeUps,
+  workMigrations,
+} from '@millrace/job-queue';
 import { createFolderObjectStore, type ObjectStore } from '@millrace/object-store';
-import { buildSegments, createProperty, createSegment, createWorkspace, profileMigrations } from '@millrace/profile-store';
+import {
+  buildSegments,
+  createProperty,
+  createSegment,
+  createWorkspace,
+  profileMigrations,
+} from '@millrace/profile-store';
 import { createTestDatabase, type TestDatabase, waitFor } from '@millrace/testing';
 import { cleanUp, refusesCancel } from '../src/run-export/clean-up.js';
 import type { ExportEvents } from '../src/run-export/export.events.js';
@@ -57,7 +72,10 @@ export class ExportFixture {
   ) {}
 
   static async create(name: string): Promise<ExportFixture> {
-    const testDatabase = await createTestDatabase(name, { migrate, sets: [profileMigrations, workMigrations, exporterMigrations] });
+    const testDatabase = await createTestDatabase(name, {
+      migrate,
+      sets: [profileMigrations, workMigrations, exporterMigrations],
+    });
     const database = new Database({ url: testDatabase.url, applicationName: 'test', maxConnections: 20 });
     const queueDatabase = new Database({ url: testDatabase.url, applicationName: 'test-queue', maxConnections: 4 });
     const root = await mkdtemp(path.join(tmpdir(), 'millrace-export-'));
@@ -73,7 +91,9 @@ export class ExportFixture {
       { name: 'tags', type: 'string' as const, list: true },
       { name: 'prices', type: 'decimal' as const, list: true },
     ]) {
-      await database.transaction((tx) => createProperty(tx, workspace.id, { list: false, unique: false, labels: [], ...property }));
+      await database.transaction((tx) =>
+        createProperty(tx, workspace.id, { list: false, unique: false, labels: [], ...property }),
+      );
     }
     const segment = await createSegment(database, workspace.id, { name: 'Everyone', rule: { kind: 'all', rules: [] } });
     while (await buildSegments(database)) continue;
@@ -110,13 +130,26 @@ export class ExportFixture {
       log: silentLog,
       sweepMs: 100,
       cancelPollMs: 100,
-      cleanUp: (unit: Parameters<typeof cleanUp>[1], end: Parameters<typeof cleanUp>[2]) => cleanUp(exporter, unit, end),
+      cleanUp: (unit: Parameters<typeof cleanUp>[1], end: Parameters<typeof cleanUp>[2]) =>
+        cleanUp(exporter, unit, end),
       refusesCancel: (unit: Parameters<typeof refusesCancel>[1]) => refusesCancel(exporter, unit),
       ...options,
     };
     const workers = [
-      new UnitWorker({ ...common, queues: ['export-run'], handler: runExport(exporter), concurrency: 4, owner: newOwner('run') }),
-      new UnitWorker({ ...common, queues: ['export-part'], handler: writePart(exporter), concurrency: 2, owner: newOwner('part') }),
+      new UnitWorker({
+        ...common,
+        queues: ['export-run'],
+        handler: runExport(exporter),
+        concurrency: 4,
+        owner: newOwner('run'),
+      }),
+      new UnitWorker({
+        ...common,
+        queues: ['export-part'],
+        handler: writePart(exporter),
+        concurrency: 2,
+        owner: newOwner('part'),
+      }),
     ];
     for (const worker of workers) worker.start();
     this.#workers.push(...workers);
@@ -160,11 +193,16 @@ export class ExportFixture {
     };
   }
 
-  snapshot(goalId: string, goal: Readonly<Record<string, unknown>>, endpoint: Partial<GoalEndpoint> = {}): GoalSnapshot {
+  snapshot(
+    goalId: string,
+    goal: Readonly<Record<string, unknown>>,
+    endpoint: Partial<GoalEndpoint> = {},
+    connectionId: string = randomUUID(),
+  ): GoalSnapshot {
     return {
       version: 1,
       workspaceId: this.workspaceId,
-      connectionId: randomUUID(),
+      connectionId,
       goalId,
       goal: exportProfilesGoal.parse(goal),
       endpoint: { region: 'us-east-1', credentials: { kind: 'default-chain' }, ...endpoint },
@@ -172,9 +210,14 @@ export class ExportFixture {
   }
 
   /** Opens a run; workers or the caller do the rest. */
-  async open(goalId: string, goal = this.goal(), endpoint: Partial<GoalEndpoint> = {}): Promise<{ readonly runId: string; readonly unitId: string }> {
+  async open(
+    goalId: string,
+    goal = this.goal(),
+    endpoint: Partial<GoalEndpoint> = {},
+    connectionId: string = randomUUID(),
+  ): Promise<{ readonly runId: string; readonly unitId: string }> {
     const runId = randomUUID();
-    const snapshot = this.snapshot(goalId, goal, endpoint);
+    const snapshot = this.snapshot(goalId, goal, endpoint, connectionId);
     const { unitId } = await this.database.transaction((tx) =>
       openGoalUnit(tx, { queue: 'export-run', runId, goalId, snapshot, payload: { version: 1 } }),
     );
@@ -198,7 +241,9 @@ export class ExportFixture {
   }
 
   async events(runId: string): Promise<readonly RunEventBody[]> {
-    const { rows } = await this.database.query<{ body: string }>(sql`SELECT body FROM work.run_event WHERE run_id = ${runId} ORDER BY id`);
+    const { rows } = await this.database.query<{ body: string }>(
+      sql`SELECT body FROM work.run_event WHERE run_id = ${runId} ORDER BY id`,
+    );
     return rows.map((row) => JSON.parse(row.body) as RunEventBody);
   }
 

@@ -8,7 +8,9 @@ describe('a full export', () => {
 
   beforeAll(async () => {
     fixture = await ExportFixture.create('full_export');
-    await fixture.addProfiles(Array.from({ length: 500 }, (_, index) => ({ email: `user${index}@x.test`, points: index })));
+    await fixture.addProfiles(
+      Array.from({ length: 500 }, (_, index) => ({ email: `user${index}@x.test`, points: index })),
+    );
     fixture.startWorker();
   });
 
@@ -19,11 +21,18 @@ describe('a full export', () => {
   it('writes each profile once, with the mapped headers in their order', async () => {
     const { outcome, counts } = await fixture.run(randomUUID());
     expect(outcome).toBe('succeeded');
-    expect(counts).toMatchObject({ rows: 500, mode: 'full', reason: 'no export of this goal has been delivered before', members: 500 });
+    expect(counts).toMatchObject({
+      rows: 500,
+      mode: 'full',
+      reason: 'no export of this goal has been delivered before',
+      members: 500,
+    });
     const [file] = counts.files;
     const text = (await fixture.read(file?.name ?? '')).toString();
     expect(text.slice(0, text.indexOf('\n'))).toBe('E-mail,Points');
-    expect(await fixture.rows(counts)).toEqual(Array.from({ length: 500 }, (_, index) => `user${index}@x.test,${index}`).sort());
+    expect(await fixture.rows(counts)).toEqual(
+      Array.from({ length: 500 }, (_, index) => `user${index}@x.test,${index}`).sort(),
+    );
   });
 
   it('shares the profiles among its files, and lists each with rows, bytes and SHA-256 in a manifest beside them', async () => {
@@ -45,10 +54,17 @@ describe('a full export', () => {
   });
 
   it('compresses with gzip', async () => {
-    const { counts } = await fixture.run(randomUUID(), fixture.goal({ compression: 'gzip', fileName: 'zipped_%DATETIME%' }));
+    const { counts } = await fixture.run(
+      randomUUID(),
+      fixture.goal({ compression: 'gzip', fileName: 'zipped_%DATETIME%' }),
+    );
     const [file] = counts.files;
     expect(file?.name).toMatch(/\.csv\.gz$/);
-    expect(gunzipSync(await fixture.read(file?.name ?? '')).toString().split('\n')).toHaveLength(502);
+    expect(
+      gunzipSync(await fixture.read(file?.name ?? ''))
+        .toString()
+        .split('\n'),
+    ).toHaveLength(502);
   });
 
   it('leaves out profiles without a value for any mapped property, and those that left the segment', async () => {
@@ -60,7 +76,9 @@ describe('a full export', () => {
   });
 
   it('withholds profiles that do not consent to one of the objectives, and counts them', async () => {
-    const { rows } = await fixture.database.query<{ id: string }>(sql`SELECT id FROM profile.profile ORDER BY id LIMIT 3`);
+    const { rows } = await fixture.database.query<{ id: string }>(
+      sql`SELECT id FROM profile.profile ORDER BY id LIMIT 3`,
+    );
     const [granted, refused, other] = rows.map((row) => row.id);
     await fixture.database.query(sql`
       INSERT INTO profile.consent (profile_id, objective, granted)
@@ -74,7 +92,10 @@ describe('a full export', () => {
     const fixed = fixture.goal({ fileName: 'fixed' });
     expect((await fixture.run(randomUUID(), fixed)).outcome).toBe('succeeded');
     const before = await fixture.objects();
-    expect(await fixture.run(randomUUID(), fixed)).toMatchObject({ outcome: 'failed', error: { code: 'object-exists', message: expect.stringMatching(/out\/fixed\.csv/) as string } });
+    expect(await fixture.run(randomUUID(), fixed)).toMatchObject({
+      outcome: 'failed',
+      error: { code: 'object-exists', message: expect.stringMatching(/out\/fixed\.csv/) as string },
+    });
     expect(await fixture.objects()).toEqual(before);
 
     const perSecond = fixture.goal({ fileName: '%TIMESTAMP%' });
@@ -91,9 +112,15 @@ describe('a full export', () => {
       error: { code: 'column-unknown', message: 'column "Shoe": the workspace has no property "shoeSize"' },
     });
     const nowhere = fixture.goal({ target: { bucket: 'nowhere', directory: '' } });
-    expect(await fixture.run(randomUUID(), nowhere)).toMatchObject({ outcome: 'failed', error: { code: 'bucket-not-found' } });
+    expect(await fixture.run(randomUUID(), nowhere)).toMatchObject({
+      outcome: 'failed',
+      error: { code: 'bucket-not-found' },
+    });
     const secret = fixture.goal({ pgp: { encrypt: true } });
-    expect(await fixture.run(randomUUID(), secret)).toMatchObject({ outcome: 'failed', error: { code: 'pgp-recipients-missing' } });
+    expect(await fixture.run(randomUUID(), secret)).toMatchObject({
+      outcome: 'failed',
+      error: { code: 'pgp-recipients-missing' },
+    });
   });
 
   it('leaves no upload open and no name reserved behind any of these', async () => {

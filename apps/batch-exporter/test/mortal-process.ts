@@ -78,7 +78,8 @@ export class MortalProcess {
   #mortalStore(store: ObjectStore): ObjectStore {
     return {
       ...store,
-      startUpload: async (...parameters) => this.#mortalUpload(await this.#effect(async () => store.startUpload(...parameters))),
+      startUpload: async (...parameters) =>
+        this.#mortalUpload(await this.#effect(async () => store.startUpload(...parameters))),
       completeUpload: async (...parameters) => this.#effect(async () => store.completeUpload(...parameters)),
       abortUpload: async (...parameters) => this.#effect(async () => store.abortUpload(...parameters)),
       putSmall: async (...parameters) => this.#effect(async () => store.putSmall(...parameters)),

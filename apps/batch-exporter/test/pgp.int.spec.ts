@@ -12,14 +12,21 @@ const run = promisify(execFile);
 describe('an encrypted export', () => {
   let fixture: ExportFixture;
   let home: string;
-  const gpg = async (...options: string[]) => await run('gpg', ['--homedir', home, '--batch', '--yes', '--pinentry-mode', 'loopback', '--passphrase', '', ...options], { encoding: 'buffer', maxBuffer: 1e9 });
+  const gpg = async (...options: string[]) =>
+    await run(
+      'gpg',
+      ['--homedir', home, '--batch', '--yes', '--pinentry-mode', 'loopback', '--passphrase', '', ...options],
+      { encoding: 'buffer', maxBuffer: 1e9 },
+    );
 
   beforeAll(async () => {
     home = await mkdtemp(path.join(tmpdir(), 'gpg-'));
     await gpg('--quick-generate-key', 'receiver@x.test', 'default', 'default', 'never');
     await gpg('--quick-generate-key', 'sender@x.test', 'rsa2048', 'default', 'never');
     fixture = await ExportFixture.create('pgp');
-    await fixture.addProfiles(Array.from({ length: 2000 }, (_, index) => ({ email: `user${index}@x.test`, points: index })));
+    await fixture.addProfiles(
+      Array.from({ length: 2000 }, (_, index) => ({ email: `user${index}@x.test`, points: index })),
+    );
     fixture.startWorker();
   });
 
@@ -29,7 +36,8 @@ describe('an encrypted export', () => {
     await fixture.close();
   });
 
-  const armored = async (command: '--export' | '--export-secret-keys', user: string): Promise<string> => (await gpg('--armor', command, user)).stdout.toString();
+  const armored = async (command: '--export' | '--export-secret-keys', user: string): Promise<string> =>
+    (await gpg('--armor', command, user)).stdout.toString();
 
   it('opens with GnuPG, which also finds the signature good', async () => {
     const pgp = {
@@ -54,7 +62,10 @@ describe('an encrypted export', () => {
     const goal = fixture.goal({ pgp: { encrypt: true } });
     const before = await fixture.objects();
     const nonsense = await fixture.run(randomUUID(), goal, { pgp: { recipients: ['no key'], verifiers: [] } });
-    expect(nonsense).toMatchObject({ outcome: 'failed', error: { code: 'pgp-key-unreadable', at: 'pgp.recipients[0]' } });
+    expect(nonsense).toMatchObject({
+      outcome: 'failed',
+      error: { code: 'pgp-key-unreadable', at: 'pgp.recipients[0]' },
+    });
     const alone = await fixture.run(randomUUID(), fixture.goal({ pgp: { sign: true } }));
     expect(alone).toMatchObject({ outcome: 'failed', error: { code: 'pgp-sign-alone' } });
     expect(await fixture.objects()).toEqual(before);

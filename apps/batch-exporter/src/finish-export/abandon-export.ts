@@ -33,7 +33,10 @@ export async function abandonExport(
 }
 
 /** Removes what an abandoned export may have left; safe to repeat. */
-export async function removeAbandoned(exporter: Exporter, { key, goal, store }: Pick<ExportWork, 'key' | 'goal' | 'store'>): Promise<void> {
+export async function removeAbandoned(
+  exporter: Exporter,
+  { key, goal, store }: Pick<ExportWork, 'key' | 'goal' | 'store'>,
+): Promise<void> {
   const { database } = exporter;
   const abandoned = await readExport(database, key);
   if (abandoned?.state !== 'abandoning') return;
@@ -57,4 +60,3 @@ async function partsAtRest(database: Database, unitId: string): Promise<void> {
     await sleep(100);
   }
 }
-

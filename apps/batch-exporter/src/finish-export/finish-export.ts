@@ -10,7 +10,13 @@ import { manifestOf, type WrittenFile } from './manifest.js';
  * Delivers an export whose parts are all stored: objects become visible, then the manifest that lists them, then, in one
  * transaction, watermark, run event and the end of the unit. Each step may be done again after a crash.
  */
-export async function finishExport(exporter: Exporter, work: ExportWork, current: ExportRow, unit: Unit, lease: Lease): Promise<void> {
+export async function finishExport(
+  exporter: Exporter,
+  work: ExportWork,
+  current: ExportRow,
+  unit: Unit,
+  lease: Lease,
+): Promise<void> {
   const { database } = exporter;
   const { key, goal, store } = work;
   const { bucket } = goal.target;
@@ -51,7 +57,8 @@ export async function markDelivered(
   };
   await exporter.database.transaction(async (tx) => {
     await beginUnderLease(tx, lease);
-    if (!(await moveExport(tx, key, [state], 'done'))) throw new Error(`export ${key.runId} left state ${state} under its lease`);
+    if (!(await moveExport(tx, key, [state], 'done')))
+      throw new Error(`export ${key.runId} left state ${state} under its lease`);
     await releaseKeys(tx, key);
     await storeWatermark(tx, key, plan.goalHash, plan.position);
     await writeRunEvent(tx, { ...key, unitId: unit.id }, { kind: 'goal-finished', outcome: 'succeeded', counts });
@@ -63,7 +70,8 @@ export async function markDelivered(
 
 function storedUpload(part: PartRow): { readonly uploadId: string; readonly receipt: string } {
   const { uploadId, receipt } = part;
-  if (part.state !== 'stored' || uploadId === undefined || receipt === undefined) throw new Error(`part ${part.number} is ${part.state}, not stored`);
+  if (part.state !== 'stored' || uploadId === undefined || receipt === undefined)
+    throw new Error(`part ${part.number} is ${part.state}, not stored`);
   return { uploadId, receipt };
 }
 

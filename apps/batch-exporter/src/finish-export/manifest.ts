@@ -9,7 +9,11 @@ export interface WrittenFile {
 }
 
 /** The same export always gives the same bytes: writing it again after a crash changes nothing. Files are named as they lie beside it. */
-export function manifestOf(run: { readonly runId: string; readonly goalId: string }, plan: ExportPlan, files: readonly WrittenFile[]): Buffer {
+export function manifestOf(
+  run: { readonly runId: string; readonly goalId: string },
+  plan: ExportPlan,
+  files: readonly WrittenFile[],
+): Buffer {
   const manifest: ExportManifest = exportManifest.parse({
     version: 1,
     runId: run.runId,
@@ -18,7 +22,12 @@ export function manifestOf(run: { readonly runId: string; readonly goalId: strin
     ...(plan.reason === undefined ? {} : { reason: plan.reason }),
     plannedAt: plan.plannedAt,
     rows: files.reduce((sum, file) => sum + file.rows, 0),
-    files: files.map(({ key, rows, bytes, sha256 }) => ({ name: key.slice(key.lastIndexOf('/') + 1), rows, bytes, sha256 })),
+    files: files.map(({ key, rows, bytes, sha256 }) => ({
+      name: key.slice(key.lastIndexOf('/') + 1),
+      rows,
+      bytes,
+      sha256,
+    })),
   });
   return Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`);
 }

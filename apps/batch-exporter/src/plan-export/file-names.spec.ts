@@ -31,17 +31,26 @@ describe('exportNames', () => {
   });
 
   it('says in the extension what has to be undone, outermost last', () => {
-    const names = exportNames(goal({ fileName: '%SEGMENT_ID%-%TIMESTAMP%', compression: 'gzip', pgp: { encrypt: true } }), context);
+    const names = exportNames(
+      goal({ fileName: '%SEGMENT_ID%-%TIMESTAMP%', compression: 'gzip', pgp: { encrypt: true } }),
+      context,
+    );
     expect(names.files).toEqual(['to/crm/0194b2a0-0000-7000-8000-000000000001-1795292109.csv.gz.pgp']);
   });
 
   it('lets no segment name reach another folder', () => {
-    const names = exportNames(goal({ target: { bucket: 'out' }, fileName: '%SEGMENT_NAME%' }), { ...context, segmentName: '../a/b' });
+    const names = exportNames(goal({ target: { bucket: 'out' }, fileName: '%SEGMENT_NAME%' }), {
+      ...context,
+      segmentName: '../a/b',
+    });
     expect(names.files).toEqual(['.._a_b.csv']);
   });
 
   it('adds a number where the name is taken', () => {
-    expect(exportNames(goal({ fileName: 'all' }), { ...context, files: 2 }, 3).files).toEqual(['to/crm/all-3.csv', 'to/crm/all-3_2.csv']);
+    expect(exportNames(goal({ fileName: 'all' }), { ...context, files: 2 }, 3).files).toEqual([
+      'to/crm/all-3.csv',
+      'to/crm/all-3_2.csv',
+    ]);
   });
 
   it('names the macros there are when it meets one it does not know', () => {
@@ -49,7 +58,9 @@ describe('exportNames', () => {
   });
 
   it('refuses keys that no bucket takes', () => {
-    expect(() => exportNames(goal({ target: { bucket: 'out', directory: 'd'.repeat(900) }, fileName: 'n'.repeat(255) }), context)).toThrow(/1024 bytes/);
+    expect(() =>
+      exportNames(goal({ target: { bucket: 'out', directory: 'd'.repeat(900) }, fileName: 'n'.repeat(255) }), context),
+    ).toThrow(/1024 bytes/);
   });
 
   it('knows names that every run shares', () => {

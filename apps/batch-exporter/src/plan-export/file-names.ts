@@ -30,13 +30,20 @@ export function exportNames(goal: ExportProfilesGoal, context: NameContext, atte
   const base = attempt === 1 ? expanded : `${expanded}-${attempt}`;
   const prefix = goal.target.directory === '' ? '' : `${goal.target.directory.replace(/\/+$/, '')}/`;
   const extension = `.csv${goal.compression === 'gzip' ? '.gz' : ''}${goal.pgp.encrypt ? '.pgp' : ''}`;
-  const files = Array.from({ length: context.files }, (_, index) => `${prefix}${base}${index === 0 ? '' : `_${index + 1}`}${extension}`);
+  const files = Array.from(
+    { length: context.files },
+    (_, index) => `${prefix}${base}${index === 0 ? '' : `_${index + 1}`}${extension}`,
+  );
   const manifest = `${prefix}${base}.manifest.json`;
   for (const key of [...files, manifest]) {
     if (Buffer.byteLength(key) > maxKeyBytes) {
-      throw new InputError('file-name-length', `the object key "${key.slice(0, 80)}..." is longer than ${maxKeyBytes} bytes; shorten the file name or the directory`, {
-        at: 'fileName',
-      });
+      throw new InputError(
+        'file-name-length',
+        `the object key "${key.slice(0, 80)}..." is longer than ${maxKeyBytes} bytes; shorten the file name or the directory`,
+        {
+          at: 'fileName',
+        },
+      );
     }
   }
   return { files, manifest };
@@ -52,9 +59,15 @@ function expandTemplate(goal: ExportProfilesGoal, { segmentName, plannedAt }: Na
   const name = goal.fileName.replaceAll(/%([A-Z_]+)%/g, (macro, key: string) => {
     const value = values[key];
     if (value === undefined) {
-      throw new InputError('file-name-macro', `the file name has no macro ${macro}; there are ${Object.keys(values).map((known) => `%${known}%`).join(', ')}`, {
-        at: 'fileName',
-      });
+      throw new InputError(
+        'file-name-macro',
+        `the file name has no macro ${macro}; there are ${Object.keys(values)
+          .map((known) => `%${known}%`)
+          .join(', ')}`,
+        {
+          at: 'fileName',
+        },
+      );
     }
     return value;
   });

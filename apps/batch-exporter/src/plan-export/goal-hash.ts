@@ -19,7 +19,9 @@ export function exportGoalHash(goal: ExportProfilesGoal, endpoint: GoalEndpoint,
 /** A renamed segment changes what a segments column says of every member, and stamps none of them. */
 function exportedSegmentNames(goal: ExportProfilesGoal, catalogue: Catalogue): readonly (readonly [string, string])[] {
   const ids = new Set(
-    goal.columns.flatMap(({ source }) => (source.kind === 'segments' ? (source.segmentIds ?? [...catalogue.segments.keys()]) : [])),
+    goal.columns.flatMap(({ source }) =>
+      source.kind === 'segments' ? (source.segmentIds ?? [...catalogue.segments.keys()]) : [],
+    ),
   );
   return [...ids].sort().map((id) => [id, catalogue.segments.get(id)?.name ?? '']);
 }

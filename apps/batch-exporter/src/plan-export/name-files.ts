@@ -13,7 +13,13 @@ const attempts = 100;
  * give way to `-2`, `-3`, ...; those without would be looked for by name, so there the run fails.
  * @throws InputError('object-exists')
  */
-export async function nameFiles(exporter: Exporter, work: ExportWork, plan: ExportPlan, segmentName: string, lease: Lease): Promise<ExportNames> {
+export async function nameFiles(
+  exporter: Exporter,
+  work: ExportWork,
+  plan: ExportPlan,
+  segmentName: string,
+  lease: Lease,
+): Promise<ExportNames> {
   const { key, goal, store, endpoint } = work;
   const { bucket } = goal.target;
   const context = { segmentName, plannedAt: new Date(plan.plannedAt), files: plan.files };
@@ -31,12 +37,18 @@ export async function nameFiles(exporter: Exporter, work: ExportWork, plan: Expo
       return names;
     }
     if (!namesCarryTime(goal)) {
-      throw new InputError('object-exists', `${bucket}/${taken} exists already and is never overwritten; remove it, or put %DATETIME% into the file name`, {
-        at: 'fileName',
-      });
+      throw new InputError(
+        'object-exists',
+        `${bucket}/${taken} exists already and is never overwritten; remove it, or put %DATETIME% into the file name`,
+        {
+          at: 'fileName',
+        },
+      );
     }
   }
-  throw new InputError('object-exists', `${bucket}/${wanted ?? ''} and ${attempts - 1} names like it exist already`, { at: 'fileName' });
+  throw new InputError('object-exists', `${bucket}/${wanted ?? ''} and ${attempts - 1} names like it exist already`, {
+    at: 'fileName',
+  });
 }
 
 /** By listing, which an export may do anyway: asking for an object's head needs the permission to read it. */

@@ -64,7 +64,9 @@ async function countSelection(
 }
 
 async function countWithheld(tx: Executor, selection: ExportSelection): Promise<Pick<PlanCounts, 'withheld'>> {
-  return selection.countWithheld === undefined ? {} : { withheld: await count(tx, selection.countWithheld, 'withheld') };
+  return selection.countWithheld === undefined
+    ? {}
+    : { withheld: await count(tx, selection.countWithheld, 'withheld') };
 }
 
 async function count(tx: Executor, query: Sql, column: string): Promise<number> {
@@ -79,6 +81,8 @@ function filesWhenNothingIsDue(goal: ExportProfilesGoal): number {
     case 'header-only':
       return 1;
     case 'fail':
-      throw new InputError('nothing-due', 'no profile is due for this export, and the goal says to fail then', { at: 'emptyResult' });
+      throw new InputError('nothing-due', 'no profile is due for this export, and the goal says to fail then', {
+        at: 'emptyResult',
+      });
   }
 }

@@ -8,7 +8,10 @@ import type { ExportKey } from '../storage/exports.js';
 export interface ExportEvents {
   planned(key: ExportKey, plan: ExportPlan): void;
   nameTaken(key: ExportKey, wanted: string, taken: string): void;
-  partStored(key: ExportKey, part: { readonly number: number; readonly rows: number; readonly bytes: number; readonly elapsedMs: number }): void;
+  partStored(
+    key: ExportKey,
+    part: { readonly number: number; readonly rows: number; readonly bytes: number; readonly elapsedMs: number },
+  ): void;
   delivered(key: ExportKey, totals: { readonly rows: number; readonly bytes: number; readonly files: number }): void;
   abandoned(key: ExportKey, error: ErrorSummary | undefined): void;
   /** Something of an abandoned export may still lie in the bucket; it is tried again. */
@@ -16,16 +19,26 @@ export interface ExportEvents {
 }
 
 export function createExportEvents(log: Log, metrics: Metrics): ExportEvents {
-  const exports = metrics.counter({ name: 'millrace_exports_total', help: 'Exports ended, by outcome', labels: ['outcome'] });
+  const exports = metrics.counter({
+    name: 'millrace_exports_total',
+    help: 'Exports ended, by outcome',
+    labels: ['outcome'],
+  });
   const rows = metrics.counter({ name: 'millrace_export_rows_total', help: 'Rows in delivered files' });
   const bytes = metrics.counter({ name: 'millrace_export_bytes_total', help: 'Bytes of delivered files, as stored' });
-  const full = metrics.counter({ name: 'millrace_export_unplanned_full_total', help: 'Delta goals that had to run in full' });
+  const full = metrics.counter({
+    name: 'millrace_export_unplanned_full_total',
+    help: 'Delta goals that had to run in full',
+  });
   const seconds = metrics.histogram({
     name: 'millrace_export_part_seconds',
     help: 'Time to write one file',
     buckets: [0.1, 0.5, 1, 5, 15, 60, 300, 1800],
   });
-  const removals = metrics.counter({ name: 'millrace_export_removal_failures_total', help: 'Failed removals of abandoned files' });
+  const removals = metrics.counter({
+    name: 'millrace_export_removal_failures_total',
+    help: 'Failed removals of abandoned files',
+  });
   return {
     planned(key, plan) {
       if (plan.reason !== undefined) full.inc();
@@ -37,7 +50,10 @@ export function createExportEvents(log: Log, metrics: Metrics): ExportEvents {
     },
     partStored(key, part) {
       seconds.observe(part.elapsedMs / 1000);
-      log.info({ ...key, part: part.number, rows: part.rows, bytes: part.bytes, elapsedMs: Math.round(part.elapsedMs) }, 'export file stored');
+      log.info(
+        { ...key, part: part.number, rows: part.rows, bytes: part.bytes, elapsedMs: Math.round(part.elapsedMs) },
+        'export file stored',
+      );
     },
     delivered(key, totals) {
       exports.inc({ outcome: 'succeeded' });
@@ -47,7 +63,10 @@ export function createExportEvents(log: Log, metrics: Metrics): ExportEvents {
     },
     abandoned(key, error) {
       exports.inc({ outcome: error === undefined ? 'cancelled' : 'failed' });
-      log.info({ ...key, code: error?.code }, error === undefined ? 'export cancelled: its files are removed' : 'export failed: its files are removed');
+      log.info(
+        { ...key, code: error?.code },
+        error === undefined ? 'export cancelled: its files are removed' : 'export failed: its files are removed',
+      );
     },
     removalFailed(key, error) {
       removals.inc();

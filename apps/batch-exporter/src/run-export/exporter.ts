@@ -1,5 +1,11 @@
 import type { Database } from '@millrace/database';
-import { type ExportProfilesGoal, type GoalEndpoint, type GoalSnapshot, goalUnitPayload, InputError } from '@millrace/domain';
+import {
+  type ExportProfilesGoal,
+  type GoalEndpoint,
+  type GoalSnapshot,
+  goalUnitPayload,
+  InputError,
+} from '@millrace/domain';
 import { loadGoalSnapshot, type Unit, type WakeUps } from '@millrace/job-queue';
 import type { ObjectStore } from '@millrace/object-store';
 import type { ExportKey } from '../storage/exports.js';
@@ -28,11 +34,16 @@ export interface ExportWork extends ExportTarget {
 }
 
 /** Runs `work` on the goal of a unit and closes the store's connections afterwards. */
-export async function withExportWork<T>(exporter: Exporter, unit: Unit, work: (work: ExportWork) => Promise<T>): Promise<T> {
+export async function withExportWork<T>(
+  exporter: Exporter,
+  unit: Unit,
+  work: (work: ExportWork) => Promise<T>,
+): Promise<T> {
   goalUnitPayload.parse(unit.payload);
   const snapshot = await loadGoalSnapshot(exporter.database, unit.snapshotId);
   const { goal } = snapshot;
-  if (goal.kind !== 'export-profiles') throw new InputError('goal-kind', `the goal of unit ${unit.id} is of kind ${goal.kind}, not an export`);
+  if (goal.kind !== 'export-profiles')
+    throw new InputError('goal-kind', `the goal of unit ${unit.id} is of kind ${goal.kind}, not an export`);
   const target = exporter.openTarget(snapshot);
   try {
     return await work({ ...target, key: { runId: unit.runId, goalId: unit.goalId }, snapshot, goal });

@@ -51,7 +51,12 @@ export function runExport(exporter: Exporter): UnitHandler {
   };
 }
 
-async function plan(exporter: Exporter, work: ExportWork, unit: Unit, { lease, signal }: UnitContext): Promise<ExportPlan> {
+async function plan(
+  exporter: Exporter,
+  work: ExportWork,
+  unit: Unit,
+  { lease, signal }: UnitContext,
+): Promise<ExportPlan> {
   const { database } = exporter;
   const { key, goal, snapshot, endpoint } = work;
   await checkEncoding(goal, endpoint);
@@ -62,7 +67,11 @@ async function plan(exporter: Exporter, work: ExportWork, unit: Unit, { lease, s
     await insertExport(tx, key, unit.snapshotId, made);
     await writeRunEvent(tx, { ...key, unitId: unit.id }, { kind: 'goal-started' });
     if (made.reason !== undefined) {
-      await writeRunEvent(tx, { ...key, unitId: unit.id }, { kind: 'goal-note', level: 'info', message: `full export: ${made.reason}` });
+      await writeRunEvent(
+        tx,
+        { ...key, unitId: unit.id },
+        { kind: 'goal-note', level: 'info', message: `full export: ${made.reason}` },
+      );
     }
     return made;
   });
@@ -72,10 +81,24 @@ async function plan(exporter: Exporter, work: ExportWork, unit: Unit, { lease, s
   return planned;
 }
 
-async function openParts(exporter: Exporter, work: ExportWork, made: ExportPlan, unit: Unit, { lease, signal }: UnitContext): Promise<void> {
+async function openParts(
+  exporter: Exporter,
+  work: ExportWork,
+  made: ExportPlan,
+  unit: Unit,
+  { lease, signal }: UnitContext,
+): Promise<void> {
   const { database } = exporter;
   const { key, goal, snapshot } = work;
-  if (made.files === 0) return await markDelivered(exporter, work, { plan: made, manifestKey: undefined, state: 'planned' }, [], unit, lease);
+  if (made.files === 0)
+    return await markDelivered(
+      exporter,
+      work,
+      { plan: made, manifestKey: undefined, state: 'planned' },
+      [],
+      unit,
+      lease,
+    );
   const catalogue = await loadCatalogue(database, snapshot.workspaceId);
   const segmentName = catalogue.segments.get(goal.segmentId)?.name ?? goal.segmentId;
   const names = await nameFiles(exporter, work, made, segmentName, lease);
@@ -85,7 +108,11 @@ async function openParts(exporter: Exporter, work: ExportWork, made: ExportPlan,
     const parts: { readonly number: number; readonly unitId: string; readonly objectKey: string }[] = [];
     for (const [index, objectKey] of names.files.entries()) {
       const number = index + 1;
-      parts.push({ number, objectKey, unitId: await openUnit(tx, { queue: 'export-part', parentId: unit.id, payload: { version: 1, part: number } }) });
+      parts.push({
+        number,
+        objectKey,
+        unitId: await openUnit(tx, { queue: 'export-part', parentId: unit.id, payload: { version: 1, part: number } }),
+      });
     }
     await insertParts(tx, key, names.manifest, parts);
     await handBackUnit(tx, lease, unit, lookAgainMs);
@@ -94,7 +121,13 @@ async function openParts(exporter: Exporter, work: ExportWork, made: ExportPlan,
   await Promise.all(unitIds.map((unitId) => exporter.wakeUps.wake('export-part', { version: 1, unitId })));
 }
 
-async function finishOrWait(exporter: Exporter, work: ExportWork, current: ExportRow, unit: Unit, { lease, signal }: UnitContext): Promise<void> {
+async function finishOrWait(
+  exporter: Exporter,
+  work: ExportWork,
+  current: ExportRow,
+  unit: Unit,
+  { lease, signal }: UnitContext,
+): Promise<void> {
   const { database } = exporter;
   const { key } = work;
   const failed = (await childUnits(database, unit.id)).find((part) => part.state === 'failed');
@@ -103,7 +136,8 @@ async function finishOrWait(exporter: Exporter, work: ExportWork, current: Expor
     await beginUnderLease(tx, lease);
     await lockExport(tx, key);
     const parts = await readParts(tx, key);
-    if (!signal.aborted && parts.every((part) => part.state === 'stored')) return await moveExport(tx, key, ['parts'], 'finishing');
+    if (!signal.aborted && parts.every((part) => part.state === 'stored'))
+      return await moveExport(tx, key, ['parts'], 'finishing');
     await handBackUnit(tx, lease, unit, lookAgainMs);
     return false;
   });
@@ -112,6 +146,7 @@ async function finishOrWait(exporter: Exporter, work: ExportWork, current: Expor
 
 /** The recorded reason, as the error that ends the unit. */
 function reasonOf({ error }: Pick<ExportRow, 'error'>): InputError {
-  if (error === undefined) return new InputError('export-abandoned', 'the export was stopped and its files are removed; start a new run');
+  if (error === undefined)
+    return new InputError('export-abandoned', 'the export was stopped and its files are removed; start a new run');
   return new InputError(error.code, error.message, { at: error.at });
 }

@@ -40,7 +40,11 @@ export async function lockExport(tx: Transaction, key: ExportKey): Promise<Expor
   return await selectExport(tx, key, sql` FOR NO KEY UPDATE`);
 }
 
-async function selectExport(executor: Executor, key: ExportKey, lock: ReturnType<typeof sql>): Promise<ExportRow | undefined> {
+async function selectExport(
+  executor: Executor,
+  key: ExportKey,
+  lock: ReturnType<typeof sql>,
+): Promise<ExportRow | undefined> {
   const { rows } = await executor.query<ExportRecord>(
     sql`SELECT ${exportColumns} FROM exporter.export WHERE run_id = ${key.runId} AND goal_id = ${key.goalId}${lock}`,
   );
@@ -57,14 +61,24 @@ async function selectExport(executor: Executor, key: ExportKey, lock: ReturnType
   };
 }
 
-export async function insertExport(tx: Transaction, key: ExportKey, snapshotId: string, plan: ExportPlan): Promise<void> {
+export async function insertExport(
+  tx: Transaction,
+  key: ExportKey,
+  snapshotId: string,
+  plan: ExportPlan,
+): Promise<void> {
   await tx.query(sql`
     INSERT INTO exporter.export (run_id, goal_id, snapshot_id, state, plan)
     VALUES (${key.runId}, ${key.goalId}, ${snapshotId}, 'planned', ${JSON.stringify(plan)})`);
 }
 
 /** Moves on from one of the given states, and only from these. Returns whether it did. */
-export async function moveExport(tx: Transaction, key: ExportKey, from: readonly ExportState[], to: ExportState): Promise<boolean> {
+export async function moveExport(
+  tx: Transaction,
+  key: ExportKey,
+  from: readonly ExportState[],
+  to: ExportState,
+): Promise<boolean> {
   const { rowCount } = await tx.query(sql`
     UPDATE exporter.export SET state = ${to}, updated_at = clock_timestamp(), finish_begun = finish_begun OR ${to}::text = 'finishing'
     WHERE run_id = ${key.runId} AND goal_id = ${key.goalId} AND state = ANY (${from}::text[])`);
@@ -72,7 +86,11 @@ export async function moveExport(tx: Transaction, key: ExportKey, from: readonly
 }
 
 /** Nothing more is written and what was written goes. Keeps the first reason. Returns whether it still could be abandoned. */
-export async function beginAbandoning(tx: Transaction, key: ExportKey, error: ErrorSummary | undefined): Promise<boolean> {
+export async function beginAbandoning(
+  tx: Transaction,
+  key: ExportKey,
+  error: ErrorSummary | undefined,
+): Promise<boolean> {
   const { rowCount } = await tx.query(sql`
     UPDATE exporter.export SET
       error = CASE WHEN state = 'abandoning' THEN error ELSE ${error === undefined ? null : JSON.stringify(error)}::jsonb END,

@@ -88,7 +88,8 @@ export async function recordStored(tx: Transaction, key: ExportKey, part: Stored
     UPDATE exporter.part SET state = 'stored', upload_receipt = ${part.receipt}, rows = ${part.rows}, bytes = ${part.bytes},
       sha256 = ${part.sha256}, updated_at = clock_timestamp()
     WHERE run_id = ${key.runId} AND goal_id = ${key.goalId} AND number = ${part.number} AND upload_id = ${part.uploadId} AND state = 'writing'`);
-  if (rowCount !== 1) throw new Error(`part ${part.number} of export ${key.runId} is not being written by upload ${part.uploadId}`);
+  if (rowCount !== 1)
+    throw new Error(`part ${part.number} of export ${key.runId} is not being written by upload ${part.uploadId}`);
   const { rows } = await tx.query<{ open: number }>(sql`
     SELECT count(*)::int AS open FROM exporter.part
     WHERE run_id = ${key.runId} AND goal_id = ${key.goalId} AND state IN ('waiting', 'writing')`);

@@ -61,7 +61,12 @@ export async function readPosition(
 }
 
 /** Everything up to this position is delivered. */
-export async function storeWatermark(tx: Transaction, key: ExportKey, goalHash: string, position: StorePosition): Promise<void> {
+export async function storeWatermark(
+  tx: Transaction,
+  key: ExportKey,
+  goalHash: string,
+  position: StorePosition,
+): Promise<void> {
   await tx.query(sql`
     INSERT INTO exporter.watermark (goal_id, snapshot, goal_hash, system_identifier, timeline, epoch, run_id)
     VALUES (${key.goalId}, ${position.snapshot}, ${goalHash}, ${position.systemIdentifier}, ${position.timeline}, ${position.epoch}, ${key.runId})

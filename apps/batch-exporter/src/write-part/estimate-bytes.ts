@@ -11,11 +11,19 @@ const bytesPerColumn = 64;
  * An upper bound of a file's bytes, generous: it fixes the size of the pieces an object store takes at most 10,000 of,
  * and that has to be right before the first of them is sent.
  */
-export async function estimateBytes(executor: Executor, goal: ExportProfilesGoal, plan: ExportPlan, partitions: readonly number[]): Promise<number> {
+export async function estimateBytes(
+  executor: Executor,
+  goal: ExportProfilesGoal,
+  plan: ExportPlan,
+  partitions: readonly number[],
+): Promise<number> {
   const { rows } = await executor.query<{ bytes: number }>(sql`
     SELECT sum(pg_table_size(table_name::regclass))::float8 AS bytes
     FROM unnest(${partitions.map((partition) => `profile.profile_p${partition}`)}::text[]) AS table_name`);
-  const fixedText = goal.columns.reduce((bytes, { source }) => bytes + (source.kind === 'fixed' ? Buffer.byteLength(source.text) : 0), 0);
+  const fixedText = goal.columns.reduce(
+    (bytes, { source }) => bytes + (source.kind === 'fixed' ? Buffer.byteLength(source.text) : 0),
+    0,
+  );
   const ofColumns = expectedRows(plan) * (goal.columns.length * bytesPerColumn + fixedText);
   return Math.ceil(expansion * (rows[0]?.bytes ?? 0) + ofColumns);
 }

@@ -24,6 +24,8 @@ describe('FormatRows', () => {
   });
 
   it('fails on a row that does not end', async () => {
-    await expect(pipeline(Readable.from([Buffer.from('a\tb')]), new FormatRows(format), text)).rejects.toThrow(/middle of a row/);
+    await expect(pipeline(Readable.from([Buffer.from('a\tb')]), new FormatRows(format), text)).rejects.toThrow(
+      /middle of a row/,
+    );
   });
 });

@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import { addAbortSignal, Readable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { encryptPgp } from '@millrace/crypto';
@@ -35,10 +35,16 @@ type Stage = (source: Bytes) => Bytes;
  * Rows as COPY sends them -> [rows as the dialect writes them] -> header -> [charset] -> [gzip] -> [PGP] -> upload.
  * One pipeline: whatever fails ends all of it, and the upload is left without its last part.
  */
-export async function writePartBody(copy: Readable, encoding: PartEncoding, upload: Upload, signal: AbortSignal): Promise<WriteSummary> {
+export async function writePartBody(
+  copy: Readable,
+  encoding: PartEncoding,
+  upload: Upload,
+  signal: AbortSignal,
+): Promise<WriteSummary> {
   let summary: WriteSummary | undefined;
   const write = async (source: Bytes): Promise<void> => {
-    summary = await upload.write(Readable.from(source, { objectMode: false, highWaterMark: 512 * 1024 }));
+    const body = Readable.from(source, { objectMode: false, highWaterMark: 512 * 1024 });
+    summary = await upload.write(addAbortSignal(signal, body));
   };
   await pipelineOf([copy, ...stages(encoding), write], { signal });
   if (summary === undefined) throw new Error('an upload ended without a summary');
@@ -59,7 +65,12 @@ function stages({ goal, pgp, copied }: PartEncoding): (NodeJS.ReadWriteStream | 
 }
 
 function headerOf({ csv, columns }: ExportProfilesGoal): string {
-  return csv.header ? formatHeader(columns.map((column) => column.header), csv) : '';
+  return csv.header
+    ? formatHeader(
+        columns.map((column) => column.header),
+        csv,
+      )
+    : '';
 }
 
 function encrypting(pgp: PgpOptions): Stage {

@@ -28,6 +28,7 @@ export class PartWriter {
   readonly #unit: Unit;
   readonly #context: UnitContext;
   readonly #withdrawn = new AbortController();
+  readonly #stopped: AbortSignal;
 
   constructor(exporter: Exporter, work: ExportWork, plan: ExportPlan, part: PartRow, unit: Unit, context: UnitContext) {
     this.#exporter = exporter;
@@ -36,6 +37,7 @@ export class PartWriter {
     this.#part = part;
     this.#unit = unit;
     this.#context = context;
+    this.#stopped = AbortSignal.any([context.signal, this.#withdrawn.signal]);
   }
 
   /** Ends with the part stored and its unit done; or throws, with its upload aborted if that was possible. */
@@ -45,7 +47,13 @@ export class PartWriter {
     const partitions = partitionsOfPart(this.#part.number, this.#plan.files);
     const expectedBytes = await estimateBytes(this.#exporter.database, goal, this.#plan, partitions);
     this.#context.signal.throwIfAborted();
-    const upload = await store.startUpload(goal.target.bucket, this.#part.objectKey, { expectedBytes, contentType: contentType(this.#part.objectKey) });
+    const upload = await store.startUpload(goal.target.bucket, this.#part.objectKey, {
+      expectedBytes,
+      contentType: contentType(this.#part.objectKey),
+    });
+    // Requests under way are not waited for: the last of them may be all that is left of this part.
+    const abort = (): void => void upload.abort().catch(() => undefined);
+    this.#stopped.addEventListener('abort', abort, { once: true });
     try {
       await this.#record(upload);
       const { rows, summary } = await this.#stream(upload, partitions);
@@ -60,6 +68,8 @@ export class PartWriter {
       // Only a courtesy: the upload is recorded, and whoever ends or repeats this part removes it.
       await upload.abort().catch(() => undefined);
       throw this.#withdrawn.signal.aborted ? new PartWithdrawn() : error;
+    } finally {
+      this.#stopped.removeEventListener('abort', abort);
     }
   }
 
@@ -73,7 +83,10 @@ export class PartWriter {
   }
 
   /** The transaction ends with the last row, not with the last byte sent: an idle one would be ended by the server. */
-  async #stream(upload: Upload, partitions: readonly number[]): Promise<{ readonly rows: number; readonly summary: WriteSummary }> {
+  async #stream(
+    upload: Upload,
+    partitions: readonly number[],
+  ): Promise<{ readonly rows: number; readonly summary: WriteSummary }> {
     const { goal, endpoint, snapshot, key } = this.#work;
     const catalogue = await loadCatalogue(this.#exporter.database, snapshot.workspaceId);
     const columns = compileExportColumns(goal, catalogue);
@@ -81,8 +94,7 @@ export class PartWriter {
     const options = copyOptions(goal.csv);
     const statement = copyStatement(selection.rows(partitions), options);
     const encoding = { goal, pgp: pgpOptions(goal, endpoint), copied: options !== undefined };
-    const signal = AbortSignal.any([this.#context.signal, this.#withdrawn.signal]);
-
+    const signal = this.#stopped;
     let written: Promise<WriteSummary> | undefined;
     let endWatch: (() => Promise<void>) | undefined;
     try {
@@ -110,7 +122,9 @@ export class PartWriter {
 
   async #prepare(tx: Transaction): Promise<number> {
     await tuneSelection(tx, this.#plan.access);
-    const { rows } = await tx.query<{ pid: number }>(sql`SELECT pg_backend_pid() AS pid, set_config('transaction_read_only', 'on', true)`);
+    const { rows } = await tx.query<{ pid: number }>(
+      sql`SELECT pg_backend_pid() AS pid, set_config('transaction_read_only', 'on', true)`,
+    );
     return rows[0]?.pid ?? 0;
   }
 
@@ -126,7 +140,8 @@ export class PartWriter {
       await finishUnit(tx, this.#context.lease, this.#unit, { rows, bytes });
       return left;
     });
-    if (open === 0 && parentId !== undefined) await this.#exporter.wakeUps.wake('export-run', { version: 1, unitId: parentId });
+    if (open === 0 && parentId !== undefined)
+      await this.#exporter.wakeUps.wake('export-run', { version: 1, unitId: parentId });
   }
 
   #withdraw(): never {

@@ -13,21 +13,34 @@ export interface PgpOptions {
 export function pgpOptions(goal: ExportProfilesGoal, endpoint: GoalEndpoint): PgpOptions | undefined {
   const { encrypt, sign } = goal.pgp;
   if (!encrypt && !sign) return undefined;
-  if (!encrypt) throw new InputError('pgp-sign-alone', 'files are signed only together with encryption; turn pgp.encrypt on', { at: 'pgp.encrypt' });
+  if (!encrypt)
+    throw new InputError('pgp-sign-alone', 'files are signed only together with encryption; turn pgp.encrypt on', {
+      at: 'pgp.encrypt',
+    });
   const recipients = endpoint.pgp?.recipients ?? [];
   if (recipients.length === 0) {
-    throw new InputError('pgp-recipients-missing', 'the goal encrypts its files, but the connection has no public key of a recipient; add one under pgp.recipients', {
-      at: 'pgp.recipients',
-    });
+    throw new InputError(
+      'pgp-recipients-missing',
+      'the goal encrypts its files, but the connection has no public key of a recipient; add one under pgp.recipients',
+      {
+        at: 'pgp.recipients',
+      },
+    );
   }
   const { privateKey, passphrase } = endpoint.pgp ?? {};
   if (sign && privateKey === undefined) {
-    throw new InputError('pgp-key-missing', 'the goal signs its files, but the connection has no private key; add one under pgp.privateKey', {
-      at: 'pgp.privateKey',
-    });
+    throw new InputError(
+      'pgp-key-missing',
+      'the goal signs its files, but the connection has no private key; add one under pgp.privateKey',
+      {
+        at: 'pgp.privateKey',
+      },
+    );
   }
   return {
     recipients,
-    ...(sign && privateKey !== undefined ? { signWith: { privateKey, ...(passphrase === undefined ? {} : { passphrase }) } } : {}),
+    ...(sign && privateKey !== undefined
+      ? { signWith: { privateKey, ...(passphrase === undefined ? {} : { passphrase }) } }
+      : {}),
   };
 }

@@ -36,7 +36,12 @@ export function watchPart(exporter: Exporter, part: WatchedPart, stop: () => voi
       told = progress.rows;
       await writeRunEvent(exporter.database, part.key, {
         kind: 'goal-progress',
-        progress: { phase: 'writing', done: progress.rows, total: Math.max(progress.rows, expectedRows(part.plan)), unit: 'rows' },
+        progress: {
+          phase: 'writing',
+          done: progress.rows,
+          total: Math.max(progress.rows, expectedRows(part.plan)),
+          unit: 'rows',
+        },
       });
       await exporter.wakeUps.wake('run-event', { version: 1 });
     }

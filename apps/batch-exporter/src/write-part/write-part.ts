@@ -1,5 +1,14 @@
+import type { Transaction } from '@millrace/database';
 import { exportPartPayload, InputError, summariseError } from '@millrace/domain';
-import { beginUnderLease, cancelUnit, hastenUnit, type Lease, type Unit, type UnitEnd, type UnitHandler } from '@millrace/job-queue';
+import {
+  beginUnderLease,
+  cancelUnit,
+  hastenUnit,
+  type Lease,
+  type Unit,
+  type UnitEnd,
+  type UnitHandler,
+} from '@millrace/job-queue';
 import { removeUploads } from '../finish-export/remove-uploads.js';
 import { type Exporter, withExportWork } from '../run-export/exporter.js';
 import { beginAbandoning, type ExportKey, readExport } from '../storage/exports.js';
@@ -30,8 +39,9 @@ export function writePart(exporter: Exporter): UnitHandler {
   };
 }
 
-/** `cleanUp` of `export-part`: a part that ends without being stored leaves no upload open. */
+/** `cleanUp` of `export-part`: a part that ends without being stored leaves no upload open, and its export need not wait to hear of it. */
 export async function removePart(exporter: Exporter, unit: Unit, { lease }: UnitEnd): Promise<void> {
+  await hastenExport(exporter, unit, lease, async () => undefined);
   await withExportWork(exporter, unit, async ({ key, goal, store }) => {
     const part = await partOf(exporter, key, unit);
     if (part !== undefined) await removeUploads(store, goal.target.bucket, part, () => checkLease(exporter, lease));
@@ -48,11 +58,25 @@ async function checkLease(exporter: Exporter, lease: Lease): Promise<void> {
 }
 
 /** One file that cannot be written means no export: the others need not go on, and the run need not wait to hear of it. */
-async function giveUpExport(exporter: Exporter, key: ExportKey, unit: Unit, lease: Lease, error: InputError): Promise<void> {
-  const { parentId } = unit;
+async function giveUpExport(
+  exporter: Exporter,
+  key: ExportKey,
+  unit: Unit,
+  lease: Lease,
+  error: InputError,
+): Promise<void> {
+  await hastenExport(exporter, unit, lease, async (tx) => void (await beginAbandoning(tx, key, summariseError(error))));
+}
+
+async function hastenExport(
+  exporter: Exporter,
+  { parentId }: Unit,
+  lease: Lease,
+  work: (tx: Transaction) => Promise<void>,
+): Promise<void> {
   await exporter.database.transaction(async (tx) => {
     await beginUnderLease(tx, lease);
-    await beginAbandoning(tx, key, summariseError(error));
+    await work(tx);
     if (parentId !== undefined) await hastenUnit(tx, parentId);
   });
   if (parentId !== undefined) await exporter.wakeUps.wake('export-run', { version: 1, unitId: parentId });
