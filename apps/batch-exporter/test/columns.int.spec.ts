@@ -36,7 +36,7 @@ describe('the columns of an export', () => {
         email: 'full@x.test',
         'person.name': 'Åsa "the" B',
         points: 7,
-        spent: 12345678901234567890.5,
+        spent: 1,
         active: true,
         birthday: '1990-02-28',
         tags: ['a', 'b;c', 'd', 'e', 'f', 'g'],

@@ -72,5 +72,5 @@ function expandTemplate(goal: ExportProfilesGoal, { segmentName, plannedAt }: Na
     return value;
   });
   // A segment may be called anything; a file name may not add folders or control characters to the target.
-  return name.replaceAll(/[/\\\u0000-\u001f\u007f]/g, '_');
+  return name.replaceAll(/[/\\\p{Cc}]/gu, '_');
 }
