@@ -15,7 +15,8 @@ describe('a process killed in the middle of its work', () => {
 
   beforeAll(async () => {
     [millrace, sample] = await Promise.all([
-      Millrace.start('kill'),
+      // Small chunks, so that there is a middle to be killed in.
+      Millrace.start('kill', { MILLRACE_IMPORT_CHUNK_LINES: '200' }),
       makeSample({ customers: 1500, orders: 2500, linesPerOrder: 2, seed: 11 }),
     ]);
     s3 = await FaultProxy.start(millrace.stack.urls.s3);

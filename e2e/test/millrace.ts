@@ -15,10 +15,9 @@ import {
 } from '@millrace/dev-stack';
 import { Api } from './api.js';
 
-/** Short leases, so that what a killed process held is soon taken over; small chunks, so that there is a middle to be killed in. */
+/** Short leases: what a killed process held is soon taken over. */
 const quickTakeover = {
   MILLRACE_IMPORT_LEASE_MS: '2000',
-  MILLRACE_IMPORT_CHUNK_LINES: '200',
   MILLRACE_EXPORT_LEASE_MS: '2000',
   MILLRACE_STREAM_LEASE_MS: '2000',
   MILLRACE_STREAM_REQUEST_TIMEOUT_MS: '1000',
@@ -49,7 +48,7 @@ export class Millrace {
     this.database = new Database({ url: stack.urls.database, applicationName: 'e2e', maxConnections: 6 });
   }
 
-  /** `name`: where the logs are kept afterwards, `.dev/e2e/<name>`. */
+  /** `name`: where the logs are kept afterwards, `.dev/e2e/<name>`; `env`: of all four services, beside what the stack gives them. */
   static async start(name: string, env: Readonly<Record<string, string>> = {}): Promise<Millrace> {
     mkdirSync(developmentFolder, { recursive: true });
     const directory = mkdtempSync(path.join(tmpdir(), 'millrace-e2e-'));
