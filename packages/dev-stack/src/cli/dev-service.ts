@@ -38,7 +38,6 @@ async function main(): Promise<void> {
     place = findPlace();
   }
   const compiler = path.join(folder, 'node_modules/.bin/tsc');
-  await ended(spawn(compiler, ['-p', 'tsconfig.build.json'], { cwd: folder, stdio: 'inherit' }));
   await migrateServices(place, [service]);
   run(compiler, ['-p', 'tsconfig.build.json', '--watch', '--preserveWatchOutput']);
   const env = serviceEnvironment(place, service, preferredPorts[service]);
