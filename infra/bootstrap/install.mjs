@@ -68,7 +68,15 @@ export async function installPackages() {
     'installing packages',
     'install',
     'pnpm',
-    ['install', '--frozen-lockfile', '--prod=false', '--reporter=append-only'],
+    [
+      ...[
+        'install',
+        '--frozen-lockfile',
+        '--prod=false',
+        '--reporter=append-only',
+        '--config.confirmModulesPurge=false',
+      ],
+    ],
     {
       nextStep:
         'check the network and the free disk space, then run the same command again: it goes on where it stopped',

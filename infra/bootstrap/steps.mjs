@@ -51,7 +51,7 @@ export async function runStep(title, log, command, args, { nextStep, noise }) {
   }
 }
 
-/** One line per step: on a terminal it counts the seconds, elsewhere it says every ten seconds that work goes on. */
+/** One line per step: on a terminal it counts the seconds, elsewhere it says every two seconds that work goes on. */
 function showProgress(title) {
   const begun = Date.now();
   const terminal = process.stdout.isTTY;
@@ -72,7 +72,7 @@ function showProgress(title) {
       if (terminal) process.stdout.write(`\r\u001b[2K${line().slice(0, (process.stdout.columns ?? 80) - 1)}`);
       else console.log(line().slice(0, 160));
     },
-    terminal ? 250 : 10_000,
+    terminal ? 250 : 2000,
   );
   if (!terminal) console.log(`  ${title} …`);
   return progress;

@@ -61,6 +61,8 @@ export async function startServices(stack: Stack, options: ServicesOptions = {})
       service,
       preferred.filter((candidate) => !taken.includes(candidate)),
     );
+    if (preferred.length > 0 && !preferred.includes(port))
+      say(`port ${preferred[0]} is taken: ${service} gets ${port}`);
     ports.set(service, port);
     supervisor.ports[service] = port;
   }

@@ -94,6 +94,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     say(`starting ${names[name]}`);
     const preferred = [lastPorts[name], options.preferredPorts?.[name]].filter((port) => port !== undefined);
     const url = await withPort(name, preferred, async (port) => {
+      if (preferred.length > 0 && !preferred.includes(port))
+        say(`port ${preferred[0]} is taken: ${names[name]} gets ${port}`);
       supervisor.ports[name] = port;
       return await start(port);
     });
