@@ -328,7 +328,7 @@ describe('bad input', () => {
       await people.put('people.csv', `${header}eve@example.org,"Eve,1\n${rows.join('\n')}\n`);
       const run = await people.run();
       const [goal] = run.goals;
-      const { rowsRead, created, rejected } = goal?.counts as Record<string, number>;
+      const { rowsRead, created, rejected } = (goal?.counts ?? {}) as Record<string, number>;
       expect(goal?.state).toBe('succeeded');
       expect(created! + rejected!).toBe(rowsRead);
       expect((await people.rejects(run))[0]).toMatchObject({ name: 'in/people.csv', line: 2, code: 'unclosed-quote' });
