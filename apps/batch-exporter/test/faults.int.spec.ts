@@ -199,6 +199,32 @@ describe('an export that meets faults', () => {
     expect(await fixture.openUploads()).toEqual([]);
   });
 
+  it('keeps a stored file whose commit was never answered', async () => {
+    const { database } = fixture;
+    let lost = 0;
+    const forgetful = new Proxy(database, {
+      get: (target, name) => {
+        if (name === 'query') return target.query.bind(target);
+        if (name !== 'transaction') return Reflect.get(target, name) as unknown;
+        return async (work: Parameters<typeof database.transaction>[0]) => {
+          const stored = async (): Promise<number> =>
+            (await target.query(sql`SELECT FROM exporter.part WHERE state = 'stored'`)).rows.length;
+          const before = await stored();
+          const result = await target.transaction(work);
+          if ((await stored()) <= before) return result;
+          lost += 1;
+          throw new TransientError('database-unavailable', 'the answer was lost');
+        };
+      },
+    });
+    fixture.startWorker(fixture.exporter({ database: forgetful }));
+    expect(await fixture.run(randomUUID(), fixture.goal({ parts: 2 }))).toMatchObject({
+      outcome: 'succeeded',
+      counts: { rows: 400 },
+    });
+    expect(lost).toBe(2);
+  });
+
   it('gives up after many faults and takes everything back', async () => {
     fixture.startWorker(
       withWrite(async (_upload, _key, source) => {
@@ -224,9 +250,9 @@ describe('an export that meets faults', () => {
         return await upload.write(source);
       }),
     );
-    // More than fits into the buffers on the way, so that the COPY is still sending.
+    // More than fits into all the buffers on the way, so that the COPY is still sending.
     await fixture.database.query(
-      sql`UPDATE profile.profile SET properties = properties || jsonb_build_object('person.name', repeat('x', 20000))`,
+      sql`UPDATE profile.profile SET properties = properties || jsonb_build_object('person.name', repeat('x', 100000))`,
     );
     const columns = [{ header: 'name', source: { kind: 'property', property: 'person.name' } }];
     const { runId } = await fixture.open(randomUUID(), fixture.goal({ columns }));
@@ -308,7 +334,7 @@ describe('an export that meets faults', () => {
       }),
     );
     await fixture.database.query(
-      sql`UPDATE profile.profile SET properties = properties || jsonb_build_object('person.name', repeat('x', 20000))`,
+      sql`UPDATE profile.profile SET properties = properties || jsonb_build_object('person.name', repeat('x', 100000))`,
     );
     const columns = [{ header: 'name', source: { kind: 'property', property: 'person.name' } }];
     const { runId } = await fixture.open(randomUUID(), fixture.goal({ columns }));

@@ -8,6 +8,8 @@ import { type Exporter, withExportWork } from './exporter.js';
 /** Before a unit is closed as failed or cancelled, whoever worked on it last: what it wrote goes. */
 export async function cleanUp(exporter: Exporter, unit: Unit, end: UnitEnd): Promise<void> {
   if (unit.queue === 'export-part') return await removePart(exporter, unit, end);
+  // An export that was never planned has left nothing, and its secrets may be what would not open.
+  if ((await readExport(exporter.database, unit)) === undefined) return;
   const error = end.outcome === 'failed' ? summariseError(end.error) : undefined;
   await withExportWork(exporter, unit, (work) => abandonExport(exporter, work, unit.id, end.lease, error));
 }

@@ -16,6 +16,7 @@ import type { ExportPlan } from '../plan-export/export-plan.js';
 import { nameFiles } from '../plan-export/name-files.js';
 import { planExport } from '../plan-export/plan-export.js';
 import { type ExportRow, insertExport, lockExport, moveExport, readExport } from '../storage/exports.js';
+import { endOnAbort } from '../storage/end-on-abort.js';
 import { insertParts, readParts } from '../storage/parts.js';
 import { checkEncoding } from '../write-part/part-stream.js';
 import { type Exporter, type ExportWork, withExportWork } from './exporter.js';
@@ -63,7 +64,7 @@ async function plan(
   const catalogue = await loadCatalogue(database, snapshot.workspaceId);
   const planned = await database.transaction(async (tx) => {
     await beginUnderLease(tx, lease);
-    const made = await planExport(tx, key.goalId, goal, endpoint, catalogue);
+    const made = await endOnAbort(database, tx, signal, () => planExport(tx, key.goalId, goal, endpoint, catalogue));
     await insertExport(tx, key, unit.snapshotId, made);
     await writeRunEvent(tx, { ...key, unitId: unit.id }, { kind: 'goal-started' });
     if (made.reason !== undefined) {

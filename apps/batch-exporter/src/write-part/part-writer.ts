@@ -1,5 +1,5 @@
 import { finished } from 'node:stream/promises';
-import { type CopyOut, sql, type Transaction } from '@millrace/database';
+import type { CopyOut } from '@millrace/database';
 import { copyOptions } from '@millrace/delimited';
 import { beginUnderLease, finishUnit, hastenUnit, type Unit, type UnitContext } from '@millrace/job-queue';
 import { compileExportColumns, compileExportSelection, partitionsOfPart } from '@millrace/mapping';
@@ -9,6 +9,7 @@ import type { ExportPlan } from '../plan-export/export-plan.js';
 import type { Exporter, ExportWork } from '../run-export/exporter.js';
 import { lockExport } from '../storage/exports.js';
 import { type PartRow, recordStored, recordUpload } from '../storage/parts.js';
+import { endOnAbort } from '../storage/end-on-abort.js';
 import { tuneSelection } from '../storage/selection-settings.js';
 import { copyStatement } from './copy-statement.js';
 import { estimateBytes } from './estimate-bytes.js';
@@ -18,6 +19,11 @@ import { watchPart } from './watch-part.js';
 
 /** The export is being abandoned, or another writer has the part: nothing more is to be done here. */
 export class PartWithdrawn extends Error {}
+
+interface StoredRows {
+  readonly rows: number;
+  readonly summary: WriteSummary;
+}
 
 /** Writes one part, once. */
 export class PartWriter {
@@ -40,7 +46,7 @@ export class PartWriter {
     this.#stopped = AbortSignal.any([context.signal, this.#withdrawn.signal]);
   }
 
-  /** Ends with the part stored and its unit done; or throws, with its upload aborted if that was possible. */
+  /** Ends with the part stored and its unit done; or throws, with its upload aborted or recorded for whoever comes next. */
   async write(): Promise<void> {
     const { store, goal } = this.#work;
     const startedAt = performance.now();
@@ -51,19 +57,26 @@ export class PartWriter {
       expectedBytes,
       contentType: contentType(this.#part.objectKey),
     });
+    const { rows, summary } = await this.#store(upload, partitions);
+    // From here on the upload stays: should the answer to the commit be lost, it is unknown whether it is needed.
+    await this.#finish(upload, rows, summary);
+    this.#exporter.events.partStored(this.#work.key, {
+      number: this.#part.number,
+      rows,
+      bytes: summary.bytes,
+      elapsedMs: performance.now() - startedAt,
+    });
+  }
+
+  async #store(upload: Upload, partitions: readonly number[]): Promise<StoredRows> {
     // Requests under way are not waited for: the last of them may be all that is left of this part.
     const abort = (): void => void upload.abort().catch(() => undefined);
     this.#stopped.addEventListener('abort', abort, { once: true });
     try {
       await this.#record(upload);
-      const { rows, summary } = await this.#stream(upload, partitions);
-      await this.#finish(upload, rows, summary);
-      this.#exporter.events.partStored(this.#work.key, {
-        number: this.#part.number,
-        rows,
-        bytes: summary.bytes,
-        elapsedMs: performance.now() - startedAt,
-      });
+      const stored = await this.#stream(upload, partitions);
+      this.#stopped.throwIfAborted();
+      return stored;
     } catch (error) {
       // Only a courtesy: the upload is recorded, and whoever ends or repeats this part removes it.
       await upload.abort().catch(() => undefined);
@@ -83,12 +96,10 @@ export class PartWriter {
   }
 
   /** The transaction ends with the last row, not with the last byte sent: an idle one would be ended by the server. */
-  async #stream(
-    upload: Upload,
-    partitions: readonly number[],
-  ): Promise<{ readonly rows: number; readonly summary: WriteSummary }> {
+  async #stream(upload: Upload, partitions: readonly number[]): Promise<StoredRows> {
     const { goal, endpoint, snapshot, key } = this.#work;
-    const catalogue = await loadCatalogue(this.#exporter.database, snapshot.workspaceId);
+    const { database } = this.#exporter;
+    const catalogue = await loadCatalogue(database, snapshot.workspaceId);
     const columns = compileExportColumns(goal, catalogue);
     const selection = compileExportSelection(goal, columns, catalogue, this.#plan.since);
     const options = copyOptions(goal.csv);
@@ -98,34 +109,27 @@ export class PartWriter {
     let written: Promise<WriteSummary> | undefined;
     let endWatch: (() => Promise<void>) | undefined;
     try {
-      const copy = await this.#exporter.database.transaction(async (tx): Promise<CopyOut> => {
+      const copy = await database.transaction(async (tx): Promise<CopyOut> => {
         await beginUnderLease(tx, this.#context.lease);
-        const backendPid = await this.#prepare(tx);
-        signal.throwIfAborted();
-        const rowsOut = tx.copyOut(statement);
-        written = writePartBody(rowsOut, encoding, upload, signal);
-        written.catch((error: Error) => rowsOut.destroy(error));
-        endWatch = watchPart(
-          this.#exporter,
-          { key, plan: this.#plan, number: this.#part.number, uploadId: upload.uploadId, backendPid },
-          () => this.#withdrawn.abort(),
-        );
-        await finished(rowsOut, { writable: false });
-        return rowsOut;
+        await tuneSelection(tx, this.#plan.access);
+        return await endOnAbort(database, tx, signal, async (backendPid) => {
+          const rowsOut = tx.copyOut(statement);
+          written = writePartBody(rowsOut, encoding, upload, signal);
+          written.catch((error: Error) => rowsOut.destroy(error));
+          endWatch = watchPart(
+            this.#exporter,
+            { key, plan: this.#plan, number: this.#part.number, uploadId: upload.uploadId, backendPid },
+            () => this.#withdrawn.abort(),
+          );
+          await finished(rowsOut, { writable: false });
+          return rowsOut;
+        });
       });
       if (written === undefined) throw new Error('a COPY ended that never began');
       return { summary: await written, rows: copy.rowCount };
     } finally {
       await endWatch?.();
     }
-  }
-
-  async #prepare(tx: Transaction): Promise<number> {
-    await tuneSelection(tx, this.#plan.access);
-    const { rows } = await tx.query<{ pid: number }>(
-      sql`SELECT pg_backend_pid() AS pid, set_config('transaction_read_only', 'on', true)`,
-    );
-    return rows[0]?.pid ?? 0;
   }
 
   async #finish({ uploadId }: Upload, rows: number, { bytes, sha256, receipt }: WriteSummary): Promise<void> {
