@@ -7,6 +7,7 @@ export * from './export-goal.js';
 export * from './goal.js';
 export * from './identity-namespace.js';
 export * from './import-goal.js';
+export * from './import-preview.js';
 export * from './ingestion.js';
 export * from './job.js';
 export * from './permission-report.js';
