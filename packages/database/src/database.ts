@@ -149,10 +149,20 @@ export function isUniqueViolation(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '23505';
 }
 
+// untranslatable_character (\u0000 in JSON), character_not_in_repertoire (NUL in a text); JSON's surrogates have no code of their own.
+function isUnstorableText({ code, detail }: pg.DatabaseError): boolean {
+  return code === '22P05' || code === '22021' || (code === '22P02' && /surrogate/.test(detail ?? ''));
+}
+
 function translate(error: unknown): unknown {
   if (error instanceof InputError || error instanceof TransientError) return error;
   if (error instanceof pg.DatabaseError) {
     const state = error.code ?? '';
+    if (isUnstorableText(error)) {
+      const message =
+        'a text holds a NUL character or half of a surrogate pair, which PostgreSQL cannot store; remove it';
+      return new InputError('text-not-storable', message, { cause: error });
+    }
     return transientClasses.some((prefix) => state.startsWith(prefix))
       ? new TransientError('database-unavailable', `PostgreSQL interrupted the work (${state})`, { cause: error })
       : error;

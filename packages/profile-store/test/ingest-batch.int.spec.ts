@@ -89,4 +89,21 @@ describe('ingesting a batch', () => {
       name: '"}}\'\\ \u2028',
     });
   });
+
+  it('rejects what PostgreSQL cannot store, and nothing else', async () => {
+    const item = (email: string, name: string): string =>
+      `{"identities": [{"namespace": "email", "value": "${email}"}], "properties": [{"property": "name", "value": "${name}"}]}`;
+    const items = [
+      item('fine@b.test', '\\ud83d\\ude00'),
+      item('nul@b.test', '\\u0000'),
+      item('half@b.test', 'x\\ud800'),
+    ];
+    const results = await ingest(`[${[...items, item('\\udc00@b.test', 'x')].join(',')}]`);
+    expect(results.map(({ outcome, reason }) => reason?.split(':')[0] ?? outcome)).toEqual([
+      'created',
+      'properties.0.value',
+      'properties.0.value',
+      'identities.0.value',
+    ]);
+  });
 });

@@ -39,7 +39,6 @@ function plainNumber(text: string): string {
 export function convertScalar(value: unknown, type: PropertyType): ConvertedValue {
   if (value === null || value === undefined || value === '') return { kind: 'value', json: null };
   const text = scalarText(value);
-  if (text?.includes('\0')) return { kind: 'bad', message: 'the value holds a NUL character, which cannot be stored' };
   const json = text === undefined ? undefined : scalarParser(type, jsonFormat)(text);
   return json === undefined
     ? { kind: 'bad', message: `the value is not ${describeType(type, false)}` }
@@ -51,7 +50,7 @@ export function convertValue(value: unknown, property: CatalogueProperty, asList
   if (!property.list && !asList) return convertScalar(value, property.type);
   if (value === null || value === undefined || value === '') return { kind: 'value', json: null };
   if (!Array.isArray(value)) {
-    if (typeof value === 'string' && !value.includes('\0')) {
+    if (typeof value === 'string') {
       const json = listParser(property.type, jsonFormat)(value);
       return json === undefined
         ? { kind: 'bad', message: `the value is not ${describeType(property.type, true)}` }

@@ -61,12 +61,31 @@ export function stageUpdate(index: number, item: unknown, catalogue: Catalogue):
     const issue = parsed.error.issues[0]!;
     return { index, reason: `${issue.path.join('.') || 'item'}: ${issue.message}` };
   }
+  const unstorable = unstorableAt(parsed.data, []);
+  if (unstorable !== undefined) {
+    const where = unstorable.join('.') || 'item';
+    return { index, reason: `${where}: holds a NUL character or half of a surrogate pair, which cannot be stored` };
+  }
   try {
     return stage(index, parsed.data, catalogue);
   } catch (error) {
     if (error instanceof Rejected) return { index, reason: error.message };
     throw error;
   }
+}
+
+const unstorableCharacter = /\0|\p{Surrogate}/u;
+
+/** The path to the first text, or the object with the first name, that PostgreSQL cannot store. */
+function unstorableAt(value: unknown, path: readonly string[]): readonly string[] | undefined {
+  if (typeof value === 'string') return unstorableCharacter.test(value) ? path : undefined;
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const [name, member] of Object.entries(value)) {
+    if (unstorableCharacter.test(name)) return path;
+    const found = unstorableAt(member, [...path, name]);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 function stage(index: number, update: ProfileUpdate, catalogue: Catalogue): StagedUpdate {
@@ -113,7 +132,7 @@ function stageIdentities(update: ProfileUpdate, catalogue: Catalogue): readonly 
     const namespace = catalogue.namespaces.get(code);
     if (namespace === undefined)
       throw new Rejected(`${at}.namespace: the workspace has no identity namespace ${JSON.stringify(code)}`);
-    const normalised = value.includes('\0') ? undefined : normaliseIdentifier(value, namespace.normalisation);
+    const normalised = normaliseIdentifier(value, namespace.normalisation);
     if (normalised === undefined)
       throw new Rejected(`${at}.value: nothing is left of the identifier after normalisation`);
     if (normalised.length > maxIdentifierLength)
@@ -128,7 +147,6 @@ function stageEvent(event: ProfileUpdate['events'][number], at: string, catalogu
     throw new Rejected(`${at}.type: the workspace has no event type ${JSON.stringify(event.type)}`);
   const occurredAt = parseTime(event.occurredAt);
   if (occurredAt === undefined) throw new Rejected(`${at}.occurredAt: not a timestamp`);
-  if (event.id.includes('\0')) throw new Rejected(`${at}.id: holds a NUL character`);
   const types = (
     definitions: readonly { name: string; type: Parameters<typeof convertScalar>[1] }[],
   ): Map<string, Parameters<typeof convertScalar>[1]> => new Map(definitions.map(({ name, type }) => [name, type]));
