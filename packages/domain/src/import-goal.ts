@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { csvDialect } from './csv-dialect.js';
+import { processor } from './processor.js';
 import { propertyName } from './property.js';
 
 export const bucketName = z.string().min(3).max(255);
@@ -67,6 +68,11 @@ export const importProfilesGoal = z.strictObject({
   }),
   csv: csvDialect.prefault({}),
   linked: z.array(linkedFile).max(20).default([]),
+  processors: z
+    .array(processor)
+    .max(200)
+    .default([])
+    .describe('Applied to each row in this order, before it is mapped'),
   matching: z.strictObject({
     identifiers: z
       .array(z.strictObject({ column, namespace: z.string().min(1) }))

@@ -11,6 +11,7 @@ export * from './import-preview.js';
 export * from './ingestion.js';
 export * from './job.js';
 export * from './permission-report.js';
+export * from './processor.js';
 export * from './property.js';
 export * from './run.js';
 export * from './segment.js';

@@ -21,6 +21,16 @@ export class ColumnIndex {
     });
   }
 
+  /** The same columns and, behind them, those of the names that are new. */
+  with(names: readonly string[]): ColumnIndex {
+    const added = [...new Set(names)].filter((name) => !this.#positions.has(name));
+    const extended = new ColumnIndex(this.#file, [], this.width + added.length);
+    for (const [name, position] of this.#positions) extended.#positions.set(name, position);
+    for (const name of this.#duplicates) extended.#duplicates.add(name);
+    added.forEach((name, index) => extended.#positions.set(name, this.width + index));
+    return extended;
+  }
+
   /** 0-based position. Throws InputError('column-missing' | 'column-ambiguous'). */
   position(column: string): number {
     const position = this.#positions.get(column);

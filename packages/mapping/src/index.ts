@@ -31,6 +31,15 @@ export {
   timestampParser,
   type ValueFormat,
 } from './parse-value.js';
+export {
+  compileProcessors,
+  inputsOf,
+  outputsOf,
+  processorMisfit,
+  type ProcessingResult,
+  type ProcessorOptions,
+  type RowProcessor,
+} from './processors/compile-processors.js';
 export { compileSegment, type SegmentCondition } from './segment-condition.js';
 export { compileExportColumns, type ExportColumns, type ExportReads } from './export-columns.js';
 export {
