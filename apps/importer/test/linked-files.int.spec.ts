@@ -84,7 +84,10 @@ async function events(prefix: string): Promise<readonly Record<string, unknown>[
 /** Rows of linked files by what became of them; their sum must be what was read. */
 function linked({ counts }: FinishedRun): Record<string, number> {
   const { linkedRowsRead, linkedRowsUsed, linkedRowsOrphaned, linkedRowsRejected, linkedRowsSuperseded } = counts;
-  expect(linkedRowsUsed + linkedRowsOrphaned + linkedRowsRejected + linkedRowsSuperseded).toBe(linkedRowsRead);
+  const { linkedRowsFiltered: filtered } = counts;
+  expect(linkedRowsUsed + linkedRowsOrphaned + linkedRowsRejected + linkedRowsSuperseded + filtered).toBe(
+    linkedRowsRead,
+  );
   return {
     used: linkedRowsUsed,
     orphaned: linkedRowsOrphaned,

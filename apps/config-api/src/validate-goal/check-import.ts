@@ -1,5 +1,5 @@
 import { prefixClash, type EventMapping, type EventType, type ImportProfilesGoal } from '@millrace/domain';
-import type { Catalogue, CatalogueProperty } from '@millrace/mapping';
+import { inputsOf, outputsOf, processorMisfit, type Catalogue, type CatalogueProperty } from '@millrace/mapping';
 import { checkFiles, type Ancestors } from './check-files.js';
 import { quoted, repeatedAt, type Complaints } from './complaints.js';
 
@@ -12,6 +12,7 @@ export function checkImport(goal: ImportProfilesGoal, catalogue: Catalogue, comp
     complaints.add(['consent', index, 'objective'], 'is set by another column already');
   }
   const ancestors = checkFiles(goal, complaints);
+  checkProcessors(goal, complaints);
   goal.events.forEach((event, index) => checkEvent(event, ['events', index], ancestors, catalogue, complaints));
   checkColumns(goal, complaints);
 }
@@ -130,15 +131,32 @@ function checkTargets(
   }
 }
 
-/** In a file without header a column is a position. */
+function checkProcessors(goal: ImportProfilesGoal, complaints: Complaints): void {
+  goal.processors.forEach((processor, index) => {
+    const path = ['processors', index];
+    if (processor.file !== 'root' && !goal.linked.some(({ alias }) => alias === processor.file))
+      complaints.add([...path, 'file'], `there is no file ${quoted(processor.file)}`);
+    const misfit = processorMisfit(processor);
+    if (misfit !== undefined) complaints.add(path, misfit);
+  });
+}
+
+/** In a file without header a column is a position, or what a processor makes. */
 function checkColumns(goal: ImportProfilesGoal, complaints: Complaints): void {
   const headerless = new Set<string>();
   if (!goal.csv.header) headerless.add('root');
   for (const { alias, csv } of goal.linked) if (!(csv ?? goal.csv).header) headerless.add(alias);
+  const made = new Map<string, Set<string>>();
   const check = (file: string, column: string, path: Path): void => {
-    if (!headerless.has(file) || /^[1-9]\d{0,4}$/.test(column)) return;
+    if (!headerless.has(file) || /^[1-9]\d{0,4}$/.test(column) || made.get(file)?.has(column) === true) return;
     complaints.add(path, `${quoted(file)} has no header: name the column by its position, "1" for the first`);
   };
+  goal.processors.forEach((processor, index) => {
+    for (const column of inputsOf(processor)) check(processor.file, column, ['processors', index]);
+    const known = made.get(processor.file) ?? new Set();
+    made.set(processor.file, known);
+    for (const column of outputsOf(processor)) known.add(column);
+  });
   goal.matching.identifiers.forEach(({ column }, index) =>
     check('root', column, ['matching', 'identifiers', index, 'column']),
   );

@@ -52,6 +52,21 @@ const lines = { alias: 'lines', parent: 'orders', pattern: exact('lines.csv'), c
 const orderEvent = { file: 'orders', type: 'order', idColumn: 'id', occurredAtColumn: 'at' };
 const map = (propertyName: string, rule = 'set') => ({ column: 'c', property: propertyName, rule });
 
+it('tells processors that can never work', () => {
+  const processors = [
+    { kind: 'trim', file: 'nowhere', column: '1' },
+    { kind: 'filter', column: '1', action: 'keep', test: { op: 'matches', pattern: '(?=x)' } },
+    { kind: 'concatenate', columns: ['1', 'city'], into: 'place' },
+    { kind: 'trim', column: 'place' },
+  ];
+  const matching = { identifiers: [{ column: 'place', namespace: 'email' }] };
+  expect(problems(importing({ csv: { header: false }, processors, matching }))).toEqual([
+    'processors.0.file: there is no file "nowhere"',
+    expect.stringMatching(/^processors\.1: is no regular expression/),
+    expect.stringMatching(/^processors\.2: "root" has no header/),
+  ]);
+});
+
 it('takes goals that fit', () => {
   const products = { name: 'products', file: 'lines', mappings: [{ column: 'q', property: 'quantity' }] };
   const events = [{ ...orderEvent, mappings: [{ column: 't', property: 'total' }], lists: [products] }];

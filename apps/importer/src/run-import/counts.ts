@@ -31,9 +31,11 @@ export function stagedCounts(
     bytes,
     rowsRead: root.rowsRead,
     rejected: root.rowsRejected,
+    skipped: root.rowsFiltered === 0 ? {} : { filtered: root.rowsFiltered },
     fieldsRejected: root.fieldsRejected + sum((staged) => staged.fieldsRejected),
     linkedRowsRead: sum((staged) => staged.rowsRead),
     linkedRowsRejected: sum((staged) => staged.rowsRejected),
+    linkedRowsFiltered: sum((staged) => staged.rowsFiltered),
     linkedRowsUsed: links?.bridging ?? 0,
     linkedRowsSuperseded: links?.superseded ?? 0,
     linkedRowsOrphaned: (links?.orphaned ?? 0) + (links?.joined ?? 0),
@@ -45,7 +47,7 @@ export function plannedCounts(staged: ImportCounts, plan: PlanSummary): ImportCo
   return {
     ...staged,
     ambiguous: plan.rows.x + plan.rows.o,
-    skipped: plan.rows.u === 0 ? {} : { unmatched: plan.rows.u },
+    skipped: plan.rows.u === 0 ? staged.skipped : { ...staged.skipped, unmatched: plan.rows.u },
   };
 }
 
@@ -88,13 +90,22 @@ function knownRows({ created, updated, unchanged, skipped, ambiguous, rejected }
   );
 }
 
+/** Rows of the root file that lie in staging: those read, without what reading it dropped. */
+export function stagedRows({ rowsRead, rejected, skipped }: ImportCounts): number {
+  return rowsRead - rejected - (skipped.filtered ?? 0);
+}
+
 /** Every row has exactly one outcome. @throws Error, a bug, where the sums do not agree */
 export function assertBalanced(counts: ImportCounts): void {
   const rows = knownRows(counts);
   if (rows !== counts.rowsRead)
     throw new Error(`the outcomes of ${rows} rows are known, but ${counts.rowsRead} were read`);
   const linked =
-    counts.linkedRowsUsed + counts.linkedRowsOrphaned + counts.linkedRowsRejected + counts.linkedRowsSuperseded;
+    counts.linkedRowsUsed +
+    counts.linkedRowsOrphaned +
+    counts.linkedRowsRejected +
+    counts.linkedRowsFiltered +
+    counts.linkedRowsSuperseded;
   if (linked !== counts.linkedRowsRead || counts.linkedRowsOrphaned < 0 || counts.linkedRowsSuperseded < 0) {
     throw new Error(`the outcomes of ${linked} linked rows are known, but ${counts.linkedRowsRead} were read`);
   }

@@ -4,7 +4,7 @@ import { indexStaging, resolveRows } from '@millrace/profile-store';
 import { updateFile, type ImportFile } from '../storage/files.js';
 import { nextTableNumber, stagingHolds } from '../storage/staging-tables.js';
 import { applyPlan } from './apply-chunks.js';
-import { plannedCounts } from './counts.js';
+import { plannedCounts, stagedRows } from './counts.js';
 import { enterLedger, finishFile } from './finish-file.js';
 import { mergeShape, type ImportJob } from './import-job.js';
 import { stageSet } from './stage-set.js';
@@ -40,7 +40,7 @@ export async function importFile(job: ImportJob, file: ImportFile, soFar: Import
 
 async function holds({ database, events, unit }: ImportJob, file: ImportFile): Promise<boolean> {
   if (file.stage === undefined) return false;
-  const held = await stagingHolds(database, file.stage, file.counts.rowsRead - file.counts.rejected);
+  const held = await stagingHolds(database, file.stage, stagedRows(file.counts));
   if (!held) events.stagingLost({ runId: unit.runId, key: file.root.key });
   return held;
 }
@@ -68,10 +68,10 @@ async function stage(job: ImportJob, file: ImportFile, soFar: ImportCounts): Pro
 /** Stages the identical object beside its frozen plan, which knows rows by their lines. */
 async function stageAgain(job: ImportJob, file: ImportFile, soFar: ImportCounts): Promise<ImportFile> {
   const { stage: number, counts } = await stageSet(job, file, soFar);
-  if (counts.rowsRead !== file.counts.rowsRead || counts.rejected !== file.counts.rejected) {
+  if (counts.rowsRead !== file.counts.rowsRead || stagedRows(counts) !== stagedRows(file.counts)) {
     throw new InputError(
       'staging-differs',
-      `${file.root.key} gives ${counts.rowsRead - counts.rejected} rows now, and gave ${file.counts.rowsRead - file.counts.rejected} when its import was planned: ` +
+      `${file.root.key} gives ${stagedRows(counts)} rows now, and gave ${stagedRows(file.counts)} when its import was planned: ` +
         'a definition of the workspace must have changed meanwhile; undo that change, or start a new run',
       { at: file.root.key },
     );

@@ -31,6 +31,8 @@ export interface ImportJob {
   readonly links: LinkPlan;
   readonly catalogue: Catalogue;
   readonly pgp: PgpKeys | undefined;
+  /** Of the workspace. */
+  readonly pseudonymKey: Uint8Array;
   readonly store: ObjectStore;
   readonly database: Database;
   readonly wakeUps: WakeUps;

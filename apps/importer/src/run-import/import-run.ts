@@ -1,4 +1,4 @@
-import { openEndpoint } from '@millrace/crypto';
+import { derivePseudonymKey, openEndpoint } from '@millrace/crypto';
 import type { Database } from '@millrace/database';
 import { InputError, type GoalEndpoint, type ImportCounts } from '@millrace/domain';
 import {
@@ -66,6 +66,7 @@ export class ImportRun {
         goal,
         catalogue,
         pgp: endpoint.pgp,
+        pseudonymKey: derivePseudonymKey(sealingKey, workspaceId),
         store,
         database,
         wakeUps,

@@ -68,7 +68,7 @@ async function stageOne(
   job: ImportJob,
   { file, stage, planned, object, meter, soFar }: Staging,
 ): Promise<StagedObject> {
-  const { database, store, goal, catalogue, pgp, context, settings, progress } = job;
+  const { database, store, goal, catalogue, pgp, pseudonymKey, context, settings, progress } = job;
   const createTable = async (tx: Transaction): Promise<void> => {
     // Reading may take hours: a COPY under way does not count as idle, and a takeover ends it.
     await beginUnderLease(tx, context.lease);
@@ -76,7 +76,7 @@ async function stageOne(
     const shape = mergeShape(job, { stage, plan: '0', chunkLines: settings.chunkLines });
     return createStagingTable(tx, shape, linkingColumnDefinitions(planned));
   };
-  return stageObject({
+  const staged = await stageObject({
     database,
     store,
     bucket: file.bucket,
@@ -87,6 +87,8 @@ async function stageOne(
     file: planned,
     catalogue,
     pgp,
+    pseudonymKey,
+    now: file.listedAt,
     maxPlainBytes: settings.maxPlainBytes,
     maxStoredRejects: settings.maxStoredRejects,
     signal: context.signal,
@@ -101,6 +103,14 @@ async function stageOne(
       if (told) await progress.wake();
     },
   });
+  for (const { label, rows } of staged.logged)
+    await progress.note(
+      database,
+      'info',
+      `${object.key}: ${rows} ${rows === 1 ? 'row' : 'rows'} came to log "${label}"`,
+      object.key,
+    );
+  return staged;
 }
 
 async function link(

@@ -16,6 +16,7 @@ export function configHash(goal: ImportProfilesGoal): string {
     csv: readingOptions(goal.csv),
     linked: goal.linked.map(({ csv, ...link }) => (csv === undefined ? link : { ...link, csv: readingOptions(csv) })),
     matching: goal.matching,
+    processors: goal.processors,
     mappings: goal.mappings,
     consent: goal.consent,
     events: goal.events,

@@ -4,6 +4,7 @@ import {
   compileEventRow,
   compileImportRow,
   compileListRow,
+  compileProcessors,
   fieldReader,
   type Catalogue,
   type ColumnIndex,
@@ -20,6 +21,9 @@ export interface ReadRow {
   readonly quoted: Uint8Array | undefined;
 }
 
+/** A processor dropped the row. */
+export const filtered = Symbol('filtered');
+
 export type RejectField = (rejection: FieldRejection) => void;
 
 /** Turns rows of one file into lines of COPY text for its staging table. */
@@ -27,7 +31,9 @@ export interface RowEncoder {
   /** The table's columns in the order of the values. */
   readonly columns: readonly string[];
   /** The line, or why the row is rejected. Fields left out of a row that is kept are told to `rejectField`. */
-  encode(row: ReadRow, rejectField: RejectField): string | FieldRejection;
+  encode(row: ReadRow, rejectField: RejectField): string | FieldRejection | typeof filtered;
+  /** How many rows came to each `log` processor so far. */
+  logged(): readonly { readonly label: string; readonly rows: number }[];
 }
 
 export interface EncoderOptions {
@@ -35,14 +41,46 @@ export interface EncoderOptions {
   readonly file: PlannedFile;
   readonly columns: ColumnIndex;
   readonly catalogue: Catalogue;
+  readonly pseudonymKey: Uint8Array;
+  readonly now: Date;
 }
+
+type MappingEncoder = Pick<RowEncoder, 'columns' | 'encode'>;
 
 /** @throws InputError where the goal does not fit the file */
 export function compileRowEncoder(options: EncoderOptions): RowEncoder {
+  const { goal, file } = options;
+  const processors = goal.processors.filter((processor) => processor.file === file.alias);
+  if (processors.length === 0) return { ...mappingEncoder(options), logged: () => [] };
+  const processor = compileProcessors({
+    ...options,
+    processors,
+    dialect: file.dialect,
+    rejectRow: goal.badValue === 'reject-row',
+  });
+  const encoder = mappingEncoder({ ...options, columns: processor.columns });
+  return {
+    columns: encoder.columns,
+    encode(row, rejectField) {
+      const processed = processor.process(row.fields, row.quoted, rejectField);
+      switch (processed.kind) {
+        case 'row':
+          return encoder.encode({ line: row.line, fields: processed.fields, quoted: processed.quoted }, rejectField);
+        case 'dropped':
+          return filtered;
+        case 'rejected':
+          return processed;
+      }
+    },
+    logged: () => processor.logged(),
+  };
+}
+
+function mappingEncoder(options: EncoderOptions): MappingEncoder {
   return options.file.link === undefined ? rootEncoder(options) : linkedEncoder(options);
 }
 
-function rootEncoder(options: EncoderOptions): RowEncoder {
+function rootEncoder(options: EncoderOptions): MappingEncoder {
   const { goal, file, columns, catalogue } = options;
   const mapper = compileImportRow(goal, columns, catalogue);
   const { uses } = mapper;
@@ -72,7 +110,7 @@ function rootEncoder(options: EncoderOptions): RowEncoder {
   };
 }
 
-function linkedEncoder(options: EncoderOptions): RowEncoder {
+function linkedEncoder(options: EncoderOptions): MappingEncoder {
   const appendLinking = linkingValues(options, () => false);
   return {
     columns: ['line', ...linkingColumns(options.file).map(({ name }) => name)],

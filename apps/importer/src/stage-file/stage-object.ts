@@ -10,7 +10,7 @@ import { CopyWriter } from './copy-writer.js';
 import { openTable, type OpenedTable, type OpenOptions } from './open-table.js';
 import { rawRow } from './raw-row.js';
 import { RejectList } from './reject-list.js';
-import { compileRowEncoder, type ReadRow } from './row-encoders.js';
+import { compileRowEncoder, filtered, type ReadRow, type RowEncoder } from './row-encoders.js';
 
 export interface StageObject extends Omit<OpenOptions, 'dialect'> {
   readonly database: Database;
@@ -20,6 +20,10 @@ export interface StageObject extends Omit<OpenOptions, 'dialect'> {
   readonly file: PlannedFile;
   readonly catalogue: Catalogue;
   readonly maxStoredRejects: number;
+  /** Of the workspace. */
+  readonly pseudonymKey: Uint8Array;
+  /** What processors take for the present: the same whenever the file is read. */
+  readonly now: Date;
   /** Creates the empty table, first in the transaction that fills it. */
   readonly createTable: (tx: Transaction) => Promise<void>;
   /** Called between batches. */
@@ -30,6 +34,9 @@ export interface StagedObject {
   readonly rowsRead: number;
   readonly rowsRejected: number;
   readonly fieldsRejected: number;
+  /** Dropped by a processor. */
+  readonly rowsFiltered: number;
+  readonly logged: ReturnType<RowEncoder['logged']>;
 }
 
 /**
@@ -68,7 +75,7 @@ export async function stageObject(options: StageObject): Promise<StagedObject> {
 async function copyRows(
   options: StageObject,
   batches: OpenedTable['batches'],
-  encoder: ReturnType<typeof compileRowEncoder>,
+  encoder: RowEncoder,
   copy: CopyWriter,
 ): Promise<StagedObject> {
   const { signal, goal, file } = options;
@@ -77,6 +84,7 @@ async function copyRows(
   const reject = (scope: 'row' | 'field', row: ReadRow, { column, code, message }: FieldRejection): void =>
     rejects.add({ line: row.line, scope, column, code, message, raw: toRaw(row) });
   let rowsRead = 0;
+  let rowsFiltered = 0;
   let current: ReadRow = { line: 0, fields: [], quoted: undefined };
   const rejectField = (rejection: FieldRejection): void => reject('field', current, rejection);
   for await (const batch of batches) {
@@ -89,8 +97,10 @@ async function copyRows(
       }
       current = row;
       const encoded = encoder.encode(row, rejectField);
-      if (typeof encoded !== 'string') reject('row', row, encoded);
-      else if (copy.add(encoded)) await copy.flush();
+      if (typeof encoded === 'string') {
+        if (copy.add(encoded)) await copy.flush();
+      } else if (encoded === filtered) rowsFiltered += 1;
+      else reject('row', row, encoded);
     }
     if (rejects.full) await rejects.flush();
     if (goal.rejectLimit.rows !== undefined && rejects.rows > goal.rejectLimit.rows) break;
@@ -98,7 +108,13 @@ async function copyRows(
   }
   await rejects.flush();
   checkRejectLimit(goal, rejects.rows, rowsRead);
-  return { rowsRead, rowsRejected: rejects.rows, fieldsRejected: rejects.fields };
+  return {
+    rowsRead,
+    rowsFiltered,
+    rowsRejected: rejects.rows,
+    fieldsRejected: rejects.fields,
+    logged: encoder.logged(),
+  };
 }
 
 function rejectList({ database, fileId, stage, file, object, maxStoredRejects }: StageObject): RejectList {

@@ -27,6 +27,8 @@ export interface ImportFile {
   readonly chunks: number | undefined;
   readonly chunkLines: number | undefined;
   readonly counts: ImportCounts;
+  /** When it was first listed; stays when a later run takes the file over. */
+  readonly listedAt: Date;
 }
 
 interface FileRow {
@@ -45,10 +47,11 @@ interface FileRow {
   readonly chunk_count: number | null;
   readonly chunk_lines: number | null;
   readonly counts: string;
+  readonly created_at: Date;
 }
 
 const columns = sql`id, run_id, bucket, key, etag, size::float8 AS size, members, set_hash, config_hash, state,
-  stage_number, plan_number, chunk_count, chunk_lines, counts`;
+  stage_number, plan_number, chunk_count, chunk_lines, counts, created_at`;
 
 function toFile(row: FileRow): ImportFile {
   return {
@@ -65,6 +68,7 @@ function toFile(row: FileRow): ImportFile {
     chunks: row.chunk_count ?? undefined,
     chunkLines: row.chunk_lines ?? undefined,
     counts: importCounts.parse(JSON.parse(row.counts)),
+    listedAt: row.created_at,
   };
 }
 
