@@ -68,15 +68,7 @@ export async function installPackages() {
     'installing packages',
     'install',
     'pnpm',
-    [
-      ...[
-        'install',
-        '--frozen-lockfile',
-        '--prod=false',
-        '--reporter=append-only',
-        '--config.confirmModulesPurge=false',
-      ],
-    ],
+    ['install', '--frozen-lockfile', '--prod=false', '--reporter=append-only', '--config.confirmModulesPurge=false'],
     {
       nextStep:
         'check the network and the free disk space, then run the same command again: it goes on where it stopped',
