@@ -14,7 +14,10 @@ import { HEALTH, METRICS, type HealthRegistry, type Logger, type Metrics } from 
 import { importSettings, type Config } from './config.js';
 import { createImportEvents } from './import.events.js';
 import { ImportWorker } from './run-import/import-worker.js';
-import { REJECTS_DATABASE, SERVICE_TOKEN, ShowRejectsController } from './show-rejects/show-rejects.controller.js';
+import { SERVICE_TOKEN } from './http/service-token.js';
+import { PreviewSource } from './preview-source/preview-source.js';
+import { PreviewSourceController } from './preview-source/preview-source.controller.js';
+import { REJECTS_DATABASE, ShowRejectsController } from './show-rejects/show-rejects.controller.js';
 
 const DATABASES = Symbol('Databases');
 const WORKER = Symbol('ImportWorker');
@@ -62,10 +65,16 @@ export function appModule(
         log,
       }),
     ],
-    controllers: [ShowRejectsController],
+    controllers: [PreviewSourceController, ShowRejectsController],
     providers: [
       { provide: DATABASES, useFactory: () => openDatabases(config, log) },
       { provide: REJECTS_DATABASE, inject: [DATABASES], useFactory: (databases: Databases) => databases.work },
+      {
+        provide: PreviewSource,
+        inject: [DATABASES],
+        useFactory: (databases: Databases) =>
+          new PreviewSource({ database: databases.work, sealingKey: config.MILLRACE_SEALING_KEY, openStore }),
+      },
       { provide: SERVICE_TOKEN, useValue: config.MILLRACE_SERVICE_TOKEN },
       {
         provide: WORKER,

@@ -1,4 +1,4 @@
-import { InputError, type ImportProfilesGoal } from '@millrace/domain';
+import { InputError, type ImportProfilesGoal, type LinkedFile } from '@millrace/domain';
 import { compareNaturally } from './natural-order.js';
 import { compileNamePattern, describePattern, type Captures, type NamePattern } from './name-pattern.js';
 
@@ -26,7 +26,7 @@ const doneSuffix = '.done';
  * @throws InputError `linked-file-missing`, `linked-file-ambiguous`, `linked-name-clash`, `bad-pattern`
  */
 export function groupFileSets(
-  goal: Pick<ImportProfilesGoal, 'source' | 'linked'>,
+  goal: Pick<ImportProfilesGoal, 'source'> & { readonly linked: readonly Pick<LinkedFile, 'alias' | 'pattern'>[] },
   objects: readonly SourceObject[],
 ): readonly FileSet[] {
   const rootPattern = compileNamePattern(goal.source.pattern, 'source.pattern');

@@ -1,12 +1,10 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { Controller, Get, Headers, Inject, Param, Query } from '@nestjs/common';
 import { z } from 'zod';
 import type { Database } from '@millrace/database';
-import { InputError } from '@millrace/domain';
+import { authenticateService, SERVICE_TOKEN } from '../http/service-token.js';
 import { runRejects, type StoredReject } from '../storage/rejects.js';
 
 export const REJECTS_DATABASE = Symbol('Database of rejects');
-export const SERVICE_TOKEN = Symbol('Service token');
 
 const runId = z.uuid();
 const page = z.object({
@@ -44,18 +42,10 @@ export class ShowRejectsController {
     @Param('runId') run: string,
     @Query() query: Record<string, unknown>,
   ): Promise<RejectPage> {
-    this.#authenticate(authorization);
+    authenticateService(authorization, this.token);
     const { limit, after, raw } = page.parse(query);
     const items = await runRejects(this.database, runId.parse(run), { limit, after, raw });
     const last = items.length === limit ? items.at(-1) : undefined;
     return { items, ...(last === undefined ? {} : { next: last.id }) };
-  }
-
-  #authenticate(authorization: string | undefined): void {
-    const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-    const shown = /^Bearer (.+)$/.exec(authorization ?? '')?.[1];
-    if (this.token === undefined || shown === undefined || !timingSafeEqual(digest(shown), digest(this.token))) {
-      throw new InputError('unauthenticated', 'show the service token: Authorization: Bearer <MILLRACE_SERVICE_TOKEN>');
-    }
   }
 }

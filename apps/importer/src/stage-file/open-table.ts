@@ -67,7 +67,8 @@ export async function openTable(options: OpenOptions): Promise<OpenedTable> {
   }
 }
 
-function privateKeyOf(pgp: PgpKeys | undefined): {
+/** The connection's part in decrypting. @throws InputError `pgp-key-missing` */
+export function privateKeyOf(pgp: PgpKeys | undefined): {
   privateKey: string;
   passphrase?: string;
   verifiers: readonly string[];
@@ -113,7 +114,7 @@ function counted(body: Readable, { object, onBytes }: OpenOptions): Readable {
 const headBytes = 512;
 
 /** The first bytes of a stream, and a stream of all of it. */
-async function peek(source: Readable): Promise<{ readonly head: Uint8Array; readonly rest: Readable }> {
+export async function peek(source: Readable): Promise<{ readonly head: Uint8Array; readonly rest: Readable }> {
   const chunks = (source as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
   let head: Buffer = Buffer.alloc(0);
   while (head.length < headBytes) {
