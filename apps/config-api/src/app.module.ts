@@ -13,6 +13,7 @@ import {
   type Provider,
 } from '@nestjs/common';
 import { parse } from 'lossless-json';
+import { askImporter, type AskImporter } from './ask-importer/ask-importer.js';
 import { AccessModule } from './access/access.module.js';
 import { ApiKeyController } from './access/api-key.controller.js';
 import type { Config } from './config.js';
@@ -28,6 +29,7 @@ import { SchemaController } from './manage-schema/schema.controller.js';
 import { WorkspaceController } from './manage-schema/workspace.controller.js';
 import { ManageSegments } from './manage-segments/manage-segments.js';
 import { SegmentController } from './manage-segments/segment.controller.js';
+import { PreviewController } from './preview-import/preview.controller.js';
 import { ProfileController } from './read-profiles/profile.controller.js';
 import { Background } from './run-background/background.js';
 import { FollowRuns } from './run-connection/follow-runs.js';
@@ -38,12 +40,13 @@ import { importerRejects, type RejectSource } from './show-rejects/reject-source
 import { RejectsController } from './show-rejects/rejects.controller.js';
 import { ConfigStorage } from './storage/config-storage.js';
 import { StorageModule } from './storage/storage.module.js';
-import { DATABASE, DRIVERS, REJECTS } from './tokens.js';
+import { DATABASE, DRIVERS, IMPORTER, REJECTS } from './tokens.js';
 
 const controllers = [
   ConnectionController,
   GoalController,
   IngestionController,
+  PreviewController,
   ProfileController,
   RejectsController,
   RunController,
@@ -122,7 +125,8 @@ function useCases(config: Config, log: Logger): readonly Provider[] {
       useFactory: (database: Database, storage: ConfigStorage, background: Background) =>
         new ManageSegments(database, storage, background.segmentsChanged),
     },
-    { provide: REJECTS, useFactory: () => rejectsOf(config) },
+    { provide: IMPORTER, useFactory: () => importerOf(config) },
+    { provide: REJECTS, inject: [IMPORTER], useFactory: rejectsOf },
     { provide: IngestUpdates, inject: [DATABASE], useFactory: (database: Database) => new IngestUpdates(database) },
     {
       provide: StartRun,
@@ -152,8 +156,12 @@ function useCases(config: Config, log: Logger): readonly Provider[] {
   ];
 }
 
-function rejectsOf({ MILLRACE_IMPORTER_URL: url, MILLRACE_SERVICE_TOKEN: token }: Config): RejectSource | undefined {
-  return url === undefined || token === undefined ? undefined : importerRejects(url, token);
+function importerOf({ MILLRACE_IMPORTER_URL: url, MILLRACE_SERVICE_TOKEN: token }: Config): AskImporter | undefined {
+  return url === undefined || token === undefined ? undefined : askImporter(url, token);
+}
+
+function rejectsOf(importer: AskImporter | undefined): RejectSource | undefined {
+  return importer === undefined ? undefined : importerRejects(importer);
 }
 
 const cloudDrivers: Drivers = {

@@ -5,3 +5,5 @@ export const DRIVERS = Symbol('Drivers');
 export const OPEN_API = Symbol('OpenApi');
 /** Where rejected rows are listed; undefined where the importer is not known. */
 export const REJECTS = Symbol('RejectSource');
+/** How the importer is asked; undefined where it is not known. */
+export const IMPORTER = Symbol('AskImporter');

@@ -1,5 +1,5 @@
 import type { Executor } from '@millrace/database';
-import { InputError, type Connection } from '@millrace/domain';
+import { InputError, type Connection, type GoalEndpoint } from '@millrace/domain';
 import type { WakeUps } from '@millrace/job-queue';
 import { isDeepStrictEqual } from 'node:util';
 import { commandStream, isStreaming } from '../manage-goals/stream-commands.js';
@@ -7,7 +7,13 @@ import type { ConfigStorage, ConfigTransaction } from '../storage/config-storage
 import type { ConnectionRow } from '../storage/entities.js';
 
 import { changeConnection } from './change-connection.js';
-import { checkSecrets, openConnection, sealConnection, type SealingKeys } from './connection-secrets.js';
+import {
+  checkSecrets,
+  endpointForGoal,
+  openConnection,
+  sealConnection,
+  type SealingKeys,
+} from './connection-secrets.js';
 import type { ConnectionChange } from './connection-views.js';
 
 /** Whether a run of the connection is under way, asked inside the transaction that holds the connection's lock. */
@@ -38,6 +44,14 @@ export class ManageConnections {
   /** The connection with its secrets opened, for trying it out. Never leaves the process. */
   async getOpen(workspaceId: number, id: string): Promise<Connection> {
     return this.#open(await this.get(workspaceId, id));
+  }
+
+  /** Where imports of the connection find their bucket, the secrets sealed for the importer. @throws InputError `connection-not-found`, `connection-kind` */
+  async importEndpoint(workspaceId: number, id: string): Promise<GoalEndpoint> {
+    const { document } = await this.get(workspaceId, id);
+    if (document.kind !== 's3')
+      throw new InputError('connection-kind', 'a stream has no files: choose a connection to a bucket');
+    return endpointForGoal(document, 'import-profiles', this.#keys, { workspaceId, connectionId: id });
   }
 
   /** @throws InputError `connection-conflict` for a taken name; naming the field of an unusable PGP key. */

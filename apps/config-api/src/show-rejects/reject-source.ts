@@ -1,5 +1,5 @@
-import { InputError, TransientError } from '@millrace/domain';
 import { z } from 'zod';
+import { unavailable, type AskImporter } from '../ask-importer/ask-importer.js';
 
 /** A row, or one field of a row that was imported without it, and why. */
 export const reject = z
@@ -31,43 +31,16 @@ export interface RejectSource {
   list(runId: string, query: RejectQuery): Promise<RejectPage>;
 }
 
-/** Asks the importer, which owns the rejected rows, over HTTP. `token` is the one the services share. */
-export function importerRejects(url: string, token: string): RejectSource {
+/** Asks the importer, which owns the rejected rows. */
+export function importerRejects(ask: AskImporter): RejectSource {
   return {
     async list(runId, { limit, after, raw }) {
-      const target = new URL(`rejects/${runId}`, url.endsWith('/') ? url : `${url}/`);
-      target.searchParams.set('limit', String(limit));
-      target.searchParams.set('raw', String(raw));
-      if (after !== undefined) target.searchParams.set('after', after);
-      const response = await ask(target, token);
-      if (response.status === 400)
-        throw new InputError('bad-page', 'this page of rejects cannot be read: begin again without `after`', {
-          at: 'after',
-        });
-      if (!response.ok) throw unavailable(new Error(`the importer answered ${response.status}`));
-      const page = answer.safeParse(await response.json().catch(unavailableThrow));
+      const query = new URLSearchParams({ limit: String(limit), raw: String(raw) });
+      if (after !== undefined) query.set('after', after);
+      const response = await ask({ method: 'GET', path: `rejects/${runId}?${query.toString()}` });
+      const page = answer.safeParse(await response.json().catch(() => undefined));
       if (!page.success) throw unavailable(page.error);
       return page.data;
     },
   };
-}
-
-async function ask(target: URL, token: string): Promise<Response> {
-  try {
-    return await fetch(target, { headers: { authorization: `Bearer ${token}` }, signal: AbortSignal.timeout(10_000) });
-  } catch (error) {
-    throw unavailable(error);
-  }
-}
-
-function unavailableThrow(error: unknown): never {
-  throw unavailable(error);
-}
-
-function unavailable(cause: unknown): TransientError {
-  return new TransientError(
-    'importer-unavailable',
-    'the importer, which keeps the rejected rows, does not answer: try again',
-    { cause },
-  );
 }
