@@ -70,8 +70,10 @@ export async function installPackages() {
     'pnpm',
     ['install', '--frozen-lockfile', '--prod=false', '--reporter=append-only', '--config.confirmModulesPurge=false'],
     {
-      nextStep:
-        'check the network and the free disk space, then run the same command again: it goes on where it stopped',
+      nextStep: (lines) =>
+        lines.some((line) => line.includes('OUTDATED_LOCKFILE'))
+          ? 'a package.json was changed without its lockfile: run `pnpm install` and commit pnpm-lock.yaml'
+          : 'check the network and the free disk space, then run the same command again: it goes on where it stopped',
     },
   );
   writeFileSync(stampFile, stamp);
