@@ -1,8 +1,8 @@
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { repositoryRoot } from '../services.js';
 
-/** Where jest writes its report in each package; turbo has made the folder by then, and git ignores it. */
+/** Where jest writes its report in each package; git ignores the folder. */
 export const resultsFile = '.turbo/jest-results.json';
 
 export interface TestTotals {
@@ -26,8 +26,13 @@ interface JestReport {
   }[];
 }
 
+/** Forgets the reports of the last run, and makes the folder for the next, which jest does not. */
 export function clearResults(): void {
-  for (const folder of testedPackages()) rmSync(path.join(folder, resultsFile), { force: true });
+  for (const folder of testedPackages()) {
+    const file = path.join(folder, resultsFile);
+    rmSync(file, { force: true });
+    mkdirSync(path.dirname(file), { recursive: true });
+  }
 }
 
 export function readResults(): TestTotals {
