@@ -244,5 +244,7 @@ export class ImportHarness {
 /** The sum that must hold for every run. */
 export function outcomes(counts: ImportCounts): number {
   const skipped = Object.values(counts.skipped).reduce((total, count) => total + count, 0);
-  return counts.created + counts.updated + counts.unchanged + skipped + counts.ambiguous + counts.rejected;
+  return (
+    counts.created + counts.updated + counts.unchanged + counts.erased + skipped + counts.ambiguous + counts.rejected
+  );
 }

@@ -92,6 +92,10 @@ export const importProfilesGoal = z.strictObject({
     .array(z.strictObject({ column, objective: z.string().min(1).max(64) }))
     .max(100)
     .default([]),
+  deleteFlag: z
+    .strictObject({ column })
+    .optional()
+    .describe('A true word in this column erases the profile the row matches; a tombstone stays'),
   events: z.array(eventMapping).max(20).default([]),
   badValue: z.enum(['reject-row', 'reject-field']).default('reject-row'),
   rejectLimit: z

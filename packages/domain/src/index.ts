@@ -13,6 +13,7 @@ export * from './job.js';
 export * from './permission-report.js';
 export * from './processor.js';
 export * from './property.js';
+export * from './rehearsal.js';
 export * from './run.js';
 export * from './segment.js';
 export * from './stream-goal.js';

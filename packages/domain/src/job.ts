@@ -22,6 +22,8 @@ export const goalUnitPayload = z.object({
   version: z.literal(1),
   /** An import: a person agreed that files whose sums were added under another configuration are added again. */
   repeatSums: z.boolean().default(false),
+  /** An import: says what it would do, and does nothing. */
+  dryRun: z.boolean().default(false),
 });
 /** One file of an export. */
 export const exportPartPayload = z.object({ version: z.literal(1), part: z.int().min(1) });

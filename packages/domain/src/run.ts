@@ -7,7 +7,7 @@ export const errorSummary = z.object({ code: z.string(), message: z.string(), at
 
 /**
  * Where every root row of an import went:
- * rowsRead = created + updated + unchanged + the skipped + ambiguous + rejected.
+ * rowsRead = created + updated + unchanged + erased + the skipped + ambiguous + rejected.
  */
 export const importCounts = z.object({
   files: z.int().default(0),
@@ -17,12 +17,14 @@ export const importCounts = z.object({
   created: z.int().default(0).describe('Rows whose profile was created by this file'),
   updated: z.int().default(0),
   unchanged: z.int().default(0),
+  erased: z.int().default(0).describe('Rows whose profile the delete flag erased'),
   skipped: z.record(z.string(), z.int()).default({}).describe('By reason: unmatched, filtered, ...'),
   ambiguous: z.int().default(0),
   rejected: z.int().default(0),
   profilesCreated: z.int().default(0),
   profilesUpdated: z.int().default(0),
   profilesUnchanged: z.int().default(0),
+  profilesErased: z.int().default(0),
   linkedRowsRead: z.int().default(0),
   linkedRowsUsed: z.int().default(0),
   linkedRowsRejected: z.int().default(0),
@@ -67,6 +69,8 @@ export const runEventBody = z.discriminatedUnion('kind', [
     message: z.string(),
     at: z.string().optional(),
   }),
+  /** After the end: corrected rows have moved from rejected to what became of them. */
+  z.object({ kind: z.literal('goal-recounted'), counts: z.record(z.string(), z.unknown()) }),
   z.object({
     kind: z.literal('goal-finished'),
     outcome: z.enum(['succeeded', 'failed', 'cancelled']),

@@ -12,6 +12,8 @@ export interface StagedParts {
   readonly append: readonly string[];
   readonly increment: readonly string[];
   readonly consent: boolean;
+  /** The goal has a delete flag. */
+  readonly erase?: boolean;
 }
 
 export interface FieldRejection {
@@ -31,6 +33,8 @@ export type MappedRow =
       readonly append: string | null;
       readonly increment: string | null;
       readonly consent: string | null;
+      /** The delete flag stands: nothing else of the row counts but its identifiers. */
+      readonly erase: boolean;
       readonly fieldRejections: readonly FieldRejection[];
     }
   | ({ readonly kind: 'rejected' } & FieldRejection);
@@ -56,6 +60,16 @@ interface CompiledField {
 
 const noRejections: readonly FieldRejection[] = [];
 const emptyObject = '{}';
+const erasingRow = {
+  kind: 'row',
+  assign: emptyObject,
+  fill: null,
+  append: null,
+  increment: null,
+  consent: null,
+  erase: true,
+  fieldRejections: noRejections,
+} as const;
 
 /**
  * Turns rows of the root file into what is staged, by the goal's identifiers, mappings and consent columns.
@@ -121,8 +135,9 @@ export function compileImportRow(
       append: namesOf('add'),
       increment: namesOf('sum'),
       consent: goal.consent.length > 0,
+      erase: goal.deleteFlag !== undefined,
     },
-    map: rowFunction(identifiers, fields, read, goal.badValue === 'reject-row'),
+    map: rowFunction(identifiers, fields, deleteFlagOf(goal, columns), read, goal.badValue === 'reject-row'),
   };
 }
 
@@ -133,9 +148,29 @@ function namespaceOf(catalogue: Catalogue, code: string): CatalogueNamespace {
   return namespace;
 }
 
+interface DeleteFlag {
+  readonly column: string;
+  readonly position: number;
+  readonly parse: ValueParser;
+}
+
+function deleteFlagOf(goal: ImportProfilesGoal, columns: ColumnIndex): DeleteFlag | undefined {
+  if (goal.deleteFlag === undefined) return undefined;
+  const { column } = goal.deleteFlag;
+  return { column, position: columns.position(column), parse: scalarParser('boolean', goal.csv) };
+}
+
+/** Whether the row erases its profile; undefined where the flag is neither true nor false, which nobody may guess. */
+function readFlag(text: string | null | undefined, parse: ValueParser): boolean | undefined {
+  if (typeof text !== 'string') return false;
+  const value = parse(text);
+  return value === undefined ? undefined : value === 'true';
+}
+
 function rowFunction(
   identifiers: readonly { column: string; position: number; namespace: CatalogueNamespace }[],
   fields: readonly CompiledField[],
+  deleteFlag: DeleteFlag | undefined,
   read: FieldReader,
   rejectRow: boolean,
 ): ImportRowMapper['map'] {
@@ -163,6 +198,14 @@ function rowFunction(
     if (known === 0) {
       const column = identifiers.map((identifier) => identifier.column).join(', ');
       return { kind: 'rejected', column, code: 'no-identifier', message: 'every identifier column is empty' };
+    }
+    if (deleteFlag !== undefined) {
+      const flagged = readFlag(read(row, deleteFlag.position, quoted), deleteFlag.parse);
+      if (flagged === undefined) {
+        const message = `the delete flag is not ${describeType('boolean', false)}`;
+        return { kind: 'rejected', column: deleteFlag.column, code: 'bad-value', message };
+      }
+      if (flagged) return { ...erasingRow, ids };
     }
     const parts: Record<Target, string> = { assign: '', fill: '', append: '', increment: '', consent: '' };
     let rejections: FieldRejection[] | undefined;
@@ -192,6 +235,7 @@ function rowFunction(
       append: parts.append === '' ? null : `{${parts.append}}`,
       increment: parts.increment === '' ? null : `{${parts.increment}}`,
       consent: parts.consent === '' ? null : `{${parts.consent}}`,
+      erase: false,
       fieldRejections: rejections ?? noRejections,
     };
   };

@@ -7,6 +7,7 @@ export {
   streamedProperties,
   type StreamTarget,
 } from './definitions/stream-targets.js';
+export { eraseProfiles } from './erase/erase-profiles.js';
 export { applyChunk, type ChunkCounts } from './merge/apply-chunk.js';
 export {
   createStagingTable,

@@ -62,6 +62,7 @@ export interface StagedRow {
   readonly append?: object;
   readonly increment?: object;
   readonly consent?: object;
+  readonly erase?: boolean;
 }
 
 let files = 0;
@@ -99,7 +100,8 @@ export async function stageRows(tx: Transaction, shape: MergeShape, rows: readon
     const values = columns.map((column) => {
       if (column === 'line') return sql`${index + 1}::bigint`;
       if (column.startsWith('id_')) return sql`${row.ids[Number(column.slice(3)) - 1] ?? null}::text`;
-      const part = row[column as keyof Omit<StagedRow, 'ids'>] ?? (column === 'assign' ? {} : undefined);
+      if (column === 'erase') return sql`${row.erase ?? null}::boolean`;
+      const part = row[column as keyof Omit<StagedRow, 'ids' | 'erase'>] ?? (column === 'assign' ? {} : undefined);
       return sql`${part === undefined ? null : JSON.stringify(part)}::jsonb`;
     });
     await tx.query(sql`INSERT INTO ${sql.id(shape.staging.schema, shape.staging.name)} VALUES (${sql.join(values)})`);
@@ -146,6 +148,9 @@ export async function applyPlan(
     events: sum((c) => c.events),
     eventLines: sum((c) => c.eventLines),
     eventsConflicting: sum((c) => c.eventsConflicting),
+    ...(shape.uses.erase === true
+      ? { erased: sum((c) => c.erased ?? 0), profilesErased: sum((c) => c.profilesErased ?? 0) }
+      : {}),
   };
 }
 

@@ -162,6 +162,7 @@ function checkColumns(goal: ImportProfilesGoal, complaints: Complaints): void {
   );
   goal.mappings.forEach(({ column }, index) => check('root', column, ['mappings', index, 'column']));
   goal.consent.forEach(({ column }, index) => check('root', column, ['consent', index, 'column']));
+  if (goal.deleteFlag !== undefined) check('root', goal.deleteFlag.column, ['deleteFlag', 'column']);
   goal.linked.forEach(({ alias, parent, column, parentColumn }, index) => {
     check(alias, column, ['linked', index, 'column']);
     check(parent, parentColumn, ['linked', index, 'parentColumn']);

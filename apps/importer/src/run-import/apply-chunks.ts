@@ -78,7 +78,7 @@ async function applyOne(job: ImportJob, file: ImportFile, place: ChunkPlace, wor
   events.chunkApplied({
     runId: unit.runId,
     number: place.number,
-    rows: counts.created + counts.updated + counts.unchanged,
+    rows: counts.created + counts.updated + counts.unchanged + (counts.erased ?? 0),
     elapsedMs: Math.round(performance.now() - startedAt),
   });
   return counts;

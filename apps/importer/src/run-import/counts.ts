@@ -61,10 +61,12 @@ export function appliedCounts(planned: ImportCounts, chunks: readonly (ChunkCoun
     created: sum((counts) => counts.created),
     updated: sum((counts) => counts.updated),
     unchanged: sum((counts) => counts.unchanged),
+    erased: sum((counts) => counts.erased),
     ambiguous: planned.ambiguous + sum((counts) => ('ambiguous' in counts ? counts.ambiguous : 0)),
     profilesCreated: sum((counts) => counts.profilesCreated),
     profilesUpdated: sum((counts) => counts.profilesUpdated),
     profilesUnchanged: sum((counts) => counts.profilesUnchanged),
+    profilesErased: sum((counts) => counts.profilesErased),
     linkedRowsUsed: planned.linkedRowsUsed + linkedRows,
     linkedRowsOrphaned: planned.linkedRowsOrphaned - linkedRows,
     events: sum((counts) => counts.events),
@@ -79,11 +81,12 @@ export function unfinishedCounts(planned: ImportCounts, chunks: readonly (ChunkC
   return open === 0 ? counts : { ...counts, skipped: { ...counts.skipped, 'not-applied': open } };
 }
 
-function knownRows({ created, updated, unchanged, skipped, ambiguous, rejected }: ImportCounts): number {
+function knownRows({ created, updated, unchanged, erased, skipped, ambiguous, rejected }: ImportCounts): number {
   return (
     created +
     updated +
     unchanged +
+    erased +
     Object.values(skipped).reduce((total, count) => total + count, 0) +
     ambiguous +
     rejected

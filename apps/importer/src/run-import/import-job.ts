@@ -39,6 +39,8 @@ export interface ImportJob {
   readonly events: ImportEvents;
   readonly settings: ImportSettings;
   readonly progress: ProgressTeller;
+  /** Nothing may be applied. */
+  readonly dryRun: boolean;
 }
 
 /** The parts of a goal that do not depend on a file. Throws InputError where the goal does not fit the workspace. */
@@ -50,7 +52,8 @@ export function outlineGoal(goal: ImportProfilesGoal, catalogue: Catalogue): Pic
 
 /** What staging holds follows from the goal alone: a frozen plan can be applied without reading the file again. */
 function rowMapperOutline(goal: ImportProfilesGoal, catalogue: Catalogue): Pick<MergeShape, 'namespaceIds' | 'uses'> {
-  const named = [...goal.matching.identifiers, ...goal.mappings, ...goal.consent].map(({ column }) => column);
+  const flag = goal.deleteFlag === undefined ? [] : [goal.deleteFlag];
+  const named = [...goal.matching.identifiers, ...goal.mappings, ...goal.consent, ...flag].map(({ column }) => column);
   const columns = [...new Set(named)];
   return compileImportRow(goal, new ColumnIndex('the file', columns, columns.length), catalogue);
 }

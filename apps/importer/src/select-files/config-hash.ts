@@ -19,6 +19,7 @@ export function configHash(goal: ImportProfilesGoal): string {
     processors: goal.processors,
     mappings: goal.mappings,
     consent: goal.consent,
+    deleteFlag: goal.deleteFlag,
     events: goal.events,
     badValue: goal.badValue,
   });

@@ -102,6 +102,7 @@ function rootEncoder(options: EncoderOptions): MappingEncoder {
       if (hasAppend) values.push(mapped.append);
       if (hasIncrement) values.push(mapped.increment);
       if (uses.consent) values.push(mapped.consent);
+      if (uses.erase === true) values.push(mapped.erase ? 't' : null);
       const rejection = appendLinking?.(row, values, rejectField);
       if (rejection !== undefined) return rejection;
       for (const each of mapped.fieldRejections) rejectField(each);

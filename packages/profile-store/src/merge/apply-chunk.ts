@@ -9,11 +9,12 @@ import { writeOutbox } from '../segments/write-outbox.js';
 import { applyConsent } from './apply-consent.js';
 import { applyEvents, type EventCounts } from './apply-events.js';
 import { addIdentities, addNewIdentities } from './add-identities.js';
+import { eraseFlagged, lockMergedAndErased, type ErasureCounts } from './erase-flagged.js';
 import { foldedColumns, mergedProperties, plainColumns, writesProperty } from './merge-properties.js';
 import { tableOf, type MergeShape } from './merge-shape.js';
 
 /** Rows and profiles of one chunk by what became of them; `moved` components wait for `applyMoved`. */
-export interface ChunkCounts extends EventCounts {
+export interface ChunkCounts extends EventCounts, Partial<ErasureCounts> {
   readonly created: number;
   readonly updated: number;
   readonly unchanged: number;
@@ -43,7 +44,12 @@ export interface ChunkContext {
  */
 export async function applyChunk(tx: Transaction, shape: MergeShape, chunk: number): Promise<ChunkCounts> {
   const lines = sql`pl.component >= ${chunk * shape.chunkLines}::bigint AND pl.component < ${(chunk + 1) * shape.chunkLines}::bigint`;
-  return applyComponents(tx, shape, sql`${lines} AND pl.chunk = ${chunk}::int AND pl.status = 'a'`);
+  const inChunk = sql`${lines} AND pl.chunk = ${chunk}::int`;
+  const inMerge = sql`${inChunk} AND pl.status = 'a'`;
+  if (shape.uses.erase !== true) return applyComponents(tx, shape, inMerge);
+  await lockMergedAndErased(tx, shape, inChunk);
+  const counts = await applyComponents(tx, shape, inMerge);
+  return { ...counts, ...(await eraseFlagged(tx, shape, inChunk)) };
 }
 
 /** Applies the components `inChunk` chooses. */
@@ -217,7 +223,7 @@ async function countOutcomes(
   tx: Transaction,
   counted: boolean,
   created: number,
-): Promise<Omit<ChunkCounts, 'moved' | keyof EventCounts>> {
+): Promise<Omit<ChunkCounts, 'moved' | keyof EventCounts | keyof ErasureCounts>> {
   const totals = {
     created,
     updated: 0,

@@ -10,7 +10,7 @@ export interface TableName {
 export interface MergeShape {
   readonly workspaceId: number;
   readonly domainGroupId: number;
-  /** line bigint, id_1 .. id_n text, assign jsonb, and fill, append, increment, consent jsonb as `uses` says. */
+  /** line bigint, id_1 .. id_n text, assign jsonb, and fill, append, increment, consent jsonb and erase boolean as `uses` says. */
   readonly staging: TableName;
   /** component bigint (its first line), profile_id, is_new, rows, chunk, status. Written by `resolveRows`. */
   readonly plan: TableName;
@@ -33,8 +33,8 @@ export interface MergeShape {
   readonly persistence: 'durable' | 'temporary';
 }
 
-/** `a` is applied; `u` unmatched, `x` ambiguous, `o` oversized are not; `m` waits for the final chunk. */
-export type PlanStatus = 'a' | 'u' | 'x' | 'o' | 'm';
+/** `a` is applied; `e` erases its profile; `u` unmatched, `x` ambiguous, `o` oversized are not; `m` waits for the final chunk. */
+export type PlanStatus = 'a' | 'e' | 'u' | 'x' | 'o' | 'm';
 
 export function tableOf(table: TableName): Sql {
   return sql`${sql.id(table.schema, table.name)}`;
@@ -55,6 +55,7 @@ export function stagingColumns(shape: Pick<MergeShape, 'namespaceIds' | 'uses'>)
     ...(uses.append.length > 0 ? ['append'] : []),
     ...(uses.increment.length > 0 ? ['increment'] : []),
     ...(uses.consent ? ['consent'] : []),
+    ...(uses.erase === true ? ['erase'] : []),
   ];
 }
 
@@ -66,6 +67,7 @@ export async function createStagingTable(
 ): Promise<void> {
   const columns = stagingColumns(shape).map((name) => {
     if (name === 'line') return sql`line bigint NOT NULL`;
+    if (name === 'erase') return sql`erase boolean`;
     return name.startsWith('id_') ? sql`${sql.id(name)} text` : sql`${sql.id(name)} jsonb`;
   });
   const kind = shape.persistence === 'temporary' ? sql`TEMP` : sql`UNLOGGED`;

@@ -1,4 +1,5 @@
 import { sql, type Sql, type Transaction } from '@millrace/database';
+import { markErasures } from './erase-flagged.js';
 import { idColumn, tableOf, type MergeShape, type PlanStatus } from './merge-shape.js';
 
 export interface PlanSummary {
@@ -19,6 +20,7 @@ export async function resolveRows(tx: Transaction, shape: MergeShape): Promise<P
   await tx.query(sql`ANALYZE ${tableOf(shape.staging)}`);
   if (shape.namespaceIds.length === 1) await planBySingleIdentifier(tx, shape);
   else await planBySeveralIdentifiers(tx, shape);
+  if (shape.uses.erase === true) await markErasures(tx, shape);
   await indexPlan(tx, shape);
   return summarise(tx, shape);
 }
@@ -184,13 +186,13 @@ async function summarise(tx: Transaction, shape: MergeShape): Promise<PlanSummar
     SELECT status, sum(rows)::float8 AS rows, count(*)::float8 AS components, max(chunk) AS last_chunk
     FROM ${tableOf(shape.plan)} GROUP BY status`);
   const byStatus = (pick: 'rows' | 'components'): Record<PlanStatus, number> => {
-    const counts: Record<PlanStatus, number> = { a: 0, u: 0, x: 0, o: 0, m: 0 };
+    const counts: Record<PlanStatus, number> = { a: 0, e: 0, u: 0, x: 0, o: 0, m: 0 };
     for (const row of rows) counts[row.status] = row[pick];
     return counts;
   };
-  const applied = rows.find((row) => row.status === 'a');
+  const lastChunks = rows.flatMap((row) => (row.status === 'a' || row.status === 'e' ? [row.last_chunk] : []));
   return {
-    chunks: applied === undefined ? 0 : applied.last_chunk + 1,
+    chunks: Math.max(-1, ...lastChunks) + 1,
     rows: byStatus('rows'),
     components: byStatus('components'),
   };

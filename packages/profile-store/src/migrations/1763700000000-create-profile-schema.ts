@@ -13,7 +13,9 @@ export class CreateProfileSchema1763700000000 implements MigrationInterface {
 CREATE TABLE profile.store (
   singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
   -- Raised by the operator after a restore; leads every profile version, so versions never go back.
-  epoch integer NOT NULL DEFAULT 1
+  epoch integer NOT NULL DEFAULT 1,
+  -- Random: keeps the hashes in tombstones from being tried out elsewhere.
+  tombstone_key bytea NOT NULL DEFAULT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
 );
 INSERT INTO profile.store DEFAULT VALUES;
 
@@ -226,6 +228,10 @@ CREATE TABLE profile.tombstone (
 
 CREATE FUNCTION profile.lane(profile_id uuid) RETURNS smallint LANGUAGE sql IMMUTABLE PARALLEL SAFE
   RETURN (get_byte(uuid_send(profile_id), 15))::smallint;
+
+-- What a tombstone keeps of an identity: hashed with the key inside and outside, as in NMAC, in hex.
+CREATE FUNCTION profile.identity_hash(key bytea, namespace_id integer, value text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  RETURN encode(sha256(key || sha256(key || convert_to(namespace_id || ':' || value, 'UTF8'))), 'hex');
 
 CREATE AGGREGATE profile.jsonb_merge(jsonb) (SFUNC = jsonb_concat, STYPE = jsonb, INITCOND = '{}');
 
