@@ -69,7 +69,7 @@ function faults(random: () => number): readonly Fault[] {
   ];
 }
 
-describe.each([1, 2, 3])('after faults of every kind (seed %i)', (seed) => {
+describe.each([1, 2])('after faults of every kind (seed %i)', (seed) => {
   it('the last record of every profile is its present state, and no profile ever went back', async () => {
     const random = randomFrom(seed);
     const kinds = faults(random);
@@ -82,7 +82,7 @@ describe.each([1, 2, 3])('after faults of every kind (seed %i)', (seed) => {
     const first = await startPublisher(workspace.url, through);
     started.push(first);
     proxy.clear();
-    for (let hit = 0; hit < 25; hit += 1) {
+    for (let hit = 0; hit < 16; hit += 1) {
       proxy.inject({
         when: ({ headers }) => String(headers['x-amz-target']).endsWith('PutRecords'),
         fault: kinds[hit % kinds.length] as Fault,
@@ -91,7 +91,7 @@ describe.each([1, 2, 3])('after faults of every kind (seed %i)', (seed) => {
     }
 
     const writers = Array.from({ length: 3 }, async (_, writer) => {
-      for (let change = 0; change < 80; change += 1) {
+      for (let change = 0; change < 50; change += 1) {
         const id = ids[Math.floor(random() * ids.length)] as string;
         await workspace.change(id, {
           properties: { points: change * 10 + writer },

@@ -7,7 +7,7 @@ import { reservedNames } from '../build-record/record-template.js';
 import { deactivateGoal, findGoal, saveGoal, startBackfills } from '../storage/goals.js';
 import { backfillScope, type StreamSnapshot } from './backfill-scope.js';
 
-export interface Activation {
+interface Activation {
   readonly workspaceId: number;
   /** How many segments' members are about to be sent. */
   readonly backfills: number;

@@ -4,7 +4,7 @@ import type { ProfileState } from './record-template.js';
  * `send`: the profile is in a mapped segment now, or one of those it has just left is mapped (the record that says so).
  * `not-eligible`: it is in none, and the stream was told before. `gone`: there is no such profile any more.
  */
-export type RecordDecision = 'send' | 'not-eligible' | 'gone';
+type RecordDecision = 'send' | 'not-eligible' | 'gone';
 
 /** `changedSegments`: mapped segments that changed since the profile's last record. */
 export function decideRecord(

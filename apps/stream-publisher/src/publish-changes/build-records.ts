@@ -11,7 +11,7 @@ export interface BuiltRecord extends StreamRecord {
   readonly bytes: number;
 }
 
-export interface BuiltRecords {
+interface BuiltRecords {
   readonly records: readonly BuiltRecord[];
   /** Nothing is owed: the profile is in no mapped segment, or is gone. */
   readonly settled: readonly DeliveryKey[];

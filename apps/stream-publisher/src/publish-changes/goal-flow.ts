@@ -5,9 +5,9 @@ const targetRequestBytes = 8 * 1024 * 1024;
 
 const leastThrottledLimit = 25;
 
-// Deliveries are written by single statements and dated by their start; none takes as long as this to commit.
-const lateCommitMs = 60_000;
-// And if one did: so often everything is looked through.
+// Deliveries are written by single statements and dated by their start; hardly one takes as long as this to commit.
+const lateCommitMs = 10_000;
+// Should one take longer: so often everything is looked through.
 const fullLookMs = 60_000;
 
 /**

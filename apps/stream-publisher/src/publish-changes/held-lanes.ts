@@ -1,7 +1,7 @@
 import type { Lease } from '@millrace/job-queue';
 
 /** A stored constant: `profile.lane` gives each profile one of these. */
-export const laneCount = 256;
+const laneCount = 256;
 
 export const laneResources: readonly string[] = Array.from({ length: laneCount }, (_, lane) => `lane:${lane}`);
 

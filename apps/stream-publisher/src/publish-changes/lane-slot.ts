@@ -34,7 +34,7 @@ export interface LaneSlotOptions {
   readonly sweepMs: number;
 }
 
-export interface LaneSlotParts {
+interface LaneSlotParts {
   readonly database: Database;
   /** The slot's lanes at this moment. */
   readonly lanes: () => HeldLanes;

@@ -20,7 +20,7 @@ export interface PublisherSettings extends LaneSlotOptions {
   readonly backlogEveryMs: number;
 }
 
-export interface PublisherOptions {
+interface PublisherOptions {
   /** At least one connection per slot and two more. */
   readonly database: Database;
   /** A pool of its own, so that busy slots never starve a heartbeat. */

@@ -1,6 +1,6 @@
 import { Wakeable } from './wakeable.js';
 
-export interface RepeatingOptions {
+interface RepeatingOptions {
   /** Two runs begin at least so far apart, however often it is woken. */
   readonly minMs: number;
   /** A run begins at least this often. */

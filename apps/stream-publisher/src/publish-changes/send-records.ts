@@ -5,7 +5,7 @@ import type { BuiltRecord } from './build-records.js';
 import { retryDelayMs } from './retry-delay.js';
 import type { SendingGoal } from './sending-goal.js';
 
-export interface SendOptions {
+interface SendOptions {
   /** How long the stream may take to answer. */
   readonly timeoutMs: number;
   /** Whether the lanes of these records stay ours for as long as a request may take. Asked right before each request. */

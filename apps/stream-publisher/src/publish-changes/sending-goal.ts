@@ -16,7 +16,7 @@ export interface SendingGoal extends GoalToSend {
 }
 
 /** The properties read of each profile, and where each stands in `ProfileState.attributes`. */
-export interface ReadAttributes {
+interface ReadAttributes {
   readonly properties: readonly string[];
   readonly attributeIndex: ReadonlyMap<string, number>;
 }

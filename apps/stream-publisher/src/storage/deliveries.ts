@@ -33,7 +33,7 @@ interface DueRow {
   readonly since_ms: number;
 }
 
-export interface DueGoal {
+interface DueGoal {
   readonly goalId: string;
   /** By which its records are built: a goal that has moved on meanwhile yields nothing. */
   readonly snapshotId: string;
@@ -41,7 +41,7 @@ export interface DueGoal {
   readonly dueAfterMs: number;
 }
 
-export interface DueRequest {
+interface DueRequest {
   readonly goals: readonly DueGoal[];
   readonly lanes: readonly number[];
   /** Of one goal and lane. */

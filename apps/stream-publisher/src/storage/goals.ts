@@ -2,9 +2,9 @@ import { sql, type Executor } from '@millrace/database';
 import type { ErrorSummary } from '@millrace/domain';
 
 /** `active`: collected and sent. `paused`: collected only. `inactive`: writers make no outbox rows for it. */
-export type GoalState = 'active' | 'paused' | 'inactive';
+type GoalState = 'active' | 'paused' | 'inactive';
 
-export interface GoalRow {
+interface GoalRow {
   readonly goalId: string;
   readonly workspaceId: number;
   readonly snapshotId: string;
@@ -35,7 +35,7 @@ export async function findGoal(executor: Executor, goalId: string): Promise<Goal
       };
 }
 
-export interface SavedGoal {
+interface SavedGoal {
   readonly goalId: string;
   readonly workspaceId: number;
   readonly snapshotId: string;

@@ -10,7 +10,7 @@ export interface TakenChanges {
   readonly goalIds: readonly string[];
 }
 
-export interface LaneToTake {
+interface LaneToTake {
   readonly lane: number;
   /** Only rows with higher numbers are looked at: 0, or what `LaneFloors` knows. */
   readonly after: bigint;
