@@ -47,7 +47,7 @@ describe('compileRecordTemplate', () => {
     ['names-and-timestamps', { includeSegmentNames: true, includeSegmentTimestamps: true }],
     ['envelope', { envelope: true }],
   ])('renders the golden record: %s', (name, options) => {
-    expect(`${render(options)}\n`).toBe(read(`${name}.record.json`));
+    expect(`${render(options)}\n`).toBe(read(`${name}.record.txt`));
   });
 
   it('holds nothing but attributes, memberships and identities unless the envelope is on', () => {
