@@ -37,6 +37,7 @@ import { KeepRuns } from './run-connection/keep-runs.js';
 import { RunController } from './run-connection/run.controller.js';
 import { hasOpenRun, StartRun } from './run-connection/start-run.js';
 import { importerRejects, type RejectSource } from './show-rejects/reject-source.js';
+import { DryRunController } from './show-rejects/dry-run.controller.js';
 import { RejectsController } from './show-rejects/rejects.controller.js';
 import { ConfigStorage } from './storage/config-storage.js';
 import { StorageModule } from './storage/storage.module.js';
@@ -48,6 +49,7 @@ const controllers = [
   IngestionController,
   PreviewController,
   ProfileController,
+  DryRunController,
   RejectsController,
   RunController,
   SchemaController,

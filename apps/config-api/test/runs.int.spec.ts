@@ -116,8 +116,22 @@ describe('a run', () => {
     const { rows } = await api.database.query<{ payload: string }>(
       sql`SELECT payload FROM work.unit WHERE run_id = ${run.id}`,
     );
-    expect(JSON.parse(rows[0]!.payload)).toEqual({ version: 1, repeatSums: true });
+    expect(JSON.parse(rows[0]!.payload)).toEqual({ version: 1, repeatSums: true, dryRun: false });
     expect((await api.call('POST', `${w}/connections/${connectionId}/runs`, { colour: 'red' })).status).toBe(400);
+  });
+
+  it('that is dry leaves exports out and tells the importer; its samples are for those who may read profiles', async () => {
+    const { connectionId } = await prepare();
+    const { id, dryRun, goals } = (await api.call('POST', `${w}/connections/${connectionId}/runs`, { dryRun: true }))
+      .body as { id: string; dryRun: boolean; goals: { kind: string }[] };
+    expect({ dryRun, kinds: goals.map(({ kind }) => kind) }).toEqual({ dryRun: true, kinds: ['import-profiles'] });
+    const { rows } = await api.database.query<{ payload: string }>(
+      sql`SELECT payload FROM work.unit WHERE run_id = ${id}`,
+    );
+    expect(JSON.parse(rows[0]!.payload)).toEqual({ version: 1, repeatSums: false, dryRun: true });
+    const show = (key?: string) => api.call('GET', `${w}/runs/${id}/dry-run`, undefined, key);
+    expect((await show(await api.newKey(['run:read'], 'acme'))).status).toBe(403);
+    expect(await show()).toMatchObject({ status: 400, body: { code: 'samples-off' } });
   });
 
   it('leaves out goals that are switched off', async () => {

@@ -17,6 +17,7 @@ import { ImportWorker } from './run-import/import-worker.js';
 import { SERVICE_TOKEN } from './http/service-token.js';
 import { PreviewSource } from './preview-source/preview-source.js';
 import { PreviewSourceController } from './preview-source/preview-source.controller.js';
+import { ShowRehearsalController } from './show-rejects/show-rehearsal.controller.js';
 import { REJECTS_DATABASE, ShowRejectsController } from './show-rejects/show-rejects.controller.js';
 
 const DATABASES = Symbol('Databases');
@@ -65,7 +66,7 @@ export function appModule(
         log,
       }),
     ],
-    controllers: [PreviewSourceController, ShowRejectsController],
+    controllers: [PreviewSourceController, ShowRehearsalController, ShowRejectsController],
     providers: [
       { provide: DATABASES, useFactory: () => openDatabases(config, log) },
       { provide: REJECTS_DATABASE, inject: [DATABASES], useFactory: (databases: Databases) => databases.work },

@@ -154,7 +154,7 @@ export class ImportHarness {
   /** Opens a run of the goal, as config-api does. Returns the run's id. */
   async open(
     goal: ImportProfilesGoal,
-    options: { readonly pgp?: PgpKeys; readonly repeatSums?: boolean } = {},
+    options: { readonly pgp?: PgpKeys; readonly repeatSums?: boolean; readonly dryRun?: boolean } = {},
   ): Promise<string> {
     const runId = randomUUID();
     const endpoint = this.endpoint(options.pgp);
@@ -167,7 +167,7 @@ export class ImportHarness {
         runId,
         goalId: this.goalId,
         snapshot,
-        payload: { version: 1, repeatSums: options.repeatSums ?? false },
+        payload: { version: 1, repeatSums: options.repeatSums ?? false, dryRun: options.dryRun ?? false },
       }),
     );
     await this.wakeUps.wake('import-run', { version: 1, unitId });
@@ -206,7 +206,7 @@ export class ImportHarness {
   /** Opens a run and waits for its end; a worker must be running. */
   async run(
     goal: ImportProfilesGoal,
-    options: { readonly pgp?: PgpKeys; readonly repeatSums?: boolean } = {},
+    options: { readonly pgp?: PgpKeys; readonly repeatSums?: boolean; readonly dryRun?: boolean } = {},
   ): Promise<FinishedRun> {
     return this.finished(await this.open(goal, options));
   }

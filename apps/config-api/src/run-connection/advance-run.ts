@@ -42,6 +42,7 @@ export const maxNotes = 200;
  */
 export function advanceRun(run: RunProgress, event: ToldEvent): RunProgress {
   const goal = run.goals.find(({ goalId }) => goalId === event.goalId);
+  if (event.body.kind === 'goal-recounted') return recount(run, goal, event.id, event.body.counts);
   if (isOver(run.state) || goal === undefined || goal.state === 'waiting' || isOver(goal.state)) return run;
   const after = advanceGoal(goal, event);
   const goals = run.goals.map((other) => (other === goal ? after : other));
@@ -49,9 +50,25 @@ export function advanceRun(run: RunProgress, event: ToldEvent): RunProgress {
   return isOver(after.state) ? afterGoal(begun, after.state, event.at) : begun;
 }
 
+/** The one thing that still changes a goal after its end. */
+function recount(
+  run: RunProgress,
+  goal: RunGoalProgress | undefined,
+  id: bigint,
+  counts: RunGoalProgress['counts'],
+): RunProgress {
+  if (goal === undefined || !isOver(goal.state) || id <= goal.lastEventId) return run;
+  return {
+    ...run,
+    goals: run.goals.map((other) => (other === goal ? { ...goal, counts, lastEventId: id } : other)),
+  };
+}
+
 function advanceGoal(goal: RunGoalProgress, { id, body, at }: ToldEvent): RunGoalProgress {
   const running: RunGoalProgress = { ...goal, state: 'running', startedAt: goal.startedAt ?? at };
   switch (body.kind) {
+    case 'goal-recounted':
+      return goal;
     case 'goal-started':
       return running;
     case 'goal-progress':

@@ -12,8 +12,8 @@ export interface OpenedUnit {
 
 /** Hands a queued goal of a run over to its worker, in the caller's transaction. Wake its queue after the commit. */
 export async function openGoalOfRun(tx: Executor, runId: string, goalId: string): Promise<OpenedUnit> {
-  const { rows } = await tx.query<{ snapshot: string; repeat_sums: boolean }>(sql`
-    SELECT g.snapshot, r.repeat_sums FROM config.run_goal g JOIN config.run r ON r.id = g.run_id
+  const { rows } = await tx.query<{ snapshot: string; repeat_sums: boolean; dry_run: boolean }>(sql`
+    SELECT g.snapshot, r.repeat_sums, r.dry_run FROM config.run_goal g JOIN config.run r ON r.id = g.run_id
     WHERE g.run_id = ${runId} AND g.goal_id = ${goalId} AND g.snapshot IS NOT NULL`);
   const [row] = rows;
   if (row === undefined) throw new Error(`goal ${goalId} of run ${runId} was handed over before`);
@@ -26,7 +26,7 @@ export async function openGoalOfRun(tx: Executor, runId: string, goalId: string)
     runId,
     goalId,
     snapshot,
-    payload: goalUnitPayload.parse({ version: 1, repeatSums: row.repeat_sums }),
+    payload: goalUnitPayload.parse({ version: 1, repeatSums: row.repeat_sums, dryRun: row.dry_run }),
   });
   await tx.query(sql`
     UPDATE config.run_goal SET unit_id = ${unitId}, snapshot = NULL WHERE run_id = ${runId} AND goal_id = ${goalId}`);

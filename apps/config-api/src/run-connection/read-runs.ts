@@ -18,6 +18,7 @@ interface RunRecord {
   readonly revision: string;
   readonly requested_by: string;
   readonly repeat_sums: boolean;
+  readonly dry_run: boolean;
   readonly cancel_requested_at: Date | null;
   readonly created_at: Date;
   readonly started_at: Date | null;
@@ -39,7 +40,7 @@ interface RunGoalRecord {
   readonly finished_at: Date | null;
 }
 
-const runColumns = sql`r.id, r.connection_id, r.connection_name, r.state, r.revision, r.requested_by, r.repeat_sums, r.cancel_requested_at,
+const runColumns = sql`r.id, r.connection_id, r.connection_name, r.state, r.revision, r.requested_by, r.repeat_sums, r.dry_run, r.cancel_requested_at,
   r.created_at, r.started_at, r.finished_at`;
 
 /** Newest first. */
@@ -131,6 +132,7 @@ function headOf(run: RunRecord): Omit<RunView, 'revision' | 'goals'> {
     state: run.state,
     requestedBy: run.requested_by,
     repeatSums: run.repeat_sums,
+    dryRun: run.dry_run,
     cancelRequested: run.cancel_requested_at !== null,
     createdAt: run.created_at.toISOString(),
     startedAt: isoTime(run.started_at),

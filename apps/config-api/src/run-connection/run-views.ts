@@ -42,6 +42,7 @@ const runHead = {
   state: runState,
   requestedBy: z.string().describe('Name of the API key'),
   repeatSums: z.boolean(),
+  dryRun: z.boolean().describe('Counts what an import would do; nothing is applied'),
   cancelRequested: z.boolean(),
   createdAt: z.iso.datetime(),
   startedAt: z.iso.datetime().nullable(),
@@ -72,6 +73,12 @@ export const runOptions = z
       .boolean()
       .default(false)
       .describe('A yes to importing again what a `sum` has added under another configuration: it is added once more'),
+    dryRun: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Only the import goals, each as if it were run alone: files are read, matched and merged, all of it is counted and taken back',
+      ),
   })
   .prefault({})
   .meta({ id: 'RunOptions' });

@@ -35,15 +35,22 @@ export class StartRun {
       if (await hasOpenRun(tx, connectionId)) {
         throw new InputError('run-conflict', 'a run of this connection is under way: wait for its end or cancel it');
       }
-      const goals = await goalsToRun(tx, connectionId);
+      const goals = (await goalsToRun(tx, connectionId)).filter(
+        ({ goal }) => !options.dryRun || goal.kind === 'import-profiles',
+      );
       const [first] = goals;
       if (!connection.active)
         throw new InputError('nothing-to-run-conflict', 'the connection is switched off: set active to true');
       if (first === undefined)
-        throw new InputError('nothing-to-run-conflict', 'the connection has no active import or export goal');
+        throw new InputError(
+          'nothing-to-run-conflict',
+          options.dryRun
+            ? 'the connection has no active import goal'
+            : 'the connection has no active import or export goal',
+        );
       const inserted = await tx.query<{ id: string }>(sql`
-        INSERT INTO config.run (workspace_id, connection_id, connection_name, state, requested_by, repeat_sums)
-        VALUES (${workspaceId}, ${connectionId}, ${connection.document.name}, 'queued', ${requestedBy}, ${options.repeatSums}) RETURNING id`);
+        INSERT INTO config.run (workspace_id, connection_id, connection_name, state, requested_by, repeat_sums, dry_run)
+        VALUES (${workspaceId}, ${connectionId}, ${connection.document.name}, 'queued', ${requestedBy}, ${options.repeatSums}, ${options.dryRun}) RETURNING id`);
       const run = inserted.rows[0]!.id;
       for (const [index, { id, goal }] of goals.entries()) {
         const endpoint = endpointForGoal(connection.document, goal.kind, this.#keys, { workspaceId, connectionId });

@@ -109,6 +109,7 @@ export interface RunRow {
   readonly revision: string;
   readonly requestedBy: string;
   readonly repeatSums: boolean;
+  readonly dryRun: boolean;
   readonly cancelRequestedAt: Date | null;
   readonly createdAt: Date;
   readonly startedAt: Date | null;
@@ -127,6 +128,7 @@ export const runEntity = new EntitySchema<RunRow>({
     revision: { type: 'bigint', default: 1 },
     requestedBy: { ...text, name: 'requested_by' },
     repeatSums: { name: 'repeat_sums', type: 'boolean', default: false },
+    dryRun: { name: 'dry_run', type: 'boolean', default: false },
     cancelRequestedAt: { name: 'cancel_requested_at', type: 'timestamptz', nullable: true },
     createdAt,
     startedAt: { name: 'started_at', type: 'timestamptz', nullable: true },

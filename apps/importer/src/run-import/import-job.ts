@@ -19,6 +19,8 @@ export interface ImportSettings {
   readonly maxStoredRejects: number;
   /** Plain bytes one file may unfold to. */
   readonly maxPlainBytes: number;
+  /** Rows a dry run takes in one transaction at most. */
+  readonly rowsRehearsedTogether?: number;
 }
 
 /** What the steps of one goal's import share. */

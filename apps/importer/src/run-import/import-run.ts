@@ -1,6 +1,6 @@
 import { derivePseudonymKey, openEndpoint } from '@millrace/crypto';
 import type { Database } from '@millrace/database';
-import { InputError, type GoalEndpoint, type ImportCounts } from '@millrace/domain';
+import { goalUnitPayload, InputError, type GoalEndpoint, type ImportCounts } from '@millrace/domain';
 import {
   beginUnderLease,
   finishUnit,
@@ -22,6 +22,7 @@ import { noteRejects } from './finish-file.js';
 import { importFile } from './import-file.js';
 import { isImportSnapshot, outlineGoal, type ImportJob, type ImportSettings } from './import-job.js';
 import { listRunFiles } from './list-files.js';
+import { rehearseFiles } from './rehearse-files.js';
 import { ProgressTeller } from './progress-teller.js';
 
 export interface ImportServices {
@@ -73,6 +74,7 @@ export class ImportRun {
         events,
         settings,
         progress,
+        dryRun: goalUnitPayload.parse(unit.payload).dryRun,
       });
     } finally {
       store.close();
@@ -102,7 +104,9 @@ export class ImportRun {
   async #importFiles(job: ImportJob): Promise<void> {
     const { database, unit, context, wakeUps } = job;
     let total: ImportCounts = noCounts;
-    for (const file of await listRunFiles(job)) {
+    const files = await listRunFiles(job);
+    if (job.dryRun) total = await rehearseFiles(job, files);
+    for (const file of job.dryRun ? [] : files) {
       context.signal.throwIfAborted();
       try {
         total = addCounts(total, await importFile(job, file, total));

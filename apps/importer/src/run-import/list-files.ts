@@ -56,7 +56,7 @@ async function writeDown(tx: Transaction, job: ImportJob, position: number, set:
     events.fileSkipped({ runId: unit.runId, key: set.root.key, earlierRunId: earlier.runId });
     return;
   }
-  const begunBy = await adoptUnfinished(tx, run, position, file);
+  const begunBy = job.dryRun ? undefined : await adoptUnfinished(tx, run, position, file);
   if (begunBy === undefined) await insertFile(tx, run, bucket, position, { ...file, state: 'listed' });
   else
     await progress.note(

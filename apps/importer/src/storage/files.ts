@@ -1,5 +1,6 @@
 import { sql, type Executor, type Transaction } from '@millrace/database';
 import { importCounts, type ImportCounts } from '@millrace/domain';
+import type { Rehearsal } from './rehearsals.js';
 import type { FileSet } from '../select-files/group-file-sets.js';
 
 /** One object of a set as it was listed. */
@@ -143,6 +144,7 @@ export interface FileChange {
   readonly chunks?: number;
   readonly chunkLines?: number;
   readonly counts?: ImportCounts;
+  readonly rehearsal?: Rehearsal;
 }
 
 export async function updateFile(executor: Executor, id: string, change: FileChange): Promise<void> {
@@ -155,6 +157,7 @@ export async function updateFile(executor: Executor, id: string, change: FileCha
     ...(change.plan === undefined ? [] : [sql`plan_number = ${change.plan}::bigint`]),
     ...(change.chunks === undefined ? [] : [sql`chunk_count = ${change.chunks}`]),
     ...(change.chunkLines === undefined ? [] : [sql`chunk_lines = ${change.chunkLines}`]),
+    ...(change.rehearsal === undefined ? [] : [sql`rehearsal = ${JSON.stringify(change.rehearsal)}::jsonb`]),
     ...(change.counts === undefined ? [] : [sql`counts = ${JSON.stringify(change.counts)}::jsonb`]),
   ];
   await executor.query(sql`UPDATE importer.file SET ${sql.join(assignments)} WHERE id = ${id}`);

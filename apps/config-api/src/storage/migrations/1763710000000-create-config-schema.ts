@@ -58,6 +58,7 @@ CREATE TABLE config.run (
   requested_by text NOT NULL,
   -- A person agreed that sums are added again by files imported under another configuration.
   repeat_sums boolean NOT NULL DEFAULT false,
+  dry_run boolean NOT NULL DEFAULT false,
   cancel_requested_at timestamptz,
   created_at timestamptz NOT NULL DEFAULT now(),
   started_at timestamptz,

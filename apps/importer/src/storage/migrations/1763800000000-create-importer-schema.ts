@@ -30,6 +30,10 @@ CREATE TABLE importer.file (
   chunk_lines integer,
   -- What staging and resolving counted; what was applied stands in importer.chunk until the file is finished.
   counts jsonb NOT NULL DEFAULT '{}',
+  -- Column names by alias, as the rejects were read; aliases without header are left out.
+  headers jsonb NOT NULL DEFAULT '{}',
+  -- Of a dry run: what would change, with samples before and after; personal data.
+  rehearsal jsonb,
   created_at timestamptz NOT NULL DEFAULT now(),
   updated_at timestamptz NOT NULL DEFAULT now(),
   UNIQUE (run_id, goal_id, key)
@@ -74,7 +78,9 @@ CREATE TABLE importer.reject (
   column_name text,
   code text NOT NULL,
   message text NOT NULL,
-  raw text
+  raw text,
+  -- When a corrected row took its place.
+  fixed_at timestamptz
 );
 CREATE INDEX reject_file ON importer.reject (file_id, stage_number, id);
 
