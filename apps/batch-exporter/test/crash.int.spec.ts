@@ -10,6 +10,9 @@ import { writePart } from '../src/write-part/write-part.js';
 import { ExportFixture } from './export-fixture.js';
 import { Killed, MortalProcess } from './mortal-process.js';
 
+/** What comes after the files. */
+const announced = { manifests: [{ kind: 'millrace' }, { kind: 'pega' }], tokenFile: '%FILE_NAME%.ready' };
+
 describe('an exporter that is killed', () => {
   let fixture: ExportFixture;
 
@@ -68,7 +71,7 @@ describe('an exporter that is killed', () => {
       for (let killAt = 1; ; killAt += 1) {
         await fixture.emptyBucket();
         const goalId = randomUUID();
-        const { runId } = await fixture.open(goalId, fixture.goal({ parts: 2, fileName: 'set' }));
+        const { runId } = await fixture.open(goalId, fixture.goal({ parts: 2, fileName: 'set', ...announced }));
         const first = new MortalProcess(fixture.exporter(), killAt, when);
         await workUntilDone(first.exporter, runId, goalId).catch((error: unknown) => {
           if (!(error instanceof Killed)) throw error;
@@ -85,7 +88,13 @@ describe('an exporter that is killed', () => {
           rows: 60,
           unique: 60,
         });
-        expect(await fixture.objects()).toEqual(['out/set.csv', 'out/set.manifest.json', 'out/set_2.csv']);
+        expect(await fixture.objects()).toEqual([
+          'out/set.csv',
+          'out/set.manifest.json',
+          'out/set.manifest.xml',
+          'out/set.ready',
+          'out/set_2.csv',
+        ]);
         expect(await fixture.manifest(counts)).toMatchObject({ rows: 60 });
         expect(await fixture.openUploads()).toEqual([]);
         expect((await fixture.events(runId)).filter((event) => event.kind === 'goal-finished')).toHaveLength(1);
@@ -105,11 +114,11 @@ describe('an exporter that is killed', () => {
       for (let killAt = 1; ; killAt += 1) {
         await fixture.emptyBucket();
         const goalId = randomUUID();
-        const { runId } = await fixture.open(goalId, fixture.goal({ parts: 2, fileName: 'set' }));
+        const { runId } = await fixture.open(goalId, fixture.goal({ parts: 2, fileName: 'set', ...announced }));
         // Killed at the very end: objects and manifest are there, the delivery is not recorded.
         const almost = { ...fixture.exporter(), database: failingAtDelivery(fixture) };
         await workUntilDone(almost, runId, goalId).catch(() => undefined);
-        expect(await fixture.objects()).toHaveLength(3);
+        expect(await fixture.objects()).toHaveLength(5);
         await endLeases();
 
         const claimed = await claimUnit(fixture.queueDatabase, {
@@ -131,7 +140,7 @@ describe('an exporter that is killed', () => {
           uploads: (await fixture.openUploads()).length,
         };
         expect(left).toEqual(
-          begun ? { state: 'failed', objects: 0, uploads: 0 } : { state: 'finishing', objects: 3, uploads: 0 },
+          begun ? { state: 'failed', objects: 0, uploads: 0 } : { state: 'finishing', objects: 5, uploads: 0 },
         );
         await fixture.database.query(sql`UPDATE work.unit SET state = 'failed' WHERE run_id = ${runId}`);
         await fixture.database.query(sql`DELETE FROM exporter.export WHERE run_id = ${runId}`);

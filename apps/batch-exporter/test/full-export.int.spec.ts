@@ -105,6 +105,55 @@ describe('a full export', () => {
     expect(outcomes.every(({ counts }) => counts.rows === 500)).toBe(true);
   });
 
+  it('announces the files in every dialect asked for, and last of all by a token file that waits to be taken', async () => {
+    const order: string[] = [];
+    const store = fixture.store();
+    await fixture.stopWorkers();
+    fixture.startWorker(
+      fixture.exporter({
+        openTarget: ({ endpoint }) => ({
+          endpoint,
+          store: {
+            ...store,
+            completeUpload: async (bucket, key, uploadId, receipt) => {
+              await store.completeUpload(bucket, key, uploadId, receipt);
+              order.push(key);
+            },
+            putSmall: async (bucket, key, body, contentType) => {
+              await store.putSmall(bucket, key, body, contentType);
+              order.push(key);
+            },
+          },
+        }),
+      }),
+    );
+    const goalId = randomUUID();
+    const goal = fixture.goal({
+      fileName: 'told_%DATETIME%',
+      manifests: [{ kind: 'pega', processType: 'IMPORT' }, { kind: 'adobe' }, { kind: 'millrace' }],
+      tokenFile: 'ready.tok',
+      mode: 'full',
+    });
+    const { counts } = await fixture.run(goalId, goal);
+    const manifests = counts.manifests ?? [];
+    expect(order).toEqual([...counts.files.map((file) => file.name), ...manifests, 'out/ready.tok']);
+    expect(counts).toMatchObject({ manifest: manifests[0], token: 'out/ready.tok' });
+    const [pega, adobe, own] = await Promise.all(manifests.map(async (key) => (await fixture.read(key)).toString()));
+    const [file] = counts.files;
+    expect(pega).toContain(`<size>${file?.bytes}</size>\n      <recordCount>500</recordCount>`);
+    expect(JSON.parse(adobe ?? '')).toMatchObject({
+      exportResults: [{ sinkPath: 'out', name: file?.name.slice('out/'.length), size: file?.bytes }],
+    });
+    expect(JSON.parse(own ?? '')).toMatchObject({ rows: 500, files: [{ sha256: file?.sha256 }] });
+    expect(await fixture.read('out/ready.tok')).toHaveLength(0);
+    const before = await fixture.objects();
+    expect(await fixture.run(goalId, goal)).toMatchObject({
+      outcome: 'failed',
+      error: { code: 'object-exists', at: 'tokenFile' },
+    });
+    expect(await fixture.objects()).toEqual(before);
+  });
+
   it('says what is wrong with a goal that does not fit the workspace', async () => {
     const unknown = fixture.goal({ columns: [{ header: 'Shoe', source: { kind: 'property', property: 'shoeSize' } }] });
     expect(await fixture.run(randomUUID(), unknown)).toMatchObject({

@@ -19,6 +19,22 @@ export type ColumnSource = z.infer<typeof columnSource>;
 export const exportColumn = z.strictObject({ header: z.string().max(1000), source: columnSource });
 export type ExportColumn = z.infer<typeof exportColumn>;
 
+const manifestDialect = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('millrace').describe('<file name>.manifest.json') }),
+  z.strictObject({ kind: z.literal('adobe').describe('manifest-<goal id>-<run id>.json') }),
+  z.strictObject({
+    kind: z.literal('pega').describe('<file name>.manifest.xml'),
+    processType: z
+      .string()
+      .min(1)
+      .max(200)
+      // XML 1.0 has no way to write these.
+      .regex(/^[^\u0000-\u001f\ufffe\uffff]*$/, 'must not contain control characters')
+      .default('IMPORT'),
+  }),
+]);
+export type ManifestDialect = z.infer<typeof manifestDialect>;
+
 /** A segment's profiles become files in a bucket. */
 export const exportProfilesGoal = z.strictObject({
   kind: z.literal('export-profiles'),
@@ -45,11 +61,25 @@ export const exportProfilesGoal = z.strictObject({
     .max(20)
     .default([])
     .describe('Only profiles consenting to at least one; empty: everyone'),
+  manifests: z
+    .array(manifestDialect)
+    .min(1)
+    .max(3)
+    .default([{ kind: 'millrace' }])
+    .describe('Written in this order when all files are there; each dialect at most once'),
+  tokenFile: z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .describe(
+      'Name of an empty file written last of all, beside the others. The macros of the file name, and %FILE_NAME%: the name of the first file without extension',
+    ),
   emptyResult: z.enum(['skip', 'header-only', 'fail']).default('skip'),
 });
 export type ExportProfilesGoal = z.infer<typeof exportProfilesGoal>;
 
-/** Written last, beside the files it lists; SHA-256 in lower-case hexadecimal, of the bytes as stored. */
+/** Millrace's own manifest, written after the files it lists and beside them; SHA-256 in lower-case hexadecimal, of the bytes as stored. */
 export const exportManifest = z.object({
   version: z.literal(1),
   runId: z.uuid(),

@@ -41,7 +41,9 @@ export const exportCounts = z.object({
   rows: z.int().default(0),
   bytes: z.int().default(0),
   files: z.array(z.object({ name: z.string(), rows: z.int(), bytes: z.int(), sha256: z.string() })).default([]),
-  manifest: z.string().optional(),
+  manifest: z.string().optional().describe('Object key of the first manifest'),
+  manifests: z.array(z.string()).optional().describe('Object keys in the order of the goal'),
+  token: z.string().optional().describe('Object key of the file written last of all'),
   mode: z.enum(['delta', 'full']).optional(),
   reason: z.string().optional(),
 });

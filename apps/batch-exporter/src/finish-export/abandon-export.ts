@@ -44,7 +44,9 @@ export async function removeAbandoned(
   const parts = await readParts(database, key);
   for (const part of parts) await removeUploads(store, bucket, part, async () => undefined);
   if (abandoned.finishBegun) {
-    if (abandoned.manifestKey !== undefined) await store.delete(bucket, abandoned.manifestKey);
+    // Backwards: what says that something is there goes before it does.
+    if (abandoned.tokenKey !== undefined) await store.delete(bucket, abandoned.tokenKey);
+    for (const manifestKey of abandoned.manifestKeys.toReversed()) await store.delete(bucket, manifestKey);
     for (const part of parts) await store.delete(bucket, part.objectKey);
   }
   await database.transaction((tx) => endAbandoning(tx, key));

@@ -1,14 +1,15 @@
+import type { Database } from '@millrace/database';
 import type { ExportCounts } from '@millrace/domain';
 import { beginUnderLease, finishUnit, type Lease, type Unit, writeRunEvent } from '@millrace/job-queue';
 import type { Exporter, ExportWork } from '../run-export/exporter.js';
 import { type ExportRow, moveExport, releaseKeys } from '../storage/exports.js';
 import { type PartRow, readParts, recordCompleted } from '../storage/parts.js';
 import { storeWatermark } from '../storage/watermark.js';
-import { manifestOf, type WrittenFile } from './manifest.js';
+import { type WrittenFile, writeManifest } from './manifest.js';
 
 /**
- * Delivers an export whose parts are all stored: objects become visible, then the manifest that lists them, then, in one
- * transaction, watermark, run event and the end of the unit. Each step may be done again after a crash.
+ * Delivers an export whose parts are all stored: objects become visible, then the manifests that list them, then the token
+ * file, then, in one transaction, watermark, run event and the end of the unit. Each step may be done again after a crash.
  */
 export async function finishExport(
   exporter: Exporter,
@@ -31,8 +32,17 @@ export async function finishExport(
     });
   }
   const files = parts.map(({ objectKey, rows, bytes, sha256 }) => ({ key: objectKey, rows, bytes, sha256 }));
-  if (current.manifestKey !== undefined) {
-    await store.putSmall(bucket, current.manifestKey, manifestOf(key, current.plan, files), 'application/json');
+  for (const [index, manifestKey] of current.manifestKeys.entries()) {
+    const dialect = goal.manifests[index];
+    if (dialect === undefined)
+      throw new Error(`export ${key.runId} has a name for manifest ${index + 1}, its goal does not`);
+    const { body, contentType } = writeManifest(dialect, key, current.plan, files);
+    await checkLease(database, lease);
+    await store.putSmall(bucket, manifestKey, body, contentType);
+  }
+  if (current.tokenKey !== undefined) {
+    await checkLease(database, lease);
+    await store.putSmall(bucket, current.tokenKey, Buffer.alloc(0), 'text/plain');
   }
   await markDelivered(exporter, work, current, files, unit, lease);
 }
@@ -41,7 +51,7 @@ export async function finishExport(
 export async function markDelivered(
   exporter: Exporter,
   { key }: Pick<ExportWork, 'key'>,
-  { plan, manifestKey, state }: Pick<ExportRow, 'plan' | 'manifestKey' | 'state'>,
+  { plan, manifestKeys, tokenKey, state }: Pick<ExportRow, 'plan' | 'manifestKeys' | 'tokenKey' | 'state'>,
   files: readonly WrittenFile[],
   unit: Unit,
   lease: Lease,
@@ -50,7 +60,8 @@ export async function markDelivered(
   const counts: ExportCounts & Record<string, unknown> = {
     ...totals,
     files: files.map(({ key: name, rows, bytes, sha256 }) => ({ name, rows, bytes, sha256 })),
-    ...(manifestKey === undefined ? {} : { manifest: manifestKey }),
+    ...(manifestKeys.length === 0 ? {} : { manifest: manifestKeys[0], manifests: [...manifestKeys] }),
+    ...(tokenKey === undefined ? {} : { token: tokenKey }),
     mode: plan.mode,
     ...(plan.reason === undefined ? {} : { reason: plan.reason }),
     ...plan.counts,
@@ -66,6 +77,11 @@ export async function markDelivered(
   });
   await exporter.wakeUps.wake('run-event', { version: 1 });
   exporter.events.delivered(key, { ...totals, files: files.length });
+}
+
+/** A writer that lost its lease announces nothing: its successor may have removed what there was to announce. */
+async function checkLease(database: Database, lease: Lease): Promise<void> {
+  await database.transaction((tx) => beginUnderLease(tx, lease));
 }
 
 function storedUpload(part: PartRow): { readonly uploadId: string; readonly receipt: string } {

@@ -12,14 +12,43 @@ function goal(changes: Record<string, unknown> = {}): ExportProfilesGoal {
   });
 }
 
-const context = { segmentName: 'Big spenders', plannedAt: new Date('2026-11-21T20:15:09.750Z'), files: 1 };
+const context = {
+  segmentName: 'Big spenders',
+  plannedAt: new Date('2026-11-21T20:15:09.750Z'),
+  files: 1,
+  runId: 'run',
+  goalId: 'goal',
+};
 
 describe('exportNames', () => {
   it('puts segment and UTC time into the default name, in the target directory', () => {
     expect(exportNames(goal(), context)).toEqual({
       files: ['to/crm/Big spenders_20261121_201509.csv'],
-      manifest: 'to/crm/Big spenders_20261121_201509.manifest.json',
+      manifests: ['to/crm/Big spenders_20261121_201509.manifest.json'],
+      token: undefined,
     });
+  });
+
+  it('puts manifests and token beside the files, named as their readers look for them', () => {
+    const names = exportNames(
+      goal({
+        fileName: 'all_%TIMESTAMP%',
+        manifests: [{ kind: 'pega' }, { kind: 'adobe' }, { kind: 'millrace' }],
+        tokenFile: '%FILE_NAME%.done',
+      }),
+      context,
+      2,
+    );
+    expect(names.manifests).toEqual([
+      'to/crm/all_1795292109-2.manifest.xml',
+      'to/crm/manifest-goal-run.json',
+      'to/crm/all_1795292109-2.manifest.json',
+    ]);
+    expect(names.token).toBe('to/crm/all_1795292109-2.done');
+  });
+
+  it('refuses a token with the name of another file', () => {
+    expect(() => exportNames(goal({ tokenFile: '%FILE_NAME%.csv' }), context)).toThrow(/two files/);
   });
 
   it('numbers the files from the second on', () => {

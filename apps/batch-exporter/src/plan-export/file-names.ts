@@ -1,15 +1,19 @@
-import { type ExportProfilesGoal, InputError } from '@millrace/domain';
+import { type ExportProfilesGoal, InputError, type ManifestDialect } from '@millrace/domain';
 
 export interface ExportNames {
   /** Object keys, in part order. */
   readonly files: readonly string[];
-  readonly manifest: string;
+  /** In the order of the goal's manifests. */
+  readonly manifests: readonly string[];
+  readonly token: string | undefined;
 }
 
 export interface NameContext {
   readonly segmentName: string;
   readonly plannedAt: Date;
   readonly files: number;
+  readonly runId: string;
+  readonly goalId: string;
 }
 
 const timeMacros = ['DATETIME', 'TIMESTAMP'] as const;
@@ -21,12 +25,13 @@ export function namesCarryTime(goal: ExportProfilesGoal): boolean {
 }
 
 /**
- * `<directory>/<name>.csv[.gz][.pgp]`, `<name>_2.csv...` for the second file, and `<name>.manifest.json`.
+ * `<directory>/<name>.csv[.gz][.pgp]`, `<name>_2.csv...` for the second file; manifests and token beside them.
+ * Adobe's manifest is named after goal and run, which no other export shares; the token as the goal says, whatever is taken.
  * @param attempt 1 for the name as the template gives it; `-2`, `-3`, ... is added where names are taken.
  * @throws InputError('file-name-macro', 'file-name-length')
  */
 export function exportNames(goal: ExportProfilesGoal, context: NameContext, attempt = 1): ExportNames {
-  const expanded = expandTemplate(goal, context);
+  const expanded = expandTemplate(goal.fileName, 'fileName', macroValues(goal, context));
   const base = attempt === 1 ? expanded : `${expanded}-${attempt}`;
   const prefix = goal.target.directory === '' ? '' : `${goal.target.directory.replace(/\/+$/, '')}/`;
   const extension = `.csv${goal.compression === 'gzip' ? '.gz' : ''}${goal.pgp.encrypt ? '.pgp' : ''}`;
@@ -34,8 +39,17 @@ export function exportNames(goal: ExportProfilesGoal, context: NameContext, atte
     { length: context.files },
     (_, index) => `${prefix}${base}${index === 0 ? '' : `_${index + 1}`}${extension}`,
   );
-  const manifest = `${prefix}${base}.manifest.json`;
-  for (const key of [...files, manifest]) {
+  const manifests = goal.manifests.map((dialect) => `${prefix}${manifestName(dialect, base, context)}`);
+  const token =
+    goal.tokenFile === undefined
+      ? undefined
+      : `${prefix}${expandTemplate(goal.tokenFile, 'tokenFile', { ...macroValues(goal, context), FILE_NAME: base })}`;
+  const keys = [...files, ...manifests, ...(token === undefined ? [] : [token])];
+  if (new Set(keys).size !== keys.length)
+    throw new InputError('file-name-repeated', `"${token}" would be the name of two files of this export`, {
+      at: 'tokenFile',
+    });
+  for (const key of keys) {
     if (Buffer.byteLength(key) > maxKeyBytes) {
       throw new InputError(
         'file-name-length',
@@ -46,28 +60,39 @@ export function exportNames(goal: ExportProfilesGoal, context: NameContext, atte
       );
     }
   }
-  return { files, manifest };
+  return { files, manifests, token };
 }
 
-function expandTemplate(goal: ExportProfilesGoal, { segmentName, plannedAt }: NameContext): string {
-  const values: Readonly<Record<string, string>> = {
+function manifestName(dialect: ManifestDialect, base: string, { goalId, runId }: NameContext): string {
+  switch (dialect.kind) {
+    case 'millrace':
+      return `${base}.manifest.json`;
+    case 'adobe':
+      return `manifest-${goalId}-${runId}.json`;
+    case 'pega':
+      return `${base}.manifest.xml`;
+  }
+}
+
+type MacroValues = Readonly<Record<string, string>>;
+
+function macroValues(goal: ExportProfilesGoal, { segmentName, plannedAt }: NameContext): MacroValues {
+  return {
     SEGMENT_ID: goal.segmentId,
     SEGMENT_NAME: segmentName,
     DATETIME: plannedAt.toISOString().slice(0, 19).replace('T', '_').replaceAll(/[-:]/g, ''),
     TIMESTAMP: String(Math.floor(plannedAt.getTime() / 1000)),
   };
-  const name = goal.fileName.replaceAll(/%([A-Z_]+)%/g, (macro, key: string) => {
+}
+
+function expandTemplate(template: string, at: 'fileName' | 'tokenFile', values: MacroValues): string {
+  const name = template.replaceAll(/%([A-Z_]+)%/g, (macro, key: string) => {
     const value = values[key];
     if (value === undefined) {
-      throw new InputError(
-        'file-name-macro',
-        `the file name has no macro ${macro}; there are ${Object.keys(values)
-          .map((known) => `%${known}%`)
-          .join(', ')}`,
-        {
-          at: 'fileName',
-        },
-      );
+      const known = Object.keys(values)
+        .map((name) => `%${name}%`)
+        .join(', ');
+      throw new InputError('file-name-macro', `the file name has no macro ${macro}; there are ${known}`, { at });
     }
     return value;
   });

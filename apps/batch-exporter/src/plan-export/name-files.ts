@@ -22,19 +22,26 @@ export async function nameFiles(
 ): Promise<ExportNames> {
   const { key, goal, store, endpoint } = work;
   const { bucket } = goal.target;
-  const context = { segmentName, plannedAt: new Date(plan.plannedAt), files: plan.files };
+  const context = { segmentName, plannedAt: new Date(plan.plannedAt), files: plan.files, ...key };
   const [wanted] = exportNames(goal, context).files;
   for (let attempt = 1; attempt <= attempts; attempt += 1) {
     const names = exportNames(goal, context, attempt);
-    const keys = [...names.files, names.manifest];
-    const reserved = await exporter.database.transaction(async (tx) => {
+    const keys = [...(names.token === undefined ? [] : [names.token]), ...names.files, ...names.manifests];
+    const reservedElsewhere = await exporter.database.transaction(async (tx) => {
       await beginUnderLease(tx, lease);
       return await reserveKeys(tx, key, { endpoint: endpointName(endpoint), bucket }, keys);
     });
-    const taken = reserved ? await firstExisting(store, bucket, keys) : keys[0];
+    const taken = reservedElsewhere ?? (await firstExisting(store, bucket, keys));
     if (taken === undefined) {
       if (attempt > 1) exporter.events.nameTaken(key, wanted ?? '', names.files[0] ?? '');
       return names;
+    }
+    if (taken === names.token && taken === exportNames(goal, context, attempt + 1).token) {
+      throw new InputError(
+        'object-exists',
+        `the token file ${bucket}/${taken} of an earlier export is still there or about to be written; its reader removes it, or put %FILE_NAME% into its name`,
+        { at: 'tokenFile' },
+      );
     }
     if (!namesCarryTime(goal)) {
       throw new InputError(

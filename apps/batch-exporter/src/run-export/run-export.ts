@@ -95,7 +95,7 @@ async function openParts(
     return await markDelivered(
       exporter,
       work,
-      { plan: made, manifestKey: undefined, state: 'planned' },
+      { plan: made, manifestKeys: [], tokenKey: undefined, state: 'planned' },
       [],
       unit,
       lease,
@@ -115,7 +115,7 @@ async function openParts(
         unitId: await openUnit(tx, { queue: 'export-part', parentId: unit.id, payload: { version: 1, part: number } }),
       });
     }
-    await insertParts(tx, key, names.manifest, parts);
+    await insertParts(tx, key, names, parts);
     await handBackUnit(tx, lease, unit, lookAgainMs);
     return parts.map((part) => part.unitId);
   });

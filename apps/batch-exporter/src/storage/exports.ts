@@ -13,8 +13,10 @@ export type ExportState = 'planned' | 'parts' | 'finishing' | 'done' | 'abandoni
 export interface ExportRow extends ExportKey {
   readonly state: ExportState;
   readonly plan: ExportPlan;
-  /** Known from state `parts` on, unless nothing is written. */
-  readonly manifestKey: string | undefined;
+  /** In the order of the goal's manifests; from state `parts` on, and empty where nothing is written. */
+  readonly manifestKeys: readonly string[];
+  /** Of the file written last of all, where the goal asks for one. */
+  readonly tokenKey: string | undefined;
   /** Objects may be visible. */
   readonly finishBegun: boolean;
   /** Why it was abandoned; undefined while it was not, and when it was cancelled. */
@@ -24,12 +26,13 @@ export interface ExportRow extends ExportKey {
 interface ExportRecord {
   readonly state: ExportState;
   readonly plan: string;
-  readonly manifest_key: string | null;
+  readonly manifest_keys: readonly string[];
+  readonly token_key: string | null;
   readonly finish_begun: boolean;
   readonly error: string | null;
 }
 
-const exportColumns = sql`state, plan, manifest_key, finish_begun, error`;
+const exportColumns = sql`state, plan, manifest_keys, token_key, finish_begun, error`;
 
 export async function readExport(executor: Executor, key: ExportKey): Promise<ExportRow | undefined> {
   return await selectExport(executor, key, sql.empty);
@@ -55,7 +58,8 @@ async function selectExport(
     goalId: key.goalId,
     state: row.state,
     plan: exportPlan.parse(JSON.parse(row.plan)),
-    manifestKey: row.manifest_key ?? undefined,
+    manifestKeys: row.manifest_keys,
+    tokenKey: row.token_key ?? undefined,
     finishBegun: row.finish_begun,
     error: row.error === null ? undefined : errorSummary.parse(JSON.parse(row.error)),
   };
@@ -125,23 +129,25 @@ export async function takeLeftAbandoned(executor: Executor, olderThanMs: number)
   return rows.map((row) => ({ runId: row.run_id, goalId: row.goal_id, snapshotId: row.snapshot_id }));
 }
 
-/** Takes object names for this export, all or none. False: another export under way has one of them. */
+/** Takes object names for this export, all or none. Returns one that another export under way has, if so none is taken. */
 export async function reserveKeys(
   tx: Transaction,
   key: ExportKey,
   target: { readonly endpoint: string; readonly bucket: string },
   objectKeys: readonly string[],
-): Promise<boolean> {
+): Promise<string | undefined> {
   await releaseKeys(tx, key);
-  const { rowCount } = await tx.query(sql`
+  const { rows } = await tx.query<{ object_key: string }>(sql`
     INSERT INTO exporter.reserved_key (endpoint, bucket, object_key, run_id, goal_id)
     SELECT ${target.endpoint}, ${target.bucket}, wanted.object_key, ${key.runId}, ${key.goalId}
     FROM unnest(${objectKeys}::text[]) AS wanted (object_key)
     ORDER BY wanted.object_key
-    ON CONFLICT (endpoint, bucket, object_key) DO NOTHING`);
-  if (rowCount === objectKeys.length) return true;
-  await releaseKeys(tx, key);
-  return false;
+    ON CONFLICT (endpoint, bucket, object_key) DO NOTHING
+    RETURNING object_key`);
+  const reserved = new Set(rows.map((row) => row.object_key));
+  const taken = objectKeys.find((objectKey) => !reserved.has(objectKey));
+  if (taken !== undefined) await releaseKeys(tx, key);
+  return taken;
 }
 
 export async function releaseKeys(tx: Transaction, key: ExportKey): Promise<void> {

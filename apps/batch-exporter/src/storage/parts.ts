@@ -48,7 +48,7 @@ export async function readParts(executor: Executor, key: ExportKey): Promise<rea
 export async function insertParts(
   tx: Transaction,
   key: ExportKey,
-  manifestKey: string,
+  names: { readonly manifests: readonly string[]; readonly token: string | undefined },
   parts: readonly { readonly number: number; readonly unitId: string; readonly objectKey: string }[],
 ): Promise<void> {
   await tx.query(sql`
@@ -57,7 +57,8 @@ export async function insertParts(
       ${parts.map((part) => part.number)}::int[], ${parts.map((part) => part.unitId)}::uuid[], ${parts.map((part) => part.objectKey)}::text[]
     ) AS part (number, unit_id, object_key)`);
   await tx.query(sql`
-    UPDATE exporter.export SET state = 'parts', manifest_key = ${manifestKey}, updated_at = clock_timestamp()
+    UPDATE exporter.export SET state = 'parts', manifest_keys = ${names.manifests}::text[], token_key = ${names.token ?? null},
+      updated_at = clock_timestamp()
     WHERE run_id = ${key.runId} AND goal_id = ${key.goalId}`);
 }
 

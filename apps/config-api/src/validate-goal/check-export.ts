@@ -24,12 +24,25 @@ export function checkExport(
       complaints.add(['columns', index, 'header'], 'is the header of another column already');
     }
   }
-  for (const macro of goal.fileName.match(/%[A-Z_]+%/g) ?? []) {
-    if (!macros.has(macro)) complaints.add(['fileName'], `${macro} is no macro: use ${[...macros].join(', ')}`);
+  checkName('fileName', goal.fileName, macros, complaints);
+  if (goal.tokenFile !== undefined)
+    checkName('tokenFile', goal.tokenFile, new Set([...macros, '%FILE_NAME%']), complaints);
+  for (const index of repeatedAt(goal.manifests, ({ kind }) => kind)) {
+    complaints.add(['manifests', index], 'is a dialect that stands further up already');
   }
-  if (/[/\\\p{Cc}]/u.test(goal.fileName))
-    complaints.add(['fileName'], 'must not contain slashes or control characters');
   checkPgp(goal, connection, complaints);
+}
+
+function checkName(
+  field: 'fileName' | 'tokenFile',
+  template: string,
+  known: ReadonlySet<string>,
+  complaints: Complaints,
+): void {
+  for (const macro of template.match(/%[A-Z_]+%/g) ?? []) {
+    if (!known.has(macro)) complaints.add([field], `${macro} is no macro: use ${[...known].join(', ')}`);
+  }
+  if (/[/\\\p{Cc}]/u.test(template)) complaints.add([field], 'must not contain slashes or control characters');
 }
 
 type Missing = { readonly path: readonly (string | number)[]; readonly message: string };

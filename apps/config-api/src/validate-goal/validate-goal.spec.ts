@@ -262,6 +262,16 @@ describe('an export goal', () => {
     ],
     ['a file name with a folder', { fileName: 'a/b' }, 'fileName: must not contain slashes or control characters'],
     [
+      'an unknown macro in the token file',
+      { tokenFile: '%FILE_NAME%_%NOW%' },
+      'tokenFile: %NOW% is no macro: use %SEGMENT_ID%, %SEGMENT_NAME%, %DATETIME%, %TIMESTAMP%, %FILE_NAME%',
+    ],
+    [
+      'a manifest dialect asked for twice',
+      { manifests: [{ kind: 'pega' }, { kind: 'pega', processType: 'x' }] },
+      'manifests.1: is a dialect that stands further up already',
+    ],
+    [
       'encryption without a recipient',
       { pgp: { encrypt: true } },
       'pgp.encrypt: the connection has no public key to encrypt for: add one under its pgp.recipients',

@@ -15,7 +15,9 @@ CREATE TABLE exporter.export (
   state text NOT NULL CHECK (state IN ('planned', 'parts', 'finishing', 'done', 'abandoning', 'failed', 'cancelled')),
   -- Fixed when planned: mode, reason, watermark it counts from, snapshot, LSN, counts, goal hash, number of files.
   plan jsonb NOT NULL,
-  manifest_key text,
+  -- In the order of the goal's manifests.
+  manifest_keys text[] NOT NULL DEFAULT '{}',
+  token_key text,
   -- Once true, objects of this export may be visible.
   finish_begun boolean NOT NULL DEFAULT false,
   -- Why it was abandoned; without one it was cancelled.
