@@ -122,6 +122,7 @@ describe('startStack', () => {
     expect(processes.length).toBeGreaterThan(0);
     await kill(owner);
     await until('they have ended', () => processes.every(({ pid }) => !isAlive(pid)));
+    await until('the directory is free again', () => !existsSync(`${directory}.lock`));
   });
 
   it('ends what a run without owner and watchdog left behind, and goes on with its data and ports', async () => {

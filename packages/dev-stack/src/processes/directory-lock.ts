@@ -36,9 +36,11 @@ export async function lockDirectory(directory: string): Promise<void> {
   }
 }
 
+/** Gives the directory up, if it is this process's or a dead one's. */
 export function unlockDirectory(directory: string): void {
   const holder = readHolder(lockFile(directory));
-  if (holder !== undefined && isSame(holder, ownIdentity())) rmSync(lockFile(directory), { force: true });
+  if (holder === undefined || (isRunning(holder) && !isSame(holder, ownIdentity()))) return;
+  rmSync(lockFile(directory), { force: true });
 }
 
 function apiOf(directory: string): string {
