@@ -180,10 +180,10 @@ describe('bad input', () => {
         code: 'not-delimited-text',
         cause: 'text',
       },
-      'a zip archive that is called .csv': {
+      'the beginning of a zip that is called .csv': {
         name: 'people.csv',
-        content: () => Buffer.concat([Buffer.from('504b030414000000080000000000', 'hex'), png.subarray(30)]),
-        code: 'not-delimited-text',
+        content: () => Buffer.from('504b030414000000080000000000', 'hex'),
+        code: 'zip-truncated',
         cause: 'zip',
       },
       'a gzip file that was cut off': {

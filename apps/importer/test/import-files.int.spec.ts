@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { gzipSync } from 'node:zlib';
+import { crc32, gzipSync } from 'node:zlib';
 import { sql } from '@millrace/database';
 import type { ObjectStore } from '@millrace/object-store';
 import { waitFor } from '@millrace/testing';
@@ -19,6 +19,19 @@ beforeAll(async () => {
   resting = harness.startWorker();
 });
 afterAll(() => harness.close());
+
+/** One entry, stored. */
+function zipOf(name: string, text: string): Buffer {
+  const head = Buffer.alloc(30);
+  head.writeUInt32LE(0x04034b50);
+  head.writeUInt32LE(crc32(text), 14);
+  head.writeUInt32LE(text.length, 18);
+  head.writeUInt32LE(text.length, 22);
+  head.writeUInt16LE(name.length, 26);
+  const end = Buffer.alloc(22);
+  end.writeUInt32LE(0x06054b50);
+  return Buffer.concat([head, Buffer.from(name + text), end]);
+}
 
 let directory = 0;
 /** A goal with a directory of its own. */
@@ -62,6 +75,12 @@ describe('a plain file', () => {
   it('is unpacked when it is gzipped', async () => {
     const { goal, put } = place({ mappings });
     await put('customers.csv.gz', gzipSync('id,name,city\ngzip-1,Ann,Ghent\n'));
+    expect((await harness.run(goal)).counts).toMatchObject({ rowsRead: 1, created: 1 });
+  });
+
+  it('is unpacked when it is zipped', async () => {
+    const { goal, put } = place({ mappings });
+    await put('customers.zip', zipOf('customers.csv', 'id,name,city\nzip-1,Ann,Ghent\n'));
     expect((await harness.run(goal)).counts).toMatchObject({ rowsRead: 1, created: 1 });
   });
 
@@ -225,6 +244,7 @@ describe('what cannot be imported', () => {
       'gzip-truncated',
     ],
     ['a file that is no gzip but says so', 'c.csv.gz', 'id,name\nbroken-2,x\n', 'not-gzip'],
+    ['a file that is no zip but says so', 'c.csv.zip', 'id,name\nbroken-2,x\n', 'not-zip'],
     ['a file without the mapped column', 'c.csv', 'id,title\nbroken-3,x\n', 'column-missing'],
     [
       'a large file without the mapped column',
@@ -232,7 +252,7 @@ describe('what cannot be imported', () => {
       `id,title\n${'broken-5,x\n'.repeat(500_000)}`,
       'column-missing',
     ],
-    ['a zip archive', 'c.csv', Buffer.from('504b0304140000000800', 'hex'), 'not-delimited-text'],
+    ['a truncated zip', 'c.csv', Buffer.from('504b0304140000000800', 'hex'), 'zip-truncated'],
     ['a file that is empty', 'c.csv', '', 'empty-file'],
     ['a file that says it is encrypted and is not', 'c.csv.pgp', 'id,name\nbroken-4,x\n', 'not-pgp'],
   ])('%s fails the run, naming the file, and nothing is applied', async (_, name, content, code) => {

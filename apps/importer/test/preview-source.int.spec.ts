@@ -123,10 +123,9 @@ it('looks into encrypted and compressed files where the key is there', async () 
   expect(wrong.problem?.code).toMatch(/^pgp-/);
 });
 
-it('tells zip archives, empty files and bad rows', async () => {
+it('tells cut archives, empty files and bad rows', async () => {
   expect(root(await preview({ 'c.zip': Buffer.from('PK\x03\x04 and more', 'latin1') }))).toMatchObject({
-    wrapping: ['zip'],
-    problem: { code: 'zip-not-previewed' },
+    problem: { code: 'zip-truncated' },
   });
   expect(root(await preview({ 'c.csv': '' }))).toMatchObject({ problem: { code: 'empty-file' } });
   expect(root(await preview({ 'c.csv': 'id,name\n1\n2,Bob\n3,Cid\n' })).rows).toMatchObject([

@@ -1,6 +1,7 @@
 import { Readable, pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { InputError } from '@millrace/domain';
+import { isZip, unzipped } from './unzip.js';
 
 export interface DecompressLimits {
   /** Decompressed bytes after which the file is refused: a few kilobytes can unpack to terabytes. */
@@ -11,10 +12,10 @@ export interface DecompressLimits {
 const chunkBytes = 128 * 1024;
 
 /**
- * Unpacks a source that begins like gzip and passes any other on as it is, whatever its name says. Several gzip members
- * behind one another are one text. Compression runs in libuv's thread pool.
+ * Unpacks a source that begins like gzip or zip and passes any other on as it is, whatever its name says. Several gzip
+ * members behind one another are one text; a zip holds one file. Compression runs in libuv's thread pool.
  *
- * The stream ends with InputError `gzip-truncated`, `gzip-damaged` or `gzip-too-large`, or with the source's error;
+ * The stream ends with InputError `gzip-truncated`, `gzip-damaged` or `gzip-too-large`, those of `unzipped`, or with the source's error;
  * destroying it destroys the source.
  */
 export function decompress(source: Readable, limits: DecompressLimits): Readable {
@@ -45,11 +46,9 @@ async function* decompressed(source: Readable, { maxOutputBytes }: DecompressLim
     const head = await takeHead(chunks);
     const isGzip = head[0] === 0x1f && head[1] === 0x8b;
     const whole = rejoin(head, chunks);
-    if (!isGzip) {
-      yield* whole;
-      return;
-    }
-    yield* gunzipped(whole, maxOutputBytes);
+    if (isGzip) yield* gunzipped(whole, maxOutputBytes);
+    else if (isZip(head)) yield* unzipped(whole, maxOutputBytes);
+    else yield* whole;
   } finally {
     await chunks.return?.();
     source.destroy();
@@ -96,7 +95,7 @@ function explain(error: unknown): unknown {
 
 async function takeHead(chunks: AsyncIterator<Buffer>): Promise<Buffer> {
   let head = Buffer.alloc(0);
-  while (head.length < 2) {
+  while (head.length < 4) {
     const { done, value } = await chunks.next();
     if (done === true) break;
     head = head.length === 0 ? Buffer.from(value) : Buffer.concat([head, value]);

@@ -13,3 +13,4 @@ export {
   type SniffedDialect,
   type Wrapping,
 } from './sniff-dialect.js';
+export { isZip } from './unzip.js';

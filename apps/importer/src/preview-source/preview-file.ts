@@ -34,17 +34,11 @@ export async function previewFile(options: PreviewFile): Promise<PreviewedFile> 
     head = await readHead(options);
   } catch (error) {
     // A wrong key is a finding about this file; a store that refuses is none.
-    if (!(error instanceof InputError && /^(pgp|gzip)-/.test(error.code))) throw error;
+    if (!(error instanceof InputError && /^(pgp|gzip|zip)-/.test(error.code))) throw error;
     return { ...about, ...nothing, problem: summariseError(error) };
   }
   const { wrapping, bytesRead, whole } = head;
   const looked = { ...about, ...nothing, wrapping: [...wrapping], bytesRead, whole };
-  if (wrapping.includes('zip')) {
-    return {
-      ...looked,
-      problem: { code: 'zip-not-previewed', message: 'the file is a zip archive: its content is not shown' },
-    };
-  }
   const sniffed = sniffDialect(head.plain, whole);
   const proposed = proposalsOf(sniffed);
   const dialect = csvDialect.parse({ ...proposed, ...given });

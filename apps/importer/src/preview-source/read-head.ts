@@ -51,7 +51,6 @@ export async function readHead({ store, bucket, object, pgp, signal }: HeadSourc
     }
     const packing = sniffWrapping(layer.head);
     if (packing !== undefined) wrapping.push(packing);
-    if (packing === 'zip') return { wrapping, plain: Buffer.alloc(0), whole: false, bytesRead: meter.bytes };
     const plain = tolerant(decompress(layer.rest, { maxOutputBytes: Number.MAX_SAFE_INTEGER }), meter);
     const { bytes, ended } = await take(plain, plainBytes);
     return { wrapping, plain: bytes, whole: ended && !meter.cut, bytesRead: meter.bytes };

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { decryptPgp, isPgp } from '@millrace/crypto';
-import { decompress, readTable, type Table } from '@millrace/delimited';
+import { decompress, isZip, readTable, type Table } from '@millrace/delimited';
 import { InputError, TransientError, type CsvDialect, type PgpKeys } from '@millrace/domain';
 import type { ObjectStore } from '@millrace/object-store';
 import type { ListedObject } from '../storage/files.js';
@@ -27,10 +27,11 @@ export interface OpenedTable extends Table {
 
 const pgpExtension = /\.(pgp|gpg|asc)$/i;
 const gzipExtension = /\.gz$/i;
+const zipExtension = /\.zip$/i;
 
 /**
- * Opens an object as a table: object -> [PGP] -> [gzip] -> rows. What the bytes are decides, not the name, but a name
- * that promises PGP or gzip must keep its word. Errors name the file; those of a damaged end come last, in `batches`.
+ * Opens an object as a table: object -> [PGP] -> [gzip or zip] -> rows. What the bytes are decides, not the name, but a name
+ * that promises PGP, gzip or zip must keep its word. Errors name the file; those of a damaged end come last, in `batches`.
  * @throws InputError, TransientError
  */
 export async function openTable(options: OpenOptions): Promise<OpenedTable> {
@@ -58,6 +59,8 @@ export async function openTable(options: OpenOptions): Promise<OpenedTable> {
       : stored;
     if (gzipExtension.test(name) && !isGzip(plain.head))
       throw new InputError('not-gzip', 'the name says gzip, but the content is not gzip');
+    if (zipExtension.test(name) && !isZip(plain.head))
+      throw new InputError('not-zip', 'the name says zip, but the content is not zip');
     const text = decompress(plain.rest, { maxOutputBytes: maxPlainBytes });
     const table = await readTable(text, dialect, { signal });
     return { ...table, batches: namingErrors(table.batches, object.key), close };
