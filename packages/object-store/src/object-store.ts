@@ -79,6 +79,8 @@ export interface ReadOptions {
   readonly offset?: number;
   /** Only the object with this ETag. */
   readonly ifMatch?: string;
+  /** Ends the wait for the beginning of the object; the stream, once there is one, is ended by destroying it. */
+  readonly signal?: AbortSignal;
 }
 
 export interface UploadOptions {

@@ -17,7 +17,7 @@ export async function readS3Object(
   options: ReadOptions,
 ): Promise<Readable> {
   const offset = options.offset ?? 0;
-  const first = await get(session, bucket, key, offset, options.ifMatch, undefined);
+  const first = await get(session, bucket, key, offset, options.ifMatch, options.signal);
   if (first === 'at-end') return Readable.from([], { objectMode: false });
   return new ResumingBody(first, offset, {
     name: s3Name(bucket, key),

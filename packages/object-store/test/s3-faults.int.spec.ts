@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { InputError, TransientError } from '@millrace/domain';
-import { awsAccess, createTestBucket, FaultProxy, type Fault, type SeenRequest } from '@millrace/testing';
+import { awsAccess, createTestBucket, FaultProxy, waitFor, type Fault, type SeenRequest } from '@millrace/testing';
 import { collect, sha256, toArray } from '../src/object-store.contract.js';
 import type { ObjectStore } from '../src/object-store.js';
 import { createS3ObjectStore, type S3ObjectStoreOptions } from '../src/s3-object-store.js';
@@ -269,6 +269,19 @@ describe('reading from S3, when things go wrong', () => {
     await stored(newKey(), content);
     proxy.inject({ when: isGet, fault: { kind: 'lose-answer' } });
     expect(sha256(await collect(await store.read(bucket, newKey())))).toBe(sha256(content));
+  });
+
+  it('waits no longer for an object to begin when told to stop', async () => {
+    const patient = createS3ObjectStore(options({ idleTimeoutMs: 60_000 }));
+    await stored(newKey(), randomBytes(10));
+    proxy.inject({ when: isGet, fault: { kind: 'lose-answer' } });
+    const stop = new AbortController();
+    const reading = patient.read(bucket, newKey(), { signal: stop.signal });
+    await waitFor(() => proxy.seen.some(isGet));
+    stop.abort();
+    await expect(reading).rejects.toThrow('s3:GetObject');
+    expect(proxy.seen.filter(isGet)).toHaveLength(1);
+    patient.close();
   });
 
   it('closes its connection when given up', async () => {
