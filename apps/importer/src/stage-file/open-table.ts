@@ -45,7 +45,7 @@ export async function openTable(options: OpenOptions): Promise<OpenedTable> {
     body?.destroy();
   };
   try {
-    body = await store.read(bucket, object.key, { ifMatch: object.etag });
+    body = await store.read(bucket, object.key, { ifMatch: object.etag, signal });
     signal.throwIfAborted();
     const stored = await peek(counted(body, options));
     const isEncrypted = isPgp(stored.head);
