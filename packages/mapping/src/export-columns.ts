@@ -18,7 +18,7 @@ export interface ExportReads {
 
 export interface ExportColumns {
   readonly headers: readonly string[];
-  /** One text expression per column over a row `p` of profile.profile; NULL where there is no value. Holds no parameters. */
+  /** One text expression per column over a row `p` of profile.profile and its `m` of profile.membership; NULL where there is no value. Holds no parameters. */
   readonly expressions: readonly Sql[];
   readonly reads: ExportReads;
 }
@@ -63,13 +63,15 @@ export function compileExportColumns(goal: ExportProfilesGoal, catalogue: Catalo
         const namespace = catalogue.namespaces.get(source.namespace);
         if (namespace === undefined) throw unknown('identity namespace', source.namespace);
         reads.namespaceIds.add(namespace.id);
-        return identityText(namespace.id, catalogue.workspaceId, goal.csv);
+        return identityText(namespace.id, goal.csv);
       }
       case 'segments':
         return segmentNames(source, catalogue, goal.csv, (id) => {
           if (!catalogue.segments.has(id)) throw unknown('segment', id);
           reads.segmentIds.add(id);
         });
+      case 'membership-status':
+        return sql`m.status`;
       case 'consent': {
         reads.objectives.add(source.objective);
         const [yes, no] = booleanWords(goal.csv);
@@ -140,10 +142,12 @@ function listProperty(property: CatalogueProperty, dialect: CsvDialect): Sql {
  * One identity leaves as it is; several, oldest first, as a list. The common case, at most one, does without an ordered
  * aggregate, which would cost as much again as the lookup.
  */
-function identityText(namespaceId: number, workspaceId: number, dialect: CsvDialect): Sql {
+function identityText(namespaceId: number, dialect: CsvDialect): Sql {
   const identities = (alias: string): Sql => {
     const i = sql.id(alias);
-    return sql`FROM profile.identity ${i} WHERE ${i}.profile_id = p.id AND ${i}.namespace_id = ${sql.integer(namespaceId)} AND ${i}.workspace_id = ${sql.integer(workspaceId)}`;
+    // The sum keeps the planner, when a first import has left no statistics yet, from the primary key: that would read
+    // the whole namespace once per profile. A namespace belongs to one workspace.
+    return sql`FROM profile.identity ${i} WHERE ${i}.profile_id = p.id AND ${i}.namespace_id + 0 = ${sql.integer(namespaceId)}`;
   };
   const joined = sql`string_agg(several.value, ${sql.literal(dialect.list.separator)} ORDER BY several.created_at, several.value)`;
   return sql`(SELECT CASE WHEN count(*) > 1 THEN (SELECT ${enclose(joined, dialect)} ${identities('several')}) ELSE min(i.value) END
