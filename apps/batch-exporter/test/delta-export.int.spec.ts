@@ -65,6 +65,62 @@ describe('a delta export', () => {
     await fixture.database.query(sql`DELETE FROM profile.profile WHERE id = ${created}`);
   });
 
+  const leave = async (id: string | undefined): Promise<void> => {
+    await fixture.database.query(sql`
+      UPDATE profile.membership SET status = 'exited', changed_xid = pg_current_xact_id() WHERE profile_id = ${id}`);
+  };
+  const enter = async (id: string | undefined): Promise<void> => {
+    await fixture.database.query(sql`
+      UPDATE profile.membership SET status = 'realized', changed_xid = pg_current_xact_id() WHERE profile_id = ${id}`);
+  };
+  const withStatus = {
+    columns: [
+      { header: 'mail', source: { kind: 'property', property: 'email' } },
+      { header: 'status', source: { kind: 'membership-status' } },
+    ],
+  };
+
+  it('holds those who left the segment since as exited rows where the column is mapped; a full file never does', async () => {
+    const statusGoal = randomUUID();
+    const run = async (mode = 'delta') =>
+      (await fixture.run(statusGoal, fixture.goal({ ...withStatus, mode, fileName: '%TIMESTAMP%' }))).counts;
+    await leave(ids[20]);
+    const full = await run();
+    expect(full.mode).toBe('full');
+    expect((await fixture.rows(full)).filter((row) => !row.endsWith(',realized'))).toEqual([]);
+    expect(await fixture.rows(full)).not.toContain('user20@x.test,realized');
+
+    // Left long ago: a change of the profile is nobody's business any more.
+    await fixture.setProperty(ids[20] ?? '', 'points', 2020);
+    await leave(ids[21]);
+    await fixture.setProperty(ids[22] ?? '', 'points', 2222);
+    const counts = await run();
+    expect(await fixture.rows(counts)).toEqual(['user21@x.test,exited', 'user22@x.test,realized']);
+    expect(counts).toMatchObject({ mode: 'delta', due: 2 });
+    await enter(ids[20]);
+    await enter(ids[21]);
+    expect(await fixture.rows(await run())).toEqual(['user20@x.test,realized', 'user21@x.test,realized']);
+    await leave(ids[21]);
+    expect(await fixture.rows(await run('full'))).not.toContain('user21@x.test,exited');
+    await enter(ids[21]);
+    await delta();
+  });
+
+  it('holds only changed memberships where the goal asks for that, and runs in full when it no longer does', async () => {
+    const memberGoal = randomUUID();
+    const run = async (mode = 'membership-only', columns: object = withStatus) =>
+      (await fixture.run(memberGoal, fixture.goal({ ...columns, mode, fileName: '%TIMESTAMP%' }))).counts;
+    expect((await run()).mode).toBe('full');
+    await fixture.setProperty(ids[30] ?? '', 'points', 3030);
+    await leave(ids[31]);
+    expect(await fixture.rows(await run())).toEqual(['user31@x.test,exited']);
+    expect((await run()).rows).toBe(0);
+    // What it left out is in the first export that would hold it.
+    expect(await run('delta')).toMatchObject({ mode: 'full', reason: expect.stringMatching(/mode/) as string });
+    await enter(ids[31]);
+    await delta();
+  });
+
   it('misses no transaction that was open when the last export was planned, however they commit', async () => {
     const other = new Database({ url: fixture.testDatabase.url, applicationName: 'writer', maxConnections: 4 });
     let commitEarly: () => void = () => undefined;
@@ -206,3 +262,72 @@ describe('repeated delta exports beside concurrent writers', () => {
     }
   });
 });
+
+describe.each(['delta', 'membership-only'])(
+  'repeated exports of memberships (%s) beside concurrent writers',
+  (mode) => {
+    it('tell, together, who is in the segment', async () => {
+      const fixture = await ExportFixture.create('delta_members');
+      const writers = new Database({ url: fixture.testDatabase.url, applicationName: 'writer', maxConnections: 8 });
+      try {
+        fixture.startWorker();
+        const ids = await fixture.addProfiles(
+          Array.from({ length: 40 }, (_, index) => ({ email: `u${index}@x.test` })),
+        );
+        const goalId = randomUUID();
+        const goal = fixture.goal({
+          mode,
+          fileName: '%TIMESTAMP%',
+          parts: 2,
+          columns: [
+            { header: 'mail', source: { kind: 'property', property: 'email' } },
+            { header: 'status', source: { kind: 'membership-status' } },
+          ],
+        });
+        const inside = new Set<string>();
+        const deliver = async (): Promise<number> => {
+          const { outcome, counts } = await fixture.run(goalId, goal);
+          expect(outcome).toBe('succeeded');
+          for (const row of await fixture.rows(counts)) {
+            const [mail = '', status] = row.split(',');
+            if (status === 'realized') inside.add(mail);
+            else inside.delete(mail);
+          }
+          return counts.rows;
+        };
+        await deliver();
+        expect(inside.size).toBe(40);
+        let random = 99;
+        const next = (limit: number): number => {
+          random = (random * 1103515245 + 12345) % 2147483648;
+          return random % limit;
+        };
+        let writing = true;
+        const write = async (writer: number): Promise<void> => {
+          while (writing) {
+            const pauseMs = next(10) === 0 ? 150 : next(12);
+            await writers.transaction(async (tx) => {
+              await tx.query(sql`
+              UPDATE profile.membership SET status = CASE status WHEN 'exited' THEN 'realized' ELSE 'exited' END,
+                changed_xid = pg_current_xact_id() WHERE profile_id = ${ids[writer * 8 + next(8)]}`);
+              await tx.query(sql`SELECT pg_sleep(${pauseMs / 1000})`);
+            });
+          }
+        };
+        const all = Promise.all([0, 1, 2, 3, 4].map(write));
+        for (let round = 0; round < 8; round += 1) await deliver();
+        writing = false;
+        await all;
+        await deliver();
+        const { rows } = await fixture.database.query<{ email: string }>(sql`
+        SELECT p.properties->>'email' AS email FROM profile.profile p JOIN profile.membership m ON m.profile_id = p.id
+        WHERE m.status = 'realized'`);
+        expect([...inside].sort()).toEqual(rows.map((row) => row.email).sort());
+        expect(await deliver()).toBe(0);
+      } finally {
+        await writers.end();
+        await fixture.close();
+      }
+    });
+  },
+);

@@ -11,6 +11,11 @@ const columnSource = z.discriminatedUnion('kind', [
     kind: z.literal('segments'),
     segmentIds: z.array(z.uuid()).max(100).optional().describe('Absent: all segments of the profile'),
   }),
+  z.strictObject({
+    kind: z
+      .literal('membership-status')
+      .describe('realized or exited; a delta then also holds those who left the segment'),
+  }),
   z.strictObject({ kind: z.literal('consent'), objective: z.string().min(1) }),
   z.strictObject({ kind: z.literal('fixed'), text: z.string().max(4096) }),
 ]);
@@ -50,7 +55,12 @@ export const exportProfilesGoal = z.strictObject({
     .describe(
       'Without extension. Macros: %SEGMENT_ID% %SEGMENT_NAME% %DATETIME% (YYYYMMDD_HHMMSS, UTC) %TIMESTAMP% (Unix seconds)',
     ),
-  mode: z.enum(['delta', 'full']).default('delta'),
+  mode: z
+    .enum(['delta', 'full', 'membership-only'])
+    .default('delta')
+    .describe(
+      'After a first full export: what changed since, everybody again, or who joined or left the segment since',
+    ),
   columns: z.array(exportColumn).min(1).max(500),
   csv: csvDialect.prefault({}),
   compression: z.enum(['gzip', 'none']).default('none'),

@@ -85,6 +85,23 @@ describe('compileExportSelection', () => {
     expect(consenting).toContain("tc.objective = ANY (ARRAY['a', 'b']::text[])");
   });
 
+  it('holds those who left since the watermark only in a delta that says who is in', () => {
+    const columns = [{ header: 'Status', source: { kind: 'membership-status' } }];
+    const delta = textOf(compile({ columns }, '10:20:15').rows([0]));
+    expect(delta).toMatch(/^SELECT m\.status FROM/);
+    expect(delta).toContain(
+      "AND (m.status = 'realized' OR (m.changed_xid >= pg_snapshot_xmin('10:20:15'::pg_snapshot) AND NOT pg_visible",
+    );
+    expect(textOf(compile({ columns }).rows([0]))).toContain("AND m.status = 'realized' WHERE");
+    expect(textOf(compile({}, '10:20:15').rows([0]))).toContain("AND m.status = 'realized' WHERE");
+  });
+
+  it('looks at the membership of the segment alone where the goal asks for that', () => {
+    const text = textOf(compile({ mode: 'membership-only', consentObjectives: ['a'] }, '10:20:15').countTouched);
+    expect(text).toMatch(/^SELECT count\(\*\) AS touched FROM \(SELECT tm\.profile_id FROM profile\.membership tm/);
+    expect(text).not.toContain('UNION');
+  });
+
   it('counts those that only lack consent, where consent is asked for', () => {
     expect(compile().countWithheld).toBeUndefined();
     expect(textOf(compile({ consentObjectives: ['a'] }).countWithheld)).toContain(

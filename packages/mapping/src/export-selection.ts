@@ -9,7 +9,8 @@ export const profilePartitions = 8;
 /**
  * Which profiles an export writes, as SQL without parameters (COPY takes none).
  * Eligible: realized in the goal's segment, a value for at least one mapped property (where any is mapped), consent to
- * at least one of the goal's objectives (where it has any). Due: eligible and, in a delta, touched since the watermark.
+ * at least one of the goal's objectives (where it has any). Due: eligible and, in a delta, touched since the watermark;
+ * in a delta that says who is in the segment, also those who left it since and are eligible otherwise.
  */
 export interface ExportSelection {
   /** The columns of the due profiles in these hash partitions, in no order. */
@@ -48,6 +49,10 @@ export function compileExportSelection(
   }
 
   const touched = since === undefined ? undefined : touchedProfiles(goal, columns, catalogue, since);
+  const tellsExits = since !== undefined && goal.columns.some(({ source }) => source.kind === 'membership-status');
+  const status = tellsExits
+    ? sql`(m.status = 'realized' OR (${changedSince(sql`m.changed_xid`, since)}))`
+    : sql`m.status = 'realized'`;
   const eligible = [sql`p.workspace_id = ${sql.integer(catalogue.workspaceId)}`];
   if (columns.reads.properties.length > 0) eligible.push(sql`p.properties ?| ${textArray(columns.reads.properties)}`);
   const consents = sql`EXISTS (SELECT FROM profile.consent c
@@ -59,7 +64,7 @@ export function compileExportSelection(
     const source =
       touched === undefined ? profiles : sql`(${touched}) AS touched JOIN ${profiles} ON p.id = touched.profile_id`;
     return sql`FROM ${source}
-      JOIN profile.membership m ON m.profile_id = p.id AND m.segment_id = ${sql.literal(segment.id)} AND m.status = 'realized'
+      JOIN profile.membership m ON m.profile_id = p.id AND m.segment_id = ${sql.literal(segment.id)} AND ${status}
       WHERE ${sql.join(conditions, ' AND ')}`;
   };
   const all = allPartitions();
@@ -102,18 +107,16 @@ function profileTables(partitions: readonly number[]): Sql {
   )})`;
 }
 
-/** Every profile with a change that the goal reads or filters by. A change of identities stamps the profile itself. */
+/** Every profile with a change that the goal reads or filters by, or only of its membership where it says so. A change of identities stamps the profile itself. */
 function touchedProfiles(goal: ExportProfilesGoal, columns: ExportColumns, catalogue: Catalogue, since: string): Sql {
-  const changed = (xid: Sql): Sql =>
-    sql`${xid} >= pg_snapshot_xmin(${sql.literal(since)}::pg_snapshot) AND NOT pg_visible_in_snapshot(${xid}, ${sql.literal(since)}::pg_snapshot)`;
+  const changed = (xid: Sql): Sql => changedSince(xid, since);
+  if (goal.mode === 'membership-only') return changedMemberships(goal.segmentId, since);
   const branches = [
     sql`SELECT tp.id AS profile_id FROM profile.profile tp WHERE tp.workspace_id = ${sql.integer(catalogue.workspaceId)} AND ${changed(sql`tp.changed_xid`)}`,
   ];
   const segmentIds = [...new Set([goal.segmentId, ...columns.reads.segmentIds])];
   for (const segmentId of segmentIds) {
-    branches.push(
-      sql`SELECT tm.profile_id FROM profile.membership tm WHERE tm.segment_id = ${sql.literal(segmentId)} AND ${changed(sql`tm.changed_xid`)}`,
-    );
+    branches.push(changedMemberships(segmentId, since));
   }
   const objectives = [...new Set([...goal.consentObjectives, ...columns.reads.objectives])];
   if (objectives.length > 0) {
@@ -122,6 +125,16 @@ function touchedProfiles(goal: ExportProfilesGoal, columns: ExportColumns, catal
     );
   }
   return sql`${sql.join(branches, ' UNION ')}`;
+}
+
+function changedMemberships(segmentId: string, since: string): Sql {
+  return sql`SELECT tm.profile_id FROM profile.membership tm WHERE tm.segment_id = ${sql.literal(segmentId)} AND ${changedSince(sql`tm.changed_xid`, since)}`;
+}
+
+/** The first condition is for the index, the second for the truth. */
+function changedSince(xid: Sql, since: string): Sql {
+  const snapshot = sql`${sql.literal(since)}::pg_snapshot`;
+  return sql`${xid} >= pg_snapshot_xmin(${snapshot}) AND NOT pg_visible_in_snapshot(${xid}, ${snapshot})`;
 }
 
 function textArray(values: readonly string[]): Sql {

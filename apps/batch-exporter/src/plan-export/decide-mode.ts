@@ -1,3 +1,4 @@
+import type { ExportProfilesGoal } from '@millrace/domain';
 import type { StorePosition } from './export-plan.js';
 
 /** What was stored after the last delivered export of the goal. */
@@ -15,7 +16,7 @@ export type ModeDecision =
  * case the export is full and says why.
  */
 export function decideMode(
-  requested: 'full' | 'delta',
+  requested: ExportProfilesGoal['mode'],
   goalHash: string,
   position: StorePosition,
   watermark: Watermark | undefined,
@@ -25,7 +26,7 @@ export function decideMode(
   if (watermark.goalHash !== goalHash) {
     return {
       mode: 'full',
-      reason: 'the columns, segment, consent or target of the goal changed since the last export',
+      reason: 'the columns, segment, mode, consent or target of the goal changed since the last export',
     };
   }
   if (watermark.systemIdentifier !== position.systemIdentifier) {

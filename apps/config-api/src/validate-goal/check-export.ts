@@ -67,6 +67,7 @@ function missingFrom(
         : { path: ['segmentIds', index], message: 'there is no such segment in this workspace' };
     }
     case 'profile-id':
+    case 'membership-status':
     case 'consent':
     case 'fixed':
       return undefined;
