@@ -14,7 +14,7 @@ export const configSchema = z.object({
   MILLRACE_SERVICE_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
   MILLRACE_IMPORT_RUNS: count(1, 32).default(2),
   MILLRACE_IMPORT_LANES: count(1, 32).default(2),
-  MILLRACE_IMPORT_CHUNK_LINES: count(1, 1_000_000).default(20_000),
+  MILLRACE_IMPORT_CHUNK_LINES: count(1, 1_000_000).default(50_000),
   MILLRACE_IMPORT_LISTED_REJECTS: count(0, 10_000_000).default(100_000),
   MILLRACE_IMPORT_MAX_PLAIN_GIB: count(1, 10_240).default(200),
   MILLRACE_IMPORT_LEASE_MS: count(1000, 600_000).default(30_000),
