@@ -65,6 +65,18 @@ export const importProfilesGoal = z.strictObject({
     directory,
     pattern: filePattern,
     order: z.enum(['name', 'oldest']).default('name'),
+    tokenFile: z
+      .string()
+      .min(1)
+      .max(255)
+      .refine((name) => !name.includes('/'), 'must be a name in the directory, without "/"')
+      .optional()
+      .describe('Nothing is imported before this file is there, and no file that is newer than it'),
+    manifest: filePattern
+      .optional()
+      .describe(
+        'Manifests in the JSON of Millrace: only files they list are imported, checked against rows, bytes and SHA-256',
+      ),
   }),
   csv: csvDialect.prefault({}),
   linked: z.array(linkedFile).max(20).default([]),

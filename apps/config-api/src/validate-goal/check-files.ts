@@ -10,6 +10,7 @@ export type Ancestors = ReadonlyMap<string, readonly string[]>;
 /** Patterns that cannot be used, linked files that form no tree, names that root and linked files would fight over. */
 export function checkFiles(goal: Pick<ImportProfilesGoal, 'source' | 'linked'>, complaints: Complaints): Ancestors {
   checkPattern(goal.source.pattern, ['source', 'pattern'], complaints);
+  if (goal.source.manifest !== undefined) checkManifest(goal.source.manifest, complaints);
   goal.linked.forEach((link, index) => checkPattern(link.pattern, ['linked', index, 'pattern'], complaints));
   for (const index of repeatedAt([{ alias: rootAlias }, ...goal.linked], ({ alias }) => alias)) {
     complaints.add(['linked', index - 1, 'alias'], 'is already the name of another file');
@@ -22,6 +23,12 @@ export function checkFiles(goal: Pick<ImportProfilesGoal, 'source' | 'linked'>, 
   });
   checkNames(goal, complaints);
   return ancestors;
+}
+
+function checkManifest(manifest: FilePattern, complaints: Complaints): void {
+  const path = ['source', 'manifest'];
+  if (manifest.kind === 'every') complaints.add(path, 'would take every file for a manifest: name the manifests');
+  checkPattern(manifest, path, complaints);
 }
 
 function checkPattern(pattern: FilePattern, path: readonly (string | number)[], complaints: Complaints): void {

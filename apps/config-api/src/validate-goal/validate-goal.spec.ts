@@ -67,6 +67,11 @@ it('tells processors that can never work', () => {
   ]);
 });
 
+it('tells a manifest that every file would be', () => {
+  const source = { bucket: 'bucket', pattern: { kind: 'exact', name: 'a.csv' }, manifest: { kind: 'every' } };
+  expect(problems(importing({ source }))).toEqual([expect.stringMatching(/^source\.manifest: would take every file/)]);
+});
+
 it('takes goals that fit', () => {
   const products = { name: 'products', file: 'lines', mappings: [{ column: 'q', property: 'quantity' }] };
   const events = [{ ...orderEvent, mappings: [{ column: 't', property: 'total' }], lists: [products] }];

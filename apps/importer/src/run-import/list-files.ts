@@ -4,8 +4,9 @@ import { beginUnderLease } from '@millrace/job-queue';
 import { setHash } from '../select-files/config-hash.js';
 import { groupFileSets, type FileSet, type SourceObject } from '../select-files/group-file-sets.js';
 import { describePattern } from '../select-files/name-pattern.js';
+import { selectDelivered } from '../select-files/select-delivered.js';
 import { adoptUnfinished, insertFile, runFiles, type GoalRun, type ImportFile } from '../storage/files.js';
-import { earlierImport } from '../storage/ledger.js';
+import { earlierImport, wasImported } from '../storage/ledger.js';
 import type { ImportJob } from './import-job.js';
 
 /**
@@ -17,11 +18,18 @@ export async function listRunFiles(job: ImportJob): Promise<readonly ImportFile[
   const { database, unit, goal, context, progress } = job;
   const known = await runFiles(database, unit);
   if (known.length > 0) return known;
-  const sets = groupFileSets(goal, await listSource(job));
+  const { objects, notes } = await selectDelivered({
+    source: goal.source,
+    objects: await listSource(job),
+    read: (object) => job.store.read(goal.source.bucket, object.key, { ifMatch: object.etag }),
+    isImported: (name) => wasImported(database, unit.goalId, goal.source.bucket, prefixOf(job) + name),
+  });
+  const sets = groupFileSets(goal, objects);
   await database.transaction(async (tx) => {
     await beginUnderLease(tx, context.lease);
+    for (const message of notes) await progress.note(tx, 'info', message);
     for (const [position, set] of sets.entries()) await writeDown(tx, job, position, set);
-    if (sets.length === 0)
+    if (sets.length === 0 && notes.length === 0)
       await progress.note(
         tx,
         'warn',
@@ -32,9 +40,15 @@ export async function listRunFiles(job: ImportJob): Promise<readonly ImportFile[
   return runFiles(database, unit);
 }
 
-async function listSource({ store, goal, context }: ImportJob): Promise<readonly SourceObject[]> {
-  const { bucket, directory } = goal.source;
-  const prefix = directory === '' ? '' : `${directory.replace(/\/+$/, '')}/`;
+function prefixOf({ goal }: ImportJob): string {
+  const { directory } = goal.source;
+  return directory === '' ? '' : `${directory.replace(/\/+$/, '')}/`;
+}
+
+async function listSource(job: ImportJob): Promise<readonly SourceObject[]> {
+  const { store, goal, context } = job;
+  const { bucket } = goal.source;
+  const prefix = prefixOf(job);
   const objects: SourceObject[] = [];
   for await (const object of store.list(bucket, prefix)) {
     context.signal.throwIfAborted();

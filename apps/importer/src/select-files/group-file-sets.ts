@@ -1,4 +1,5 @@
 import { InputError, type ImportProfilesGoal, type LinkedFile } from '@millrace/domain';
+import type { ListedObject } from '../storage/files.js';
 import { compareNaturally } from './natural-order.js';
 import { compileNamePattern, describePattern, type Captures, type NamePattern } from './name-pattern.js';
 
@@ -10,6 +11,7 @@ export interface SourceObject {
   readonly size: number;
   readonly etag: string;
   readonly lastModified: Date;
+  readonly expected?: ListedObject['expected'];
 }
 
 /** One root file with the files joined to it: imported together or not at all. */

@@ -5,6 +5,7 @@ import { InputError, TransientError, type CsvDialect, type PgpKeys } from '@mill
 import type { ObjectStore } from '@millrace/object-store';
 import type { ListedObject } from '../storage/files.js';
 import { aboutFile } from './about-file.js';
+import { ExpectedContent } from './check-expected.js';
 
 export interface OpenOptions {
   readonly store: ObjectStore;
@@ -96,19 +97,22 @@ function isGzip(head: Uint8Array): boolean {
   return head[0] === 0x1f && head[1] === 0x8b;
 }
 
-/** Counts what arrives, and holds it against the size in the listing. */
+/** Counts what arrives, and holds it against the size in the listing and against what a manifest says. */
 function counted(body: Readable, { object, onBytes }: OpenOptions): Readable {
+  const expected = new ExpectedContent(object);
   return Readable.from(
     (async function* () {
       let bytes = 0;
       for await (const chunk of body as AsyncIterable<Buffer>) {
         bytes += chunk.length;
         onBytes(chunk.length);
+        expected.add(chunk);
         yield chunk;
       }
       if (bytes !== object.size) {
         throw new TransientError('object-cut', `${bytes} of ${object.size} bytes arrived`);
       }
+      expected.checkSum();
     })(),
     { objectMode: false },
   );

@@ -6,6 +6,7 @@ import type { PlannedFile } from '../link-files/plan-links.js';
 import { insertRejects } from '../storage/rejects.js';
 import { fileTable } from '../storage/staging-tables.js';
 import { aboutFile } from './about-file.js';
+import { ExpectedContent } from './check-expected.js';
 import { CopyWriter } from './copy-writer.js';
 import { openTable, type OpenedTable, type OpenOptions } from './open-table.js';
 import { rawRow } from './raw-row.js';
@@ -58,6 +59,7 @@ export async function stageObject(options: StageObject): Promise<StagedObject> {
       );
       try {
         const staged = await copyRows(options, table.batches, encoder, copy);
+        new ExpectedContent(object).checkRows(staged.rowsRead);
         await copy.end();
         return staged;
       } catch (error) {

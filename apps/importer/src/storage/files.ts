@@ -9,6 +9,9 @@ export interface ListedObject {
   readonly etag: string;
   /** Bytes. */
   readonly size: number;
+  /** What a manifest says of it: rows, bytes, and SHA-256 in hex of the bytes as stored. */
+  readonly expected?:
+    { readonly manifest: string; readonly rows: number; readonly bytes: number; readonly sha256: string } | undefined;
 }
 
 export type FileState = 'listed' | 'staged' | 'planned' | 'applied' | 'finished' | 'skipped' | 'abandoned';
@@ -40,6 +43,7 @@ interface FileRow {
   readonly etag: string;
   readonly size: number;
   readonly members: string;
+  readonly expected: string | null;
   readonly set_hash: string;
   readonly config_hash: string;
   readonly state: FileState;
@@ -51,7 +55,7 @@ interface FileRow {
   readonly created_at: Date;
 }
 
-const columns = sql`id, run_id, bucket, key, etag, size::float8 AS size, members, set_hash, config_hash, state,
+const columns = sql`id, run_id, bucket, key, etag, size::float8 AS size, members, expected, set_hash, config_hash, state,
   stage_number, plan_number, chunk_count, chunk_lines, counts, created_at`;
 
 function toFile(row: FileRow): ImportFile {
@@ -59,7 +63,12 @@ function toFile(row: FileRow): ImportFile {
     id: row.id,
     runId: row.run_id,
     bucket: row.bucket,
-    root: { key: row.key, etag: row.etag, size: row.size },
+    root: {
+      key: row.key,
+      etag: row.etag,
+      size: row.size,
+      ...(row.expected === null ? {} : { expected: JSON.parse(row.expected) as ListedObject['expected'] }),
+    },
     members: JSON.parse(row.members) as ImportFile['members'],
     setHash: row.set_hash,
     configHash: row.config_hash,
@@ -87,6 +96,14 @@ export async function runFiles(executor: Executor, run: Omit<GoalRun, 'unitId'>)
   return rows.map(toFile);
 }
 
+/** The file, kept from others until the transaction ends. */
+export async function lockFile(tx: Transaction, id: string): Promise<ImportFile> {
+  const { rows } = await tx.query<FileRow>(sql`SELECT ${columns} FROM importer.file WHERE id = ${id} FOR UPDATE`);
+  const [row] = rows;
+  if (row === undefined) throw new Error(`file ${id} is gone`);
+  return toFile(row);
+}
+
 export interface NewFile {
   readonly set: FileSet;
   readonly setHash: string;
@@ -103,12 +120,19 @@ export async function insertFile(
   file: NewFile,
 ): Promise<void> {
   const { root, linked } = file.set;
-  const members = linked.map(({ alias, object }) => ({ alias, key: object.key, etag: object.etag, size: object.size }));
+  const members = linked.map(({ alias, object }) => ({
+    alias,
+    key: object.key,
+    etag: object.etag,
+    size: object.size,
+    expected: object.expected,
+  }));
+  const expected = root.expected === undefined ? null : JSON.stringify(root.expected);
   const counts: Partial<ImportCounts> = file.state === 'skipped' ? { filesSkipped: 1 } : {};
   await tx.query(sql`
-    INSERT INTO importer.file (run_id, goal_id, unit_id, position, bucket, key, etag, size, members, set_hash, config_hash, state, counts)
+    INSERT INTO importer.file (run_id, goal_id, unit_id, position, bucket, key, etag, size, members, expected, set_hash, config_hash, state, counts)
     VALUES (${run.runId}, ${run.goalId}, ${run.unitId}, ${position}, ${bucket}, ${root.key}, ${root.etag}, ${root.size},
-      ${JSON.stringify(members)}, ${file.setHash}, ${file.configHash}, ${file.state}, ${JSON.stringify(counts)})`);
+      ${JSON.stringify(members)}, ${expected}::jsonb, ${file.setHash}, ${file.configHash}, ${file.state}, ${JSON.stringify(counts)})`);
 }
 
 /**

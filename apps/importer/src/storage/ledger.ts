@@ -25,6 +25,14 @@ export async function earlierImport(
   return row === undefined ? undefined : { runId: row.run_id, finishedAt: row.finished_at, identical: row.identical };
 }
 
+/** Whether this goal has imported any object of this key. */
+export async function wasImported(executor: Executor, goalId: string, bucket: string, key: string): Promise<boolean> {
+  const { rows } = await executor.query<{ found: boolean }>(
+    sql`SELECT EXISTS (SELECT FROM importer.ledger WHERE goal_id = ${goalId} AND bucket = ${bucket} AND key = ${key}) AS found`,
+  );
+  return rows[0]?.found === true;
+}
+
 /** Notes that a file is imported, in the transaction that says that all of it was applied. */
 export async function recordImport(tx: Transaction, goalId: string, file: ImportFile): Promise<void> {
   const { bucket, root, setHash, configHash, runId } = file;

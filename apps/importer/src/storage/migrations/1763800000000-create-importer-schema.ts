@@ -15,8 +15,10 @@ CREATE TABLE importer.file (
   key text NOT NULL,
   etag text NOT NULL,
   size bigint NOT NULL,
-  -- The linked objects: [{alias, key, etag, size}].
+  -- The linked objects: [{alias, key, etag, size, expected}].
   members jsonb NOT NULL DEFAULT '[]',
+  -- What a manifest says of the root object: {manifest, rows, bytes, sha256}.
+  expected jsonb,
   -- Over the root and the linked objects: any changed member makes it another set.
   set_hash text NOT NULL,
   config_hash text NOT NULL,
