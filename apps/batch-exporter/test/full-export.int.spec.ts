@@ -88,6 +88,40 @@ describe('a full export', () => {
     expect(counts).toMatchObject({ rows: 1, withheld: 499, members: 501 });
   });
 
+  it('withholds profiles that lack a mandatory property, and counts everybody by the first reason', async () => {
+    const { rows } = await fixture.database.query<{ id: string }>(
+      sql`SELECT id FROM profile.profile ORDER BY id LIMIT 3`,
+    );
+    const [first, second] = rows.map((row) => row.id);
+    await fixture.setProperty(first ?? '', 'person.name', 'Asa');
+    await fixture.setProperty(second ?? '', 'person.name', 'Bo');
+    const [nameless] = await fixture.addProfiles([{ 'person.name': 'No Mail' }]);
+    const goalId = randomUUID();
+    const goal = fixture.goal({
+      mandatory: ['person.name'],
+      consentObjectives: ['news'],
+      fileName: 'mandatory_%DATETIME%',
+    });
+    const { counts } = await fixture.run(goalId, goal);
+    expect(counts).toMatchObject({
+      rows: 1,
+      due: 1,
+      withheld: 500,
+      withheldBy: { 'no-mapped-value': 1, 'missing:person.name': 498, 'no-consent': 1 },
+    });
+    await fixture.setProperty(first ?? '', 'points', 5000);
+    await fixture.setProperty(second ?? '', 'points', 5001);
+    expect((await fixture.run(goalId, goal)).counts).toMatchObject({
+      rows: 1,
+      mode: 'delta',
+      touched: 2,
+      due: 1,
+      withheld: 1,
+      withheldBy: { 'no-consent': 1 },
+    });
+    await fixture.database.query(sql`DELETE FROM profile.profile WHERE id = ${nameless}`);
+  });
+
   it('never overwrites: names with a time give way, names without fail the run', async () => {
     const fixed = fixture.goal({ fileName: 'fixed' });
     expect((await fixture.run(randomUUID(), fixed)).outcome).toBe('succeeded');

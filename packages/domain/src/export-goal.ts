@@ -66,6 +66,11 @@ export const exportProfilesGoal = z.strictObject({
   compression: z.enum(['gzip', 'none']).default('none'),
   pgp: z.strictObject({ encrypt: z.boolean().default(false), sign: z.boolean().default(false) }).prefault({}),
   parts: z.int().min(1).max(8).default(1).describe('Files written side by side: name.csv, name_2.csv, ...'),
+  mandatory: z
+    .array(propertyName)
+    .max(100)
+    .default([])
+    .describe('Properties, mapped or not: profiles without a value for one of them are not exported, and counted'),
   consentObjectives: z
     .array(z.string().min(1))
     .max(20)

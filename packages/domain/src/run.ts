@@ -46,6 +46,14 @@ export const exportCounts = z.object({
   token: z.string().optional().describe('Object key of the file written last of all'),
   mode: z.enum(['delta', 'full']).optional(),
   reason: z.string().optional(),
+  members: z.int().optional().describe('Profiles in the segment when the export was planned'),
+  touched: z.int().optional().describe('Delta: profiles with a change the goal reads, in the segment or not'),
+  due: z.int().optional().describe('Rows the plan expected, where it counted them'),
+  withheld: z.int().optional().describe('Profiles that would be due, but lack what the goal asks for'),
+  withheldBy: z
+    .record(z.string(), z.int())
+    .optional()
+    .describe('The withheld by the first reason that applies: no-mapped-value, missing:<property>, no-consent'),
 });
 export type ExportCounts = z.infer<typeof exportCounts>;
 

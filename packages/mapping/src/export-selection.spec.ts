@@ -102,10 +102,22 @@ describe('compileExportSelection', () => {
     expect(text).not.toContain('UNION');
   });
 
-  it('counts those that only lack consent, where consent is asked for', () => {
-    expect(compile().countWithheld).toBeUndefined();
-    expect(textOf(compile({ consentObjectives: ['a'] }).countWithheld)).toContain(
-      'NOT EXISTS (SELECT FROM profile.consent c',
+  it('asks for every mandatory property, and counts by the first reason', () => {
+    const asking = compile({ mandatory: ['mail'], consentObjectives: ['a'] });
+    expect(textOf(asking.rows([0]))).toContain(
+      "p.properties ?| ARRAY['mail']::text[] AND p.properties ? 'mail' AND EXISTS",
+    );
+    const text = textOf(asking.countByReason);
+    expect(text).toContain("CASE WHEN NOT (p.properties ?| ARRAY['mail']::text[]) THEN 'no-mapped-value'");
+    expect(text).toContain("WHEN NOT (p.properties ? 'mail') THEN 'missing:mail' WHEN NOT (EXISTS");
+    expect(text).toMatch(/THEN 'no-consent' END AS reason .* WHERE p\.workspace_id = 3\) AS found GROUP BY reason$/);
+    expect([asking.withholds, compile({ mandatory: ['mail'] }).withholds, compile().withholds]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    expect(() => compile({ mandatory: ['mail', 'nose'] })).toThrow(
+      expect.objectContaining({ code: 'property-unknown', at: 'mandatory[1]' }) as Error,
     );
   });
 

@@ -8,8 +8,8 @@ export const profilePartitions = 8;
 
 /**
  * Which profiles an export writes, as SQL without parameters (COPY takes none).
- * Eligible: realized in the goal's segment, a value for at least one mapped property (where any is mapped), consent to
- * at least one of the goal's objectives (where it has any). Due: eligible and, in a delta, touched since the watermark;
+ * Eligible: realized in the goal's segment, a value for at least one mapped property (where any is mapped) and for every
+ * mandatory one, consent to at least one of the goal's objectives (where it has any). Due: eligible and, in a delta, touched since the watermark;
  * in a delta that says who is in the segment, also those who left it since and are eligible otherwise.
  */
 export interface ExportSelection {
@@ -17,20 +17,24 @@ export interface ExportSelection {
   rows(partitions: readonly number[]): Sql;
   /** One row, `due boolean`: whether any profile is due. */
   readonly anyDue: Sql;
-  /** One row, `due bigint`. For a full export as dear as reading every profile. */
-  readonly countDue: Sql;
+  /**
+   * Rows `reason text, profiles bigint` of those in the segment and, in a delta, touched: the due ones without a reason,
+   * the others by the first that applies: `no-mapped-value`, `missing:<property>`, `no-consent`. For a full export as dear
+   * as reading every profile.
+   */
+  readonly countByReason: Sql;
+  /** Whether the goal withholds profiles for more than having no value at all. */
+  readonly withholds: boolean;
   /** One row, `members bigint`: realized in the segment, eligible or not. */
   readonly countMembers: Sql;
   /** One row, `touched bigint`: profiles with a change the goal reads since the watermark, eligible or not. Delta only. */
   readonly countTouched: Sql | undefined;
-  /** One row, `withheld bigint`: due but for consent. Absent where no consent is asked for. */
-  readonly countWithheld: Sql | undefined;
 }
 
 /**
  * @param since The watermark of a delta: a `pg_snapshot` as text. Undefined selects in full. A row is touched when its
  *   transaction was not visible in that snapshot, under any interleaving of long and short transactions.
- * @throws InputError('segment-unknown'), TransientError('segment-building') while the segment has never been built.
+ * @throws InputError('segment-unknown', 'property-unknown'), TransientError('segment-building') while the segment has never been built.
  */
 export function compileExportSelection(
   goal: ExportProfilesGoal,
@@ -53,12 +57,8 @@ export function compileExportSelection(
   const status = tellsExits
     ? sql`(m.status = 'realized' OR (${changedSince(sql`m.changed_xid`, since)}))`
     : sql`m.status = 'realized'`;
-  const eligible = [sql`p.workspace_id = ${sql.integer(catalogue.workspaceId)}`];
-  if (columns.reads.properties.length > 0) eligible.push(sql`p.properties ?| ${textArray(columns.reads.properties)}`);
-  const consents = sql`EXISTS (SELECT FROM profile.consent c
-    WHERE c.profile_id = p.id AND c.objective = ANY (${textArray(goal.consentObjectives)}) AND c.granted)`;
-  const asksConsent = goal.consentObjectives.length > 0;
-
+  const workspace = sql`p.workspace_id = ${sql.integer(catalogue.workspaceId)}`;
+  const demands = demandsOf(goal, columns, catalogue);
   const from = (partitions: readonly number[], conditions: readonly Sql[]): Sql => {
     const profiles = sql`${profileTables(partitions)} AS p`;
     const source =
@@ -68,19 +68,54 @@ export function compileExportSelection(
       WHERE ${sql.join(conditions, ' AND ')}`;
   };
   const all = allPartitions();
-  const due = asksConsent ? [...eligible, consents] : eligible;
+  const due = [workspace, ...demands.map(({ met }) => met)];
+  const reason =
+    demands.length === 0
+      ? sql`NULL::text`
+      : sql`CASE ${sql.join(
+          demands.map(({ met, reason }) => sql`WHEN NOT (${met}) THEN ${sql.literal(reason)}`),
+          ' ',
+        )} END`;
 
   return {
     rows: (partitions) => sql`SELECT ${sql.join(columns.expressions)} ${from(partitions, due)}`,
     anyDue: sql`SELECT EXISTS (SELECT ${from(all, due)}) AS due`,
-    countDue: sql`SELECT count(*) AS due ${from(all, due)}`,
+    countByReason: sql`SELECT reason, count(*) AS profiles FROM (SELECT ${reason} AS reason ${from(all, [workspace])}) AS found
+      GROUP BY reason`,
+    withholds: goal.mandatory.length > 0 || goal.consentObjectives.length > 0,
     countMembers: sql`SELECT count(*) AS members FROM profile.membership m
       WHERE m.segment_id = ${sql.literal(segment.id)} AND m.status = 'realized'`,
     countTouched: touched === undefined ? undefined : sql`SELECT count(*) AS touched FROM (${touched}) AS touched`,
-    countWithheld: asksConsent
-      ? sql`SELECT count(*) AS withheld ${from(all, [...eligible, sql`NOT ${consents}`])}`
-      : undefined,
   };
+}
+
+/** What a profile must have to be exported, and how one is counted that does not. */
+interface Demand {
+  readonly reason: string;
+  /** Never NULL. */
+  readonly met: Sql;
+}
+
+function demandsOf(goal: ExportProfilesGoal, columns: ExportColumns, catalogue: Catalogue): readonly Demand[] {
+  const demands: Demand[] = [];
+  if (columns.reads.properties.length > 0)
+    demands.push({ reason: 'no-mapped-value', met: sql`p.properties ?| ${textArray(columns.reads.properties)}` });
+  goal.mandatory.forEach((name, index) => {
+    if (!catalogue.properties.has(name)) {
+      throw new InputError('property-unknown', `the workspace has no property ${JSON.stringify(name)}`, {
+        at: `mandatory[${index}]`,
+      });
+    }
+    demands.push({ reason: `missing:${name}`, met: sql`p.properties ? ${sql.literal(name)}` });
+  });
+  if (goal.consentObjectives.length > 0) {
+    demands.push({
+      reason: 'no-consent',
+      met: sql`EXISTS (SELECT FROM profile.consent c
+    WHERE c.profile_id = p.id AND c.objective = ANY (${textArray(goal.consentObjectives)}) AND c.granted)`,
+    });
+  }
+  return demands;
 }
 
 /** The hash partitions of part `part` (1-based) of `parts`: together the parts hold each partition once. */

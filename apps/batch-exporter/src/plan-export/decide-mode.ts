@@ -26,7 +26,8 @@ export function decideMode(
   if (watermark.goalHash !== goalHash) {
     return {
       mode: 'full',
-      reason: 'the columns, segment, mode, consent or target of the goal changed since the last export',
+      reason:
+        'the columns, segment, mode, mandatory properties, consent or target of the goal changed since the last export',
     };
   }
   if (watermark.systemIdentifier !== position.systemIdentifier) {

@@ -17,10 +17,12 @@ export const planCounts = z.object({
   members: z.int(),
   /** Delta: profiles with a change the goal reads, eligible or not. */
   touched: z.int().optional(),
-  /** Delta: of these, the eligible ones. A full export counts what it writes. */
+  /** The eligible ones of these or, in full, of the members; a full export that withholds nobody counts what it writes. */
   due: z.int().optional(),
-  /** Due but for consent; only where consent is asked for. */
+  /** Due, but for what the goal asks of them. */
   withheld: z.int().optional(),
+  /** These by reason. */
+  withheldBy: z.record(z.string(), z.int()).optional(),
 });
 export type PlanCounts = z.infer<typeof planCounts>;
 

@@ -3,7 +3,8 @@ import type { Catalogue } from '@millrace/mapping';
 import { canonicalHash } from '@millrace/job-queue';
 
 /**
- * Hash of what makes earlier files of a goal incomplete when it changes: columns, segment, consent, target, and mode as far as one
+ * Hash of what makes earlier files of a goal incomplete when it changes: columns, segment, mandatory
+ * properties, consent, target, and mode as far as one
  * has left out what another would hold. Not of how
  * rows are written down (dialect, compression, PGP, file name), nor of schedules, credentials or the goal's name.
  */
@@ -11,6 +12,7 @@ export function exportGoalHash(goal: ExportProfilesGoal, endpoint: GoalEndpoint,
   return canonicalHash({
     segmentId: goal.segmentId,
     columns: goal.columns,
+    ...(goal.mandatory.length === 0 ? {} : { mandatory: [...goal.mandatory].sort() }),
     consentObjectives: [...goal.consentObjectives].sort(),
     target: [endpoint.endpoint ?? '', goal.target.bucket, goal.target.directory],
     ...(goal.mode === 'membership-only' ? { mode: goal.mode } : {}),

@@ -50,23 +50,39 @@ async function countSelection(
   await tuneSelection(tx, 'scan');
   const members = await count(tx, selection.countMembers, 'members');
   if (selection.countTouched === undefined) {
-    const { rows } = await tx.query<{ due: boolean }>(selection.anyDue);
-    const withheld = await countWithheld(tx, selection);
-    return { counts: { members, ...withheld }, access: 'scan', anyDue: rows[0]?.due === true };
+    if (!selection.withholds) {
+      const { rows } = await tx.query<{ due: boolean }>(selection.anyDue);
+      return { counts: { members }, access: 'scan', anyDue: rows[0]?.due === true };
+    }
+    const found = await countByReason(tx, selection);
+    return { counts: { members, ...found }, access: 'scan', anyDue: found.due > 0 };
   }
   await tuneSelection(tx, 'lookup');
   const touched = await count(tx, selection.countTouched, 'touched');
   const access = touched <= members * lookupShare ? 'lookup' : 'scan';
   await tuneSelection(tx, access);
-  const due = touched === 0 ? 0 : await count(tx, selection.countDue, 'due');
-  const withheld = await countWithheld(tx, selection);
-  return { counts: { members, touched, due, ...withheld }, access, anyDue: due > 0 };
+  const found = touched === 0 ? { due: 0, withheld: 0, withheldBy: {} } : await countByReason(tx, selection);
+  return { counts: { members, touched, ...found }, access, anyDue: found.due > 0 };
 }
 
-async function countWithheld(tx: Executor, selection: ExportSelection): Promise<Pick<PlanCounts, 'withheld'>> {
-  return selection.countWithheld === undefined
-    ? {}
-    : { withheld: await count(tx, selection.countWithheld, 'withheld') };
+async function countByReason(
+  tx: Executor,
+  selection: ExportSelection,
+): Promise<Required<Pick<PlanCounts, 'due' | 'withheld' | 'withheldBy'>>> {
+  const { rows } = await tx.query<{ reason: string | null; profiles: string }>(selection.countByReason);
+  const withheldBy: Record<string, number> = {};
+  let due = 0;
+  let withheld = 0;
+  for (const { reason, profiles } of rows) {
+    const number = Number(profiles);
+    if (reason === null) {
+      due = number;
+      continue;
+    }
+    withheldBy[reason] = number;
+    withheld += number;
+  }
+  return { due, withheld, withheldBy };
 }
 
 async function count(tx: Executor, query: Sql, column: string): Promise<number> {

@@ -16,6 +16,12 @@ export function checkExport(
     const missing = missingFrom(catalogue, source);
     if (missing !== undefined) complaints.add(['columns', index, 'source', ...missing.path], missing.message);
   });
+  goal.mandatory.forEach((name, index) => {
+    if (!catalogue.properties.has(name))
+      complaints.add(['mandatory', index], `the workspace has no property ${quoted(name)}`);
+  });
+  for (const index of repeatedAt(goal.mandatory, (name) => name))
+    complaints.add(['mandatory', index], 'stands here twice');
   if (goal.csv.header) {
     goal.columns.forEach(({ header }, index) => {
       if (header === '') complaints.add(['columns', index, 'header'], 'must not be empty in a file with a header');

@@ -267,6 +267,12 @@ describe('an export goal', () => {
     ],
     ['a file name with a folder', { fileName: 'a/b' }, 'fileName: must not contain slashes or control characters'],
     [
+      'an unknown mandatory property',
+      { mandatory: ['name', 'nose'] },
+      'mandatory.1: the workspace has no property "nose"',
+    ],
+    ['a mandatory property named twice', { mandatory: ['name', 'name'] }, 'mandatory.1: stands here twice'],
+    [
       'an unknown macro in the token file',
       { tokenFile: '%FILE_NAME%_%NOW%' },
       'tokenFile: %NOW% is no macro: use %SEGMENT_ID%, %SEGMENT_NAME%, %DATETIME%, %TIMESTAMP%, %FILE_NAME%',
