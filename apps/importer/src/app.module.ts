@@ -10,10 +10,19 @@ import { Database, sql } from '@millrace/database';
 import type { GoalEndpoint } from '@millrace/domain';
 import { JobQueueModule, newOwner, WAKE_UPS, type WakeUps } from '@millrace/job-queue';
 import { createS3ObjectStore, type ObjectStore } from '@millrace/object-store';
-import { HEALTH, METRICS, type HealthRegistry, type Logger, type Metrics } from '@millrace/service-kit';
+import {
+  HEALTH,
+  METRICS,
+  type HealthRegistry,
+  type JsonBodyOptions,
+  type Logger,
+  type Metrics,
+} from '@millrace/service-kit';
 import { importSettings, type Config } from './config.js';
 import { createImportEvents } from './import.events.js';
 import { ImportWorker } from './run-import/import-worker.js';
+import { FixRows } from './fix-rows/fix-rows.js';
+import { FixRowsController } from './fix-rows/fix-rows.controller.js';
 import { SERVICE_TOKEN } from './http/service-token.js';
 import { PreviewSource } from './preview-source/preview-source.js';
 import { PreviewSourceController } from './preview-source/preview-source.controller.js';
@@ -27,6 +36,11 @@ interface Databases {
   readonly work: Database;
   readonly leases: Database;
 }
+
+/** A corrected reject file comes as it is, and may be large. */
+export const jsonBodies: JsonBodyOptions = {
+  rules: [{ path: '/fixed-rows/', text: 'text/csv', limitBytes: 32 * 1024 * 1024 }],
+};
 
 @Module({})
 class AppModule implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown {
@@ -66,7 +80,7 @@ export function appModule(
         log,
       }),
     ],
-    controllers: [PreviewSourceController, ShowRehearsalController, ShowRejectsController],
+    controllers: [FixRowsController, PreviewSourceController, ShowRehearsalController, ShowRejectsController],
     providers: [
       { provide: DATABASES, useFactory: () => openDatabases(config, log) },
       { provide: REJECTS_DATABASE, inject: [DATABASES], useFactory: (databases: Databases) => databases.work },
@@ -75,6 +89,12 @@ export function appModule(
         inject: [DATABASES],
         useFactory: (databases: Databases) =>
           new PreviewSource({ database: databases.work, sealingKey: config.MILLRACE_SEALING_KEY, openStore }),
+      },
+      {
+        provide: FixRows,
+        inject: [DATABASES, WAKE_UPS],
+        useFactory: (databases: Databases, wakeUps: WakeUps) =>
+          new FixRows({ database: databases.work, wakeUps, sealingKey: config.MILLRACE_SEALING_KEY }),
       },
       { provide: SERVICE_TOKEN, useValue: config.MILLRACE_SERVICE_TOKEN },
       {

@@ -6,6 +6,8 @@ export interface JsonBodyRule {
   /** Paths that begin so, or match; an expression goes before a text, a longer text before a shorter one. */
   readonly path: string | RegExp;
   readonly limitBytes?: number;
+  /** The body is text of this media type, such as `text/csv`, and stays a string. */
+  readonly text?: string;
   /** Instead of `JSON.parse`, e.g. to keep every digit of numbers. A SyntaxError becomes a 400. */
   readonly parse?: (text: string) => unknown;
 }
@@ -22,11 +24,12 @@ export interface JsonBodyOptions {
 export function jsonBodies(options: JsonBodyOptions): RequestHandler {
   const maxDepth = options.maxDepth ?? 100;
   const rules = [...(options.rules ?? [])].sort((a, b) => precedence(b.path) - precedence(a.path));
-  const readers = new Map<number, RequestHandler>();
-  const readerOf = (limitBytes: number): RequestHandler => {
-    const reader =
-      readers.get(limitBytes) ?? express.text({ type: ['application/json', 'application/*+json'], limit: limitBytes });
-    readers.set(limitBytes, reader);
+  const readers = new Map<string, RequestHandler>();
+  const readerOf = (limitBytes: number, text: string | undefined): RequestHandler => {
+    const type = text ?? ['application/json', 'application/*+json'];
+    const name = `${text ?? 'json'} ${limitBytes}`;
+    const reader = readers.get(name) ?? express.text({ type, limit: limitBytes });
+    readers.set(name, reader);
     return reader;
   };
   return (request: Request, response: Response, next: NextFunction) => {
@@ -34,17 +37,20 @@ export function jsonBodies(options: JsonBodyOptions): RequestHandler {
       typeof path === 'string' ? request.path.startsWith(path) : path.test(request.path),
     );
     const limitBytes = rule?.limitBytes ?? options.limitBytes ?? 1024 * 1024;
-    void readerOf(limitBytes)(request, response, (error?: unknown) => {
+    void readerOf(limitBytes, rule?.text)(request, response, (error?: unknown) => {
       if (error !== undefined && error !== null) return next(readError(error, limitBytes));
       if (typeof request.body !== 'string') {
         const hasBody =
           Number(request.headers['content-length'] ?? 0) > 0 || request.headers['transfer-encoding'] !== undefined;
         return next(
           hasBody
-            ? new InputError('unsupported-content-type', 'send the body as application/json', { at: 'content-type' })
+            ? new InputError('unsupported-content-type', `send the body as ${rule?.text ?? 'application/json'}`, {
+                at: 'content-type',
+              })
             : undefined,
         );
       }
+      if (rule?.text !== undefined) return next();
       try {
         if (depthOf(request.body) > maxDepth) throw new SyntaxError('too deep');
         request.body = request.body === '' ? undefined : (rule?.parse ?? JSON.parse)(request.body);

@@ -3,6 +3,7 @@ import { sql, type Database, type Transaction } from '@millrace/database';
 import { InputError, type ImportProfilesGoal } from '@millrace/domain';
 import { ColumnIndex, type Catalogue, type FieldRejection } from '@millrace/mapping';
 import type { PlannedFile } from '../link-files/plan-links.js';
+import { namesOf, saveHeader } from '../storage/headers.js';
 import { insertRejects } from '../storage/rejects.js';
 import { fileTable } from '../storage/staging-tables.js';
 import { aboutFile } from './about-file.js';
@@ -50,6 +51,7 @@ export async function stageObject(options: StageObject): Promise<StagedObject> {
   const table = await openTable({ ...options, dialect: file.dialect });
   try {
     const columns = new ColumnIndex(object.key, table.header, table.columns);
+    await saveHeader(database, options.fileId, file.alias, namesOf(table));
     const encoder = compileRowEncoder({ ...options, columns });
     return await database.transaction(async (tx) => {
       await options.createTable(tx);

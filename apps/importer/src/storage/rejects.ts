@@ -68,7 +68,7 @@ export async function runRejects(
   }>(sql`
     SELECT r.id, r.name, r.line::float8 AS line, r.scope, r.column_name, r.code, r.message, ${options.raw === true ? sql`r.raw` : sql`NULL AS raw`}
     FROM importer.reject r JOIN importer.file f ON f.id = r.file_id AND f.reject_stage = r.stage_number
-    WHERE f.run_id = ${runId} AND r.id > ${options.after ?? '0'}::bigint
+    WHERE f.run_id = ${runId} AND r.fixed_at IS NULL AND r.id > ${options.after ?? '0'}::bigint
     ORDER BY r.id LIMIT ${options.limit}`);
   return rows.map((row) => ({
     id: row.id,
