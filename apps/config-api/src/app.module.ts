@@ -38,6 +38,7 @@ import { RunController } from './run-connection/run.controller.js';
 import { hasOpenRun, StartRun } from './run-connection/start-run.js';
 import { importerRejects, type RejectSource } from './show-rejects/reject-source.js';
 import { DryRunController } from './show-rejects/dry-run.controller.js';
+import { FixRowsController } from './show-rejects/fix-rows.controller.js';
 import { RejectsController } from './show-rejects/rejects.controller.js';
 import { ConfigStorage } from './storage/config-storage.js';
 import { StorageModule } from './storage/storage.module.js';
@@ -50,6 +51,7 @@ const controllers = [
   PreviewController,
   ProfileController,
   DryRunController,
+  FixRowsController,
   RejectsController,
   RunController,
   SchemaController,
@@ -64,6 +66,11 @@ export const jsonBodies: JsonBodyOptions = {
   rules: [
     { path: /^\/api\/v1\/workspaces\/[^/]+\/ingestion\//, limitBytes: 10 * 1024 * 1024, parse },
     { path: /^\/api\/v1\/workspaces\/[^/]+\/groups\//, parse },
+    {
+      path: /^\/api\/v1\/workspaces\/[^/]+\/runs\/[^/]+\/fixed-rows$/,
+      text: 'text/csv',
+      limitBytes: 32 * 1024 * 1024,
+    },
   ],
 };
 

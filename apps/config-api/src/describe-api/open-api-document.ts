@@ -59,7 +59,9 @@ function describeRoute(route: Route, components: SchemaComponents): JsonSchema {
       .join('\n\n'),
     security: isPublic ? [] : [{ apiKey: [] }],
     parameters: [...pathParametersOf(route, components), ...queryParametersOf(route, components), ...headersOf(route)],
-    ...(route.bodySchema === undefined ? {} : { requestBody: bodyOf(route.bodySchema, components) }),
+    ...(route.bodySchema === undefined
+      ? {}
+      : { requestBody: bodyOf(route.bodySchema, operation.bodyType, components) }),
     responses: {
       [String(route.status)]: describeAnswer(operation.answer, components),
       ...Object.fromEntries(
@@ -101,9 +103,9 @@ function describeAnswer({ description, schema, contentType }: Answer, components
   };
 }
 
-function bodyOf(schema: z.ZodType, components: SchemaComponents): JsonSchema {
+function bodyOf(schema: z.ZodType, type: string | undefined, components: SchemaComponents): JsonSchema {
   const required = !schema.safeParse(undefined).success;
-  return { required, content: { 'application/json': { schema: components.describe(schema, 'input') } } };
+  return { required, content: { [type ?? 'application/json']: { schema: components.describe(schema, 'input') } } };
 }
 
 function pathParametersOf(route: Route, components: SchemaComponents): readonly JsonSchema[] {

@@ -28,6 +28,8 @@ export interface Operation {
   readonly access: Access;
   /** What the document says of the body, where the route takes more than it recommends. */
   readonly body?: z.ZodType;
+  /** Media type of the body; JSON where absent. */
+  readonly bodyType?: string;
   readonly answer: Answer;
   readonly otherAnswers?: Readonly<Record<string, Answer>>;
   readonly problems?: Problems;
