@@ -22,6 +22,8 @@ import { createS3ObjectStore } from '@millrace/object-store';
 import { HEALTH, type HealthRegistry, type Logger, METRICS, type Metrics } from '@millrace/service-kit';
 import type { Config } from './config.js';
 import { AbandonedSweep } from './finish-export/sweep-abandoned.js';
+import { SERVICE_TOKEN } from './http/service-token.js';
+import { PREVIEW_DATABASE, PreviewExportController } from './preview-export/preview-export.controller.js';
 import { cleanUp, refusesCancel } from './run-export/clean-up.js';
 import { createExportEvents } from './run-export/export.events.js';
 import type { Exporter, ExportTarget } from './run-export/exporter.js';
@@ -48,10 +50,11 @@ export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutd
     @Inject(SWEEP) sweep: AbandonedSweep,
     @Inject(DATABASE) database: Database,
     @Inject(QUEUE_DATABASE) queueDatabase: Database,
+    @Inject(PREVIEW_DATABASE) previewDatabase: Database,
   ) {
     this.#workers = workers;
     this.#sweep = sweep;
-    this.#databases = [database, queueDatabase];
+    this.#databases = [database, queueDatabase, previewDatabase];
   }
 
   static with(config: Config, logger: Logger): DynamicModule {
@@ -68,7 +71,14 @@ export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutd
           log: logger,
         }),
       ],
+      controllers: [PreviewExportController],
       providers: [
+        { provide: SERVICE_TOKEN, useValue: config.MILLRACE_SERVICE_TOKEN },
+        {
+          provide: PREVIEW_DATABASE,
+          useFactory: () =>
+            new Database({ url, applicationName: 'batch-exporter-preview', maxConnections: 2, onIdleError }),
+        },
         {
           // For each part its COPY and, beside it, its progress and state; for each run one.
           provide: DATABASE,

@@ -20,6 +20,7 @@ describe('the service', () => {
       MILLRACE_REDIS_URL: await testRedisUrl(),
       MILLRACE_PORT: '0',
       MILLRACE_SEALING_KEY: sealingKey.toString('base64'),
+      MILLRACE_SERVICE_TOKEN: 'a-token-the-services-share',
     };
     const logger = createLogger({
       service: 'batch-exporter',
@@ -62,6 +63,19 @@ describe('the service', () => {
     expect(await (await fetch(`${service.url}/metrics`)).text()).toMatch(
       /millrace_export_rows_total\{service="batch-exporter"\} 1/,
     );
+  });
+
+  it('previews an export for whoever shows the service token', async () => {
+    const ask = async (authorization: string): Promise<Response> =>
+      await fetch(`${service.url}/previews`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization },
+        body: JSON.stringify({ workspaceId: fixture.workspaceId, goalId: randomUUID(), goal: fixture.goal() }),
+      });
+    expect((await ask('Bearer wrong')).status).toBe(401);
+    const answer = await ask('Bearer a-token-the-services-share');
+    expect(answer.status).toBe(200);
+    expect(await answer.json()).toMatchObject({ due: 1, text: 'E-mail,Points\nplanted@secret.test,1\n' });
   });
 
   it('says that secrets were sealed for another key, and tells none of them', async () => {

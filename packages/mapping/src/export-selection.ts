@@ -15,6 +15,8 @@ export const profilePartitions = 8;
 export interface ExportSelection {
   /** The columns of the due profiles in these hash partitions, in no order. */
   rows(partitions: readonly number[]): Sql;
+  /** Up to `limit` of the due profiles, each as one column `fields text[]`. */
+  sample(limit: number): Sql;
   /** One row, `due boolean`: whether any profile is due. */
   readonly anyDue: Sql;
   /**
@@ -79,6 +81,8 @@ export function compileExportSelection(
 
   return {
     rows: (partitions) => sql`SELECT ${sql.join(columns.expressions)} ${from(partitions, due)}`,
+    sample: (limit) =>
+      sql`SELECT ARRAY[${sql.join(columns.expressions)}]::text[] AS fields ${from(all, due)} LIMIT ${sql.integer(limit)}`,
     anyDue: sql`SELECT EXISTS (SELECT ${from(all, due)}) AS due`,
     countByReason: sql`SELECT reason, count(*) AS profiles FROM (SELECT ${reason} AS reason ${from(all, [workspace])}) AS found
       GROUP BY reason`,

@@ -8,7 +8,11 @@ import { canonicalHash } from '@millrace/job-queue';
  * has left out what another would hold. Not of how
  * rows are written down (dialect, compression, PGP, file name), nor of schedules, credentials or the goal's name.
  */
-export function exportGoalHash(goal: ExportProfilesGoal, endpoint: GoalEndpoint, catalogue: Catalogue): string {
+export function exportGoalHash(
+  goal: ExportProfilesGoal,
+  endpoint: Pick<GoalEndpoint, 'endpoint'>,
+  catalogue: Catalogue,
+): string {
   return canonicalHash({
     segmentId: goal.segmentId,
     columns: goal.columns,

@@ -3,12 +3,42 @@ import { type ExportProfilesGoal, type GoalEndpoint, InputError } from '@millrac
 import { type Catalogue, compileExportColumns, compileExportSelection, type ExportSelection } from '@millrace/mapping';
 import { tuneSelection } from '../storage/selection-settings.js';
 import { readPosition } from '../storage/watermark.js';
-import { decideMode } from './decide-mode.js';
-import { type ExportPlan, type PlanCounts } from './export-plan.js';
+import { decideMode, type ModeDecision } from './decide-mode.js';
+import type { ExportPlan, PlanCounts, StorePosition } from './export-plan.js';
 import { exportGoalHash } from './goal-hash.js';
 
 /** A delta that touches fewer than this share of the members is looked up by index. */
 const lookupShare = 0.1;
+
+/** What an export begun now would be, before anything is counted. */
+export interface DecidedExport {
+  readonly decision: ModeDecision;
+  readonly selection: ExportSelection;
+  readonly goalHash: string;
+  readonly position: StorePosition;
+  readonly plannedAt: Date;
+}
+
+export async function decideExport(
+  tx: Transaction,
+  goalId: string,
+  goal: ExportProfilesGoal,
+  endpoint: Pick<GoalEndpoint, 'endpoint'>,
+  catalogue: Catalogue,
+): Promise<DecidedExport> {
+  const columns = compileExportColumns(goal, catalogue);
+  const goalHash = exportGoalHash(goal, endpoint, catalogue);
+  const { position, watermark, plannedAt } = await readPosition(tx, goalId);
+  const decision = decideMode(goal.mode, goalHash, position, watermark);
+  const since = decision.mode === 'delta' ? decision.since : undefined;
+  return {
+    decision,
+    selection: compileExportSelection(goal, columns, catalogue, since),
+    goalHash,
+    position,
+    plannedAt,
+  };
+}
 
 /**
  * Fixes what an export writes. The store's position is read first, in the transaction that counts: whatever that snapshot
@@ -20,20 +50,22 @@ export async function planExport(
   tx: Transaction,
   goalId: string,
   goal: ExportProfilesGoal,
-  endpoint: GoalEndpoint,
+  endpoint: Pick<GoalEndpoint, 'endpoint'>,
   catalogue: Catalogue,
 ): Promise<ExportPlan> {
-  const columns = compileExportColumns(goal, catalogue);
-  const goalHash = exportGoalHash(goal, endpoint, catalogue);
-  const { position, watermark, plannedAt } = await readPosition(tx, goalId);
-  const decision = decideMode(goal.mode, goalHash, position, watermark);
-  const since = decision.mode === 'delta' ? decision.since : undefined;
-  const { counts, access, anyDue } = await countSelection(tx, compileExportSelection(goal, columns, catalogue, since));
+  const { decision, selection, goalHash, position, plannedAt } = await decideExport(
+    tx,
+    goalId,
+    goal,
+    endpoint,
+    catalogue,
+  );
+  const { counts, access, anyDue } = await countSelection(tx, selection);
   return {
     version: 1,
     mode: decision.mode,
     ...(decision.mode === 'full' && decision.reason !== undefined ? { reason: decision.reason } : {}),
-    ...(since === undefined ? {} : { since }),
+    ...(decision.mode === 'delta' ? { since: decision.since } : {}),
     access,
     position,
     plannedAt: plannedAt.toISOString(),
@@ -43,14 +75,16 @@ export async function planExport(
   };
 }
 
-async function countSelection(
+/** Leaves the transaction tuned for reading the selection. @param thorough Counts by reason where planning can do without. */
+export async function countSelection(
   tx: Transaction,
   selection: ExportSelection,
+  thorough = selection.withholds,
 ): Promise<{ readonly counts: PlanCounts; readonly access: ExportPlan['access']; readonly anyDue: boolean }> {
   await tuneSelection(tx, 'scan');
   const members = await count(tx, selection.countMembers, 'members');
   if (selection.countTouched === undefined) {
-    if (!selection.withholds) {
+    if (!thorough) {
       const { rows } = await tx.query<{ due: boolean }>(selection.anyDue);
       return { counts: { members }, access: 'scan', anyDue: rows[0]?.due === true };
     }

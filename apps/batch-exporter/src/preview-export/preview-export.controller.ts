@@ -1,0 +1,27 @@
+import type { Database } from '@millrace/database';
+import { type ExportPreview, exportPreviewOrder } from '@millrace/domain';
+import { Body, Controller, Headers, HttpCode, Inject, Post } from '@nestjs/common';
+import { authenticateService, SERVICE_TOKEN } from '../http/service-token.js';
+import { previewExport } from './preview-export.js';
+
+/** Sessions of their own, and few: previews never take one from an export. */
+export const PREVIEW_DATABASE = Symbol('PreviewDatabase');
+
+/** Looks ahead for config-api, which knows who may. */
+@Controller('previews')
+export class PreviewExportController {
+  constructor(
+    @Inject(PREVIEW_DATABASE) private readonly database: Database,
+    @Inject(SERVICE_TOKEN) private readonly token: string | undefined,
+  ) {}
+
+  @Post()
+  @HttpCode(200)
+  async preview(
+    @Headers('authorization') authorization: string | undefined,
+    @Body() body: unknown,
+  ): Promise<ExportPreview> {
+    authenticateService(authorization, this.token);
+    return await previewExport(this.database, exportPreviewOrder.parse(body));
+  }
+}

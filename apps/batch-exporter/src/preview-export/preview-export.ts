@@ -1,0 +1,63 @@
+import { type Database, sql, type Transaction } from '@millrace/database';
+import { formatHeader, rowFormatter } from '@millrace/delimited';
+import { type ExportPreview, type ExportPreviewOrder, TransientError } from '@millrace/domain';
+import { compileExportColumns, compileExportSelection } from '@millrace/mapping';
+import { loadCatalogue } from '@millrace/profile-store';
+import { countSelection, decideExport } from '../plan-export/plan-export.js';
+
+const sampleRows = 10;
+const statementTimeoutMs = 20_000;
+/** SQLSTATE query_canceled: what a statement timeout ends with. */
+const queryCanceled = '57014';
+
+/**
+ * What the goal would export now, by the statements an export uses. Changes nothing.
+ * @throws InputError as planning an export does; TransientError('preview-too-slow')
+ */
+export async function previewExport(database: Database, order: ExportPreviewOrder): Promise<ExportPreview> {
+  try {
+    return await database.transaction((tx) => preview(tx, database, order));
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === queryCanceled)) throw error;
+    throw new TransientError(
+      'preview-too-slow',
+      'counting the profiles took too long: try again when less is going on',
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+async function preview(
+  tx: Transaction,
+  database: Database,
+  { workspaceId, goalId, goal, endpoint }: ExportPreviewOrder,
+): Promise<ExportPreview> {
+  const catalogue = await loadCatalogue(database, workspaceId);
+  await tx.query(sql`
+    SELECT set_config('statement_timeout', ${String(statementTimeoutMs)}, true), set_config('transaction_read_only', 'on', true)`);
+  const { decision, selection } = await decideExport(tx, goalId, goal, { endpoint }, catalogue);
+  const { counts } = await countSelection(tx, selection, true);
+  const { members, touched, due = 0, withheld = 0, withheldBy = {} } = counts;
+  const { rows: found } = await tx.query<{ fields: (string | null)[] }>(selection.sample(sampleRows));
+  const rows = found.map(({ fields }) => fields);
+  const headers = goal.columns.map(({ header }) => header);
+  const format = rowFormatter(goal.csv);
+  // In full, who is due is who is eligible.
+  const everybody = compileExportSelection(goal, compileExportColumns(goal, catalogue), catalogue, undefined);
+  const eligible = decision.mode === 'full' ? due : ((await countSelection(tx, everybody, true)).counts.due ?? 0);
+  return {
+    mode: decision.mode,
+    ...(decision.mode === 'full' && decision.reason !== undefined ? { reason: decision.reason } : {}),
+    members,
+    eligible,
+    ...(touched === undefined ? {} : { touched }),
+    due,
+    withheld,
+    withheldBy,
+    headers,
+    rows,
+    text: (goal.csv.header ? formatHeader(headers, goal.csv) : '') + rows.map((fields) => format(fields)).join(''),
+  };
+}
