@@ -12,6 +12,8 @@ export interface StagedParts {
   readonly append: readonly string[];
   readonly increment: readonly string[];
   readonly consent: boolean;
+  /** Properties of `append` and `increment` that `assign` or `fill` may hold as well. */
+  readonly mixed?: readonly string[];
   /** The goal has a delete flag. */
   readonly erase?: boolean;
 }

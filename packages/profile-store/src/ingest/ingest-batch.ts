@@ -1,13 +1,15 @@
 import { sql, type Transaction } from '@millrace/database';
-import type { IngestionResult } from '@millrace/domain';
-import type { Catalogue, StagedParts } from '@millrace/mapping';
+import { TransientError, type IngestionResult } from '@millrace/domain';
+import type { Catalogue } from '@millrace/mapping';
 import { applyChunk } from '../merge/apply-chunk.js';
-import { applyMoved } from '../merge/apply-moved.js';
-import { createStagingTable, stagingColumns, tableOf, type MergeShape, type PlanStatus } from '../merge/merge-shape.js';
+import { createStagingTable, tableOf, type MergeShape, type PlanStatus } from '../merge/merge-shape.js';
 import { resolveRows } from '../merge/resolve-rows.js';
+import { identityColumns, insertEvents, insertRows, keepOrder, mixesRules, partsOf } from './stage-rows.js';
 import { stageUpdate, type StagedUpdate } from './stage-update.js';
 
 type ItemResult = IngestionResult['items'][number];
+/** By line. */
+type Outcomes = ReadonlyMap<number, Omit<ItemResult, 'index'>>;
 
 const temporary = {
   staging: 'ingest_stage',
@@ -15,6 +17,9 @@ const temporary = {
   planLines: 'ingest_plan_line',
   events: 'ingest_event',
 } as const;
+
+// Each attempt takes what moved during the one before; only writers that keep racing for the same identities need more than two.
+const maxAttempts = 5;
 
 export interface IngestOptions {
   readonly allowCreation: boolean;
@@ -38,53 +43,13 @@ export async function ingestBatch(
     if ('reason' in update) results.set(index, { index, outcome: 'rejected', reason: update.reason });
     else staged.push(update);
   });
-  for (const run of splitByRule(staged)) {
-    for (const result of await ingestRun(tx, catalogue, run, options)) results.set(result.index, result);
+  if (staged.length > 0) {
+    for (const result of await ingestStaged(tx, catalogue, staged, options)) results.set(result.index, result);
   }
   return updates.map((_, index) => results.get(index)!);
 }
 
-/** Within one run a property is written by one kind of rule only, so that folding keeps the order of the items. */
-function splitByRule(updates: readonly StagedUpdate[]): readonly (readonly StagedUpdate[])[] {
-  const runs: StagedUpdate[][] = [];
-  let parts = new Map<string, string>();
-  for (const update of updates) {
-    const fits = runs.length > 0 && [...update.parts].every(([name, part]) => (parts.get(name) ?? part) === part);
-    if (!fits) {
-      runs.push([]);
-      parts = new Map();
-    }
-    for (const [name, part] of update.parts) parts.set(name, part);
-    runs.at(-1)!.push(update);
-  }
-  return runs;
-}
-
-/** Identity columns for the whole run: a namespace gets as many as the item with the most identities in it needs. */
-function identityColumns(updates: readonly StagedUpdate[]): readonly number[] {
-  const most = new Map<number, number>();
-  for (const update of updates) {
-    const own = new Map<number, number>();
-    for (const { namespaceId } of update.identities) own.set(namespaceId, (own.get(namespaceId) ?? 0) + 1);
-    for (const [namespaceId, count] of own) most.set(namespaceId, Math.max(most.get(namespaceId) ?? 0, count));
-  }
-  return [...most].flatMap(([namespaceId, count]) => Array.from({ length: count }, () => namespaceId));
-}
-
-function partsOf(updates: readonly StagedUpdate[]): StagedParts {
-  const named = (part: string): string[] => [
-    ...new Set(updates.flatMap((update) => [...update.parts].filter(([, own]) => own === part).map(([name]) => name))),
-  ];
-  return {
-    fill: updates.some((update) => update.fill !== null),
-    clear: updates.some((update) => update.clears),
-    append: named('append'),
-    increment: named('increment'),
-    consent: updates.some((update) => update.consent !== null),
-  };
-}
-
-async function ingestRun(
+async function ingestStaged(
   tx: Transaction,
   catalogue: Catalogue,
   updates: readonly StagedUpdate[],
@@ -108,65 +73,37 @@ async function ingestRun(
     chunkLines: 1_000_000,
     persistence: 'temporary',
   };
-  for (const table of Object.values(temporary)) await tx.query(sql`DROP TABLE IF EXISTS ${sql.id('pg_temp', table)}`);
-  await createStagingTable(tx, shape);
-  await insertRows(tx, shape, updates);
-  if (shape.events !== undefined) await insertEvents(tx, shape.events.name, updates);
-  await resolveRows(tx, shape);
-  let { moved } = await applyChunk(tx, shape, 0);
-  const outcomes = await readOutcomes(tx, shape, 0);
-  for (let chunk = 1; moved > 0; chunk += 1) {
-    ({ moved } = await applyMoved(tx, shape, chunk));
-    for (const [line, outcome] of await readOutcomes(tx, shape, chunk)) outcomes.set(line, outcome);
-  }
+  const outcomes = await applyOnce(tx, shape, updates);
   return updates.map(({ index }) => ({ index, ...(outcomes.get(index + 1) ?? { outcome: 'ambiguous' as const }) }));
 }
 
-async function insertRows(tx: Transaction, shape: MergeShape, updates: readonly StagedUpdate[]): Promise<void> {
-  const columns = stagingColumns(shape);
-  const values = columns.map((column) => {
-    if (column === 'line') return sql`${updates.map(({ index }) => index + 1)}::bigint[]`;
-    if (column.startsWith('id_')) {
-      const position = Number(column.slice(3)) - 1;
-      return sql`${updates.map((update) => identityAt(update, shape.namespaceIds, position))}::text[]`;
-    }
-    return sql`${updates.map((update) => update[column as 'assign' | 'fill' | 'append' | 'increment' | 'consent'])}::jsonb[]`;
-  });
-  await tx.query(
-    sql`INSERT INTO ${tableOf(shape.staging)} (${sql.join(columns.map((name) => sql.id(name)))}) SELECT * FROM unnest(${sql.join(values)})`,
+/**
+ * Resolves and applies the batch as a whole. Where another writer took one of its identities meanwhile, everything is undone,
+ * its locks let go, and it is resolved again: locking the profile that identity now belongs to on top of the identities
+ * already added would be out of order, and two batches could wait for each other.
+ */
+async function applyOnce(tx: Transaction, shape: MergeShape, updates: readonly StagedUpdate[]): Promise<Outcomes> {
+  for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
+    await tx.query(sql`SAVEPOINT ingest`);
+    for (const table of Object.values(temporary)) await tx.query(sql`DROP TABLE IF EXISTS ${sql.id('pg_temp', table)}`);
+    await createStagingTable(tx, shape);
+    await insertRows(tx, shape, updates);
+    if (shape.events !== undefined) await insertEvents(tx, shape.events.name, updates);
+    await resolveRows(tx, shape);
+    if (mixesRules(updates)) await keepOrder(tx, shape, updates);
+    const { moved } = await applyChunk(tx, shape, 0);
+    const outcomes = moved === 0 ? await readOutcomes(tx, shape, 0) : undefined;
+    if (outcomes === undefined) await tx.query(sql`ROLLBACK TO SAVEPOINT ingest`);
+    await tx.query(sql`RELEASE SAVEPOINT ingest`);
+    if (outcomes !== undefined) return outcomes;
+  }
+  throw new TransientError(
+    'identities-contended',
+    'other writers kept taking the identities of this batch: send it again',
   );
 }
 
-function identityAt(update: StagedUpdate, namespaceIds: readonly number[], position: number): string | null {
-  const namespaceId = namespaceIds[position]!;
-  const ordinal = position - namespaceIds.indexOf(namespaceId);
-  return update.identities.filter((identity) => identity.namespaceId === namespaceId)[ordinal]?.value ?? null;
-}
-
-async function insertEvents(tx: Transaction, table: string, updates: readonly StagedUpdate[]): Promise<void> {
-  // The same event id twice in a batch: the last one stands.
-  const events = [
-    ...new Map(
-      updates.flatMap(({ index, events }) =>
-        events.map((event) => [`${event.eventTypeId}:${event.id}`, { line: index + 1, event }]),
-      ),
-    ).values(),
-  ];
-  await tx.query(sql`
-    CREATE TEMP TABLE ${sql.id(table)} (root_line bigint, event_type_id int, event_id text, occurred_at timestamptz, properties jsonb, lists jsonb, list_rows int)
-    ON COMMIT DROP`);
-  await tx.query(sql`
-    INSERT INTO ${sql.id('pg_temp', table)} SELECT * FROM unnest(
-      ${events.map(({ line }) => line)}::bigint[], ${events.map(({ event }) => event.eventTypeId)}::int[], ${events.map(({ event }) => event.id)}::text[],
-      ${events.map(({ event }) => event.occurredAt)}::timestamptz[], ${events.map(({ event }) => event.properties)}::jsonb[],
-      ${events.map(({ event }) => event.lists)}::jsonb[], ${events.map(({ event }) => event.listRows)}::int[])`);
-}
-
-async function readOutcomes(
-  tx: Transaction,
-  shape: MergeShape,
-  chunk: number,
-): Promise<Map<number, Omit<ItemResult, 'index'>>> {
+async function readOutcomes(tx: Transaction, shape: MergeShape, chunk: number): Promise<Outcomes> {
   const [plan, lines] = [tableOf(shape.plan), tableOf(shape.planLines)];
   const touched = await tx.query<{ present: boolean }>(
     sql`SELECT to_regclass('pg_temp.touched') IS NOT NULL AS present`,

@@ -23,18 +23,24 @@ export interface StagedEvent {
   readonly listRows: number;
 }
 
-/** One update made ready for the merge engine; JSON objects as text. */
+/** The part of a staged row that a merge rule writes. */
+export type WritePart = 'assign' | 'fill' | 'append' | 'increment';
+
+export interface StagedWrite {
+  readonly property: string;
+  readonly part: WritePart;
+  /** JSON text; `null` clears. */
+  readonly json: string;
+}
+
+/** One update made ready for the merge engine. */
 export interface StagedUpdate {
   readonly index: number;
   readonly identities: readonly StagedIdentity[];
-  readonly assign: string;
-  readonly fill: string | null;
-  readonly append: string | null;
-  readonly increment: string | null;
+  /** At most one for each property. */
+  readonly writes: readonly StagedWrite[];
+  /** JSON object as text. */
   readonly consent: string | null;
-  readonly clears: boolean;
-  /** property -> the part of the row that writes it. */
-  readonly parts: ReadonlyMap<string, 'assign' | 'fill' | 'append' | 'increment'>;
   readonly events: readonly StagedEvent[];
 }
 
@@ -43,7 +49,7 @@ export interface RejectedUpdate {
   readonly reason: string;
 }
 
-const partOf: Record<MergeRule, 'assign' | 'fill' | 'append' | 'increment'> = {
+const partOf: Record<MergeRule, WritePart> = {
   set: 'assign',
   'set-or-clear': 'assign',
   'set-if-empty': 'fill',
@@ -89,39 +95,29 @@ function unstorableAt(value: unknown, path: readonly string[]): readonly string[
 }
 
 function stage(index: number, update: ProfileUpdate, catalogue: Catalogue): StagedUpdate {
-  const objects = { assign: [] as string[], fill: [] as string[], append: [] as string[], increment: [] as string[] };
-  const parts = new Map<string, 'assign' | 'fill' | 'append' | 'increment'>();
-  let clears = false;
+  const writes = new Map<string, StagedWrite | undefined>();
   update.properties.forEach(({ property: name, value, rule }, position) => {
     const at = `properties.${position}`;
     const property = catalogue.properties.get(name);
     if (property === undefined)
       throw new Rejected(`${at}.property: the workspace has no property ${JSON.stringify(name)}`);
-    if (parts.has(name)) throw new Rejected(`${at}.property: ${JSON.stringify(name)} stands twice in this item`);
+    if (writes.has(name)) throw new Rejected(`${at}.property: ${JSON.stringify(name)} stands twice in this item`);
     if (rule === 'add' && !property.list)
       throw new Rejected(`${at}.rule: "add" needs a list, and ${JSON.stringify(name)} is none`);
-    if (rule === 'sum' && property.type !== 'integer' && property.type !== 'decimal') {
-      throw new Rejected(`${at}.rule: "sum" needs a number, and ${JSON.stringify(name)} is none`);
+    if (rule === 'sum' && (property.list || (property.type !== 'integer' && property.type !== 'decimal'))) {
+      throw new Rejected(`${at}.rule: "sum" needs a single number, and ${JSON.stringify(name)} is none`);
     }
     const converted = convertValue(value, property, rule === 'add');
     if (converted.kind === 'bad') throw new Rejected(`${at}.value: ${converted.message}`);
-    if (converted.json === null && rule !== 'set-or-clear') return;
-    if (converted.json === null) clears = true;
-    parts.set(name, partOf[rule]);
-    objects[partOf[rule]].push(`${jsonString(name)}:${converted.json ?? 'null'}`);
+    const nothing = converted.json === null && rule !== 'set-or-clear';
+    writes.set(name, nothing ? undefined : { property: name, part: partOf[rule], json: converted.json ?? 'null' });
   });
-  const object = (entries: readonly string[]): string | null =>
-    entries.length === 0 ? null : `{${entries.join(',')}}`;
+  const consent = update.consent.map(({ objective, granted }) => `${jsonString(objective)}:${granted}`);
   return {
     index,
     identities: stageIdentities(update, catalogue),
-    assign: object(objects.assign) ?? '{}',
-    fill: object(objects.fill),
-    append: object(objects.append),
-    increment: object(objects.increment),
-    consent: object(update.consent.map(({ objective, granted }) => `${jsonString(objective)}:${granted}`)),
-    clears,
-    parts,
+    writes: [...writes.values()].filter((write) => write !== undefined),
+    consent: consent.length === 0 ? null : `{${consent.join(',')}}`,
     events: update.events.map((event, position) => stageEvent(event, `events.${position}`, catalogue)),
   };
 }

@@ -3,6 +3,7 @@ import type { Catalogue } from '@millrace/mapping';
 import { loadCatalogue } from '../definitions/load-catalogue.js';
 import { lockDefinitions } from '../definitions/lock-definitions.js';
 import { streamedProperties } from '../definitions/stream-targets.js';
+import { firstVersion, nextVersion } from '../profiles/version.js';
 import { evaluateSegments } from '../segments/evaluate-segments.js';
 import { createTouched } from '../segments/touched.js';
 import { writeOutbox } from '../segments/write-outbox.js';
@@ -32,8 +33,6 @@ export interface ChunkContext {
   readonly inChunk: Sql;
   /** Ids of streamed properties; undefined where no stream goal listens. */
   readonly streamed: ReadonlySet<number> | undefined;
-  /** The version of a profile created now. */
-  readonly firstVersion: Sql;
 }
 
 /**
@@ -65,7 +64,6 @@ export async function applyComponents(tx: Transaction, shape: MergeShape, inChun
     catalogue,
     inChunk,
     streamed: await streamedProperties(tx, shape.workspaceId),
-    firstVersion: sql`(SELECT (epoch::bigint << 40) + 1 FROM profile.store)`,
   };
   const plan = tableOf(shape.plan);
   const kinds = await tx.query<{ simple: number; other: number }>(sql`
@@ -93,9 +91,8 @@ export async function applyComponents(tx: Transaction, shape: MergeShape, inChun
   if (touchSimple || other > 0) {
     await evaluateSegments(tx, catalogue);
     await writeOutbox(tx, shape.workspaceId, context.streamed !== undefined);
-  } else if (created > 0 && context.streamed !== undefined) {
-    await outboxOfCreated(tx, context);
   }
+  if (created > 0 && !touchSimple && context.streamed !== undefined) await outboxOfCreated(tx, context);
   const counts = await countOutcomes(tx, touchSimple || other > 0, touchSimple ? 0 : created);
   return { ...counts, ...events, moved };
 }
@@ -142,7 +139,7 @@ async function collectIncoming(tx: Transaction, { shape, inChunk }: ChunkContext
 }
 
 async function insertSimple(tx: Transaction, context: ChunkContext, touch: boolean): Promise<number> {
-  const { shape, inChunk, firstVersion } = context;
+  const { shape, inChunk } = context;
   const { rowCount } = await tx.query(sql`
     INSERT INTO profile.profile (id, workspace_id, domain_group_id, properties, version)
     SELECT pl.profile_id, ${shape.workspaceId}::int, ${shape.domainGroupId}::int, ${mergedProperties(shape.uses, sql`s`, undefined)}, ${firstVersion}
@@ -156,7 +153,7 @@ async function insertSimple(tx: Transaction, context: ChunkContext, touch: boole
   return rowCount;
 }
 
-async function outboxOfCreated(tx: Transaction, { shape, inChunk, firstVersion }: ChunkContext): Promise<void> {
+async function outboxOfCreated(tx: Transaction, { shape, inChunk }: ChunkContext): Promise<void> {
   await tx.query(sql`
     INSERT INTO profile.outbox (lane, workspace_id, profile_id, version, identities)
     SELECT profile.lane(pl.profile_id), ${shape.workspaceId}::int, pl.profile_id, ${firstVersion}, true
@@ -165,7 +162,7 @@ async function outboxOfCreated(tx: Transaction, { shape, inChunk, firstVersion }
 
 /** Creates and updates the profiles of `incoming`; an unchanged profile's row is not rewritten. */
 async function mergeIncoming(tx: Transaction, context: ChunkContext, moved: number): Promise<void> {
-  const { shape, firstVersion, inChunk } = context;
+  const { shape, inChunk } = context;
   const fresh = mergedProperties(shape.uses, sql`i`, undefined);
   if (moved > 0) {
     await tx.query(sql`
@@ -180,13 +177,13 @@ async function mergeIncoming(tx: Transaction, context: ChunkContext, moved: numb
     INSERT INTO touched (profile_id, component, rows, outcome, version, identities)
     SELECT i.profile_id, i.component, i.rows, 'c', ${firstVersion}, true FROM incoming i WHERE i.is_new`);
   const merged = mergedProperties(shape.uses, sql`i`, sql`p.properties`);
-  const { written, changed } = streamedColumns(context);
+  const { overwritten, written, changed } = streamedColumns(context);
   await tx.query(sql`SET LOCAL enable_hashjoin = off`);
   await tx.query(sql`SET LOCAL enable_mergejoin = off`);
   await tx.query(sql`
     WITH updated AS (
       UPDATE profile.profile p
-      SET properties = ${merged}, version = greatest(p.version + 1, ${firstVersion}), changed_xid = pg_current_xact_id(), updated_at = now()
+      SET properties = ${merged}, version = ${nextVersion}, changed_xid = pg_current_xact_id(), updated_at = now()
       FROM incoming i
       WHERE NOT i.is_new AND p.id = i.profile_id
         AND (${merged} IS DISTINCT FROM p.properties OR EXISTS (SELECT FROM identity_added a WHERE a.profile_id = i.profile_id))
@@ -197,25 +194,34 @@ async function mergeIncoming(tx: Transaction, context: ChunkContext, moved: numb
     FROM updated u`);
   await tx.query(sql`
     INSERT INTO touched (profile_id, component, rows, outcome, version, written)
-    SELECT i.profile_id, i.component, i.rows, 'n', p.version, ${written}
+    SELECT i.profile_id, i.component, i.rows, 'n', p.version, ${overwritten}
     FROM incoming i JOIN profile.profile p ON p.id = i.profile_id
     WHERE NOT i.is_new AND NOT EXISTS (SELECT FROM touched t WHERE t.profile_id = i.profile_id)`);
   await tx.query(sql`SET LOCAL enable_hashjoin = on`);
   await tx.query(sql`SET LOCAL enable_mergejoin = on`);
 }
 
-/** Arrays of the streamed properties' ids that a row writes, and that it really changes. */
+/**
+ * Arrays of the streamed properties' ids: `overwritten` by the row with whatever value, really `changed`, and either of them,
+ * as set-if-empty writes only what it changes.
+ */
 function streamedColumns({ shape, catalogue, streamed }: ChunkContext): {
-  readonly written: Sql;
+  readonly overwritten: Sql;
   readonly changed: Sql;
+  readonly written: Sql;
 } {
   const names = [...catalogue.properties.values()].filter(({ id }) => streamed?.has(id));
-  if (names.length === 0) return { written: sql`'{}'::int[]`, changed: sql`'{}'::int[]` };
+  const none = sql`'{}'::int[]`;
+  if (names.length === 0) return { overwritten: none, changed: none, written: none };
+  const overwrites = (name: string): Sql => writesProperty(shape.uses, sql`i`, name);
+  const changes = (name: string): Sql =>
+    sql`old.properties->${name}::text IS DISTINCT FROM new.properties->${name}::text`;
   const array = (condition: (name: string) => Sql): Sql =>
     sql`array_remove(ARRAY[${sql.join(names.map(({ id, name }) => sql`CASE WHEN ${condition(name)} THEN ${id}::int END`))}], NULL)`;
   return {
-    written: array((name) => writesProperty(shape.uses, sql`i`, name)),
-    changed: array((name) => sql`old.properties->${name}::text IS DISTINCT FROM new.properties->${name}::text`),
+    overwritten: array(overwrites),
+    changed: array(changes),
+    written: shape.uses.fill ? array((name) => sql`(${overwrites(name)} OR ${changes(name)})`) : array(overwrites),
   };
 }
 

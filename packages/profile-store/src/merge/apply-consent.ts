@@ -1,5 +1,6 @@
 import { sql, type Transaction } from '@millrace/database';
 import type { ChunkContext } from './apply-chunk.js';
+import { nextVersion } from '../profiles/version.js';
 import { tableOf } from './merge-shape.js';
 
 /** Writes the consent columns of the chunk's rows; a real change marks the profile in `touched`. */
@@ -21,7 +22,7 @@ export async function applyConsent(tx: Transaction, { shape, inChunk }: ChunkCon
         SET granted = excluded.granted, updated_at = now(), changed_xid = pg_current_xact_id() WHERE c.granted <> excluded.granted
       RETURNING profile_id
     ), raised AS (
-      UPDATE profile.profile p SET version = p.version + 1
+      UPDATE profile.profile p SET version = ${nextVersion}
       FROM touched t WHERE t.outcome = 'n' AND p.id = t.profile_id AND t.profile_id IN (SELECT profile_id FROM written)
       RETURNING p.id, p.version
     )

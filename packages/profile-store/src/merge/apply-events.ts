@@ -1,6 +1,6 @@
-import { sql, type Transaction } from '@millrace/database';
+import { sql, type Sql, type Transaction } from '@millrace/database';
 import type { ChunkContext } from './apply-chunk.js';
-import { tableOf } from './merge-shape.js';
+import { tableOf, type MergeShape } from './merge-shape.js';
 
 export interface EventCounts {
   /** Events of the chunk's profiles, those already known unchanged included. */
@@ -11,6 +11,20 @@ export interface EventCounts {
   readonly eventsConflicting: number;
   /** The sum of `linked_rows` of those events, where the shape says that they have it. */
   readonly linkedRows?: number;
+}
+
+/**
+ * Of the events that reached the chunk with one id, the last of the profile the id belongs to: the one that has the event, or
+ * else the first to bring it. The files of an import were told apart when they were linked; the items of a batch were not.
+ */
+function oncePerId(shape: MergeShape): Sql {
+  if (shape.persistence === 'durable') return sql`SELECT * FROM reached`;
+  return sql`
+    SELECT DISTINCT ON (event_type_id, event_id) * FROM (
+      SELECT r.*, coalesce(e.profile_id, first_value(r.profile_id) OVER (PARTITION BY r.event_type_id, r.event_id ORDER BY r.root_line)) AS owner
+      FROM reached r LEFT JOIN profile.event e ON e.event_type_id = r.event_type_id AND e.id = r.event_id
+    ) o WHERE o.profile_id = o.owner
+    ORDER BY event_type_id, event_id, root_line DESC`;
 }
 
 /** Writes the timeline events of the chunk's profiles: a known id updates its event, an id of another profile's is left alone. */
@@ -24,13 +38,13 @@ export async function applyEvents(tx: Transaction, { shape, inChunk }: ChunkCont
     linked_rows: number;
     conflicting: number;
   }>(sql`
-    WITH arrived AS MATERIALIZED (
+    WITH reached AS MATERIALIZED (
       SELECT pl.profile_id, e.* FROM ${plan} pl JOIN ${events} e ON e.root_line = pl.component WHERE ${inChunk} AND pl.rows = 1
       UNION ALL
       SELECT pl.profile_id, e.* FROM ${plan} pl JOIN ${lines} l ON l.component = pl.component JOIN ${events} e ON e.root_line = l.line
       WHERE ${inChunk} AND pl.rows > 1
-    ), foreign_event AS MATERIALIZED (
-      SELECT a.event_type_id, a.event_id FROM arrived a
+    ), arrived AS (${oncePerId(shape)}), foreign_event AS MATERIALIZED (
+      SELECT a.event_type_id, a.event_id FROM reached a
       JOIN profile.event e ON e.event_type_id = a.event_type_id AND e.id = a.event_id WHERE e.profile_id <> a.profile_id
     ), written AS (
       INSERT INTO profile.event AS e (event_type_id, id, profile_id, occurred_at, properties, lists)

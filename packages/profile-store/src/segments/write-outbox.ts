@@ -1,4 +1,5 @@
 import { sql, type Transaction } from '@millrace/database';
+import { nextVersion } from '../profiles/version.js';
 
 /**
  * One outbox row per touched profile that a stream goal may care about, from `touched` and `segment_change`.
@@ -7,7 +8,7 @@ import { sql, type Transaction } from '@millrace/database';
 export async function writeOutbox(tx: Transaction, workspaceId: number, streaming: boolean): Promise<void> {
   await tx.query(sql`
     WITH moved AS (
-      UPDATE profile.profile p SET version = p.version + 1
+      UPDATE profile.profile p SET version = ${nextVersion}
       FROM touched t
       WHERE p.id = t.profile_id AND t.outcome = 'n' AND EXISTS (SELECT FROM segment_change c WHERE c.profile_id = t.profile_id)
       RETURNING p.id, p.version
