@@ -74,13 +74,14 @@ export async function fileShape(
   overrides: Partial<MergeShape> = {},
 ): Promise<MergeShape> {
   files += 1;
+  const file = files;
   const catalogue = await store.catalogue();
   return {
     workspaceId: catalogue.workspaceId,
     domainGroupId: catalogue.domainGroupId,
-    staging: { schema: 'staging', name: `stage_${files}` },
-    plan: { schema: 'staging', name: `plan_${files}` },
-    planLines: { schema: 'staging', name: `plan_${files}_line` },
+    staging: { schema: 'staging', name: `stage_${file}` },
+    plan: { schema: 'staging', name: `plan_${file}` },
+    planLines: { schema: 'staging', name: `plan_${file}_line` },
     namespaceIds: namespaces.map((code) => catalogue.namespaces.get(code)!.id),
     uses: { fill: false, clear: false, append: [], increment: [], consent: false },
     allowCreation: true,

@@ -56,6 +56,7 @@ export function appliedCounts(planned: ImportCounts, chunks: readonly (ChunkCoun
   const sum = (pick: (counts: ChunkCounts | MovedCounts) => number | undefined): number =>
     chunks.reduce((total, counts) => total + (pick(counts) ?? 0), 0);
   const linkedRows = sum((counts) => counts.linkedRows);
+  const unmatched = sum((counts) => ('unmatched' in counts ? counts.unmatched : 0));
   return {
     ...planned,
     created: sum((counts) => counts.created),
@@ -63,6 +64,10 @@ export function appliedCounts(planned: ImportCounts, chunks: readonly (ChunkCoun
     unchanged: sum((counts) => counts.unchanged),
     erased: sum((counts) => counts.erased),
     ambiguous: planned.ambiguous + sum((counts) => ('ambiguous' in counts ? counts.ambiguous : 0)),
+    skipped:
+      unmatched === 0
+        ? planned.skipped
+        : { ...planned.skipped, unmatched: (planned.skipped.unmatched ?? 0) + unmatched },
     profilesCreated: sum((counts) => counts.profilesCreated),
     profilesUpdated: sum((counts) => counts.profilesUpdated),
     profilesUnchanged: sum((counts) => counts.profilesUnchanged),

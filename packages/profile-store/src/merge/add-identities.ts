@@ -40,6 +40,7 @@ export async function addNewIdentities(tx: Transaction, { shape, inChunk }: Chun
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
     await tx.query(sql`ROLLBACK TO SAVEPOINT identities`);
+    await tx.query(sql`RELEASE SAVEPOINT identities`);
     return false;
   }
   await tx.query(sql`RELEASE SAVEPOINT identities`);
@@ -47,12 +48,13 @@ export async function addNewIdentities(tx: Transaction, { shape, inChunk }: Chun
 }
 
 /**
- * Gives profiles their identities, sorted by key, in one statement, and notes the profiles in a temporary table
+ * Gives profiles their identities, sorted by key, in one statement, and notes what existing profiles got in a temporary table
  * `identity_added`. A component one of whose identities belongs to another profile by now is marked as moved and what it got
  * is taken back. Returns how many components moved.
  */
 export async function addIdentities(tx: Transaction, context: ChunkContext): Promise<{ readonly moved: number }> {
-  await tx.query(sql`CREATE TEMP TABLE identity_added (profile_id uuid PRIMARY KEY) ON COMMIT DROP`);
+  await tx.query(sql`
+    CREATE TEMP TABLE identity_added (profile_id uuid, namespace_id int, value text, PRIMARY KEY (profile_id, namespace_id, value)) ON COMMIT DROP`);
   const { shape } = context;
   const needed = neededIdentities(context);
   const { rows } = await tx.query<{ needed: number; added: number }>(sql`
@@ -60,15 +62,15 @@ export async function addIdentities(tx: Transaction, context: ChunkContext): Pro
       INSERT INTO profile.identity (workspace_id, namespace_id, value, profile_id)
       SELECT ${shape.workspaceId}::int, namespace_id, value, profile_id FROM needed ORDER BY namespace_id, value
       ON CONFLICT DO NOTHING
-      RETURNING profile_id
+      RETURNING profile_id, namespace_id, value
     ), noted AS (
       INSERT INTO identity_added
-      SELECT DISTINCT a.profile_id FROM added a
+      SELECT a.profile_id, a.namespace_id, a.value FROM added a
       WHERE EXISTS (SELECT FROM ${tableOf(shape.plan)} pl WHERE ${context.inChunk} AND NOT pl.is_new)
     )
     SELECT (SELECT count(*) FROM needed)::float8 AS needed, (SELECT count(*) FROM added)::float8 AS added`);
   if (rows[0]!.needed === rows[0]!.added) return { moved: 0 };
-  const moved = await tx.query<{ profile_id: string }>(sql`
+  const moved = await tx.query<{ profile_id: string; is_new: boolean }>(sql`
     UPDATE ${tableOf(shape.plan)} pl SET status = 'm'
     FROM (
       SELECT DISTINCT n.component FROM (${needed}) n
@@ -76,12 +78,16 @@ export async function addIdentities(tx: Transaction, context: ChunkContext): Pro
       WHERE i.profile_id <> n.profile_id
     ) taken
     WHERE taken.component = pl.component${shape.policy === 'first-match' ? sql` AND pl.is_new` : sql.empty}
-    RETURNING pl.profile_id`);
+    RETURNING pl.profile_id, pl.is_new`);
   if (moved.rowCount > 0) {
     const ids = moved.rows.map((row) => row.profile_id);
-    await tx.query(
-      sql`DELETE FROM profile.identity WHERE profile_id = ANY (${ids}::uuid[]) AND xmin = pg_current_xact_id()::xid`,
-    );
+    const fresh = moved.rows.filter((row) => row.is_new).map((row) => row.profile_id);
+    // A new profile has no identities but these; an existing one keeps those it had.
+    await tx.query(sql`DELETE FROM profile.identity WHERE profile_id = ANY (${fresh}::uuid[])`);
+    await tx.query(sql`
+      DELETE FROM profile.identity i USING identity_added a
+      WHERE a.profile_id = ANY (${ids}::uuid[]) AND i.workspace_id = ${shape.workspaceId}::int
+        AND i.namespace_id = a.namespace_id AND i.value = a.value AND i.profile_id = a.profile_id`);
     await tx.query(sql`DELETE FROM identity_added WHERE profile_id = ANY (${ids}::uuid[])`);
   }
   return { moved: moved.rowCount };

@@ -18,6 +18,8 @@ const noCounts: ChunkCounts = {
 export interface MovedCounts extends ChunkCounts {
   /** Rows whose identifiers by now name two profiles. */
   readonly ambiguous: number;
+  /** Rows whose profile was erased meanwhile, where creation is not allowed. */
+  readonly unmatched: number;
 }
 
 /**
@@ -30,9 +32,14 @@ export async function applyMoved(tx: Transaction, shape: MergeShape, chunk: numb
   const waiting = await tx.query<{ found: boolean }>(
     sql`SELECT EXISTS (SELECT FROM ${plan} WHERE status = 'm') AS found`,
   );
-  if (!waiting.rows[0]?.found) return { ...noCounts, ambiguous: 0 };
+  if (!waiting.rows[0]?.found) return { ...noCounts, ambiguous: 0, unmatched: 0 };
   await tx.query(sql`DROP TABLE IF EXISTS moved_line, moved_target`);
-  const identifiers = shape.namespaceIds.map((namespaceId, index) => sql`(${namespaceId}::int, s.${idColumn(index)})`);
+  const identifiers = shape.namespaceIds.map(
+    (namespaceId, index) => sql`(${index}::int, ${namespaceId}::int, s.${idColumn(index)})`,
+  );
+  // Under first match the first identifier that finds a profile decides; otherwise all must find the same.
+  const firstMatch = sql`(array_agg(i.profile_id ORDER BY m.line, v.priority) FILTER (WHERE i.profile_id IS NOT NULL))[1]`;
+  const found = shape.policy === 'first-match' ? sql`least(count(i.profile_id), 1)` : sql`count(DISTINCT i.profile_id)`;
   await tx.query(sql`
     CREATE TEMP TABLE moved_line ON COMMIT DROP AS
     SELECT component, component AS line FROM ${plan} WHERE status = 'm' AND rows = 1
@@ -41,13 +48,17 @@ export async function applyMoved(tx: Transaction, shape: MergeShape, chunk: numb
     CREATE TEMP TABLE moved_target (component bigint PRIMARY KEY, profile_id uuid, found int NOT NULL) ON COMMIT DROP`);
   await tx.query(sql`
     INSERT INTO moved_target
-    SELECT m.component, min(i.profile_id::text)::uuid, count(DISTINCT i.profile_id)
+    SELECT m.component, ${firstMatch}, ${found}
     FROM moved_line m JOIN ${staging} s ON s.line = m.line
-    CROSS JOIN LATERAL (VALUES ${sql.join(identifiers)}) AS v (namespace_id, value)
+    CROSS JOIN LATERAL (VALUES ${sql.join(identifiers)}) AS v (priority, namespace_id, value)
     LEFT JOIN profile.identity i ON i.workspace_id = ${shape.workspaceId}::int AND i.namespace_id = v.namespace_id AND i.value = v.value
     GROUP BY m.component`);
   const ambiguous = await tx.query<{ rows: number }>(sql`
     UPDATE ${plan} pl SET status = 'x', chunk = ${chunk}::int FROM moved_target t WHERE t.component = pl.component AND t.found > 1 RETURNING pl.rows`);
+  const unmatched = shape.allowCreation
+    ? { rows: [] }
+    : await tx.query<{ rows: number }>(sql`
+        UPDATE ${plan} pl SET status = 'u', chunk = ${chunk}::int FROM moved_target t WHERE t.component = pl.component AND t.found = 0 RETURNING pl.rows`);
   // Components that now reach the same profile become one, under the smallest line.
   await tx.query(sql`
     INSERT INTO ${lines} (line, component)
@@ -59,14 +70,18 @@ export async function applyMoved(tx: Transaction, shape: MergeShape, chunk: numb
   await tx.query(sql`
     UPDATE ${plan} pl
     SET status = CASE WHEN g.component = g.leader THEN 'a' ELSE 'j' END::"char", rows = CASE WHEN g.component = g.leader THEN g.rows ELSE 0 END,
-      chunk = ${chunk}::int, profile_id = coalesce(g.profile_id, pl.profile_id), is_new = g.profile_id IS NULL
+      chunk = ${chunk}::int, is_new = g.profile_id IS NULL,
+      -- The id of an erased profile is never given again.
+      profile_id = CASE WHEN g.profile_id IS NOT NULL THEN g.profile_id WHEN pl.is_new THEN pl.profile_id ELSE uuidv7() END
     FROM (
       SELECT t.component, t.profile_id,
         CASE WHEN t.profile_id IS NULL THEN t.component ELSE min(t.component) OVER (PARTITION BY t.profile_id) END AS leader,
         (CASE WHEN t.profile_id IS NULL THEN p.rows ELSE sum(p.rows) OVER (PARTITION BY t.profile_id) END)::int AS rows
-      FROM moved_target t JOIN ${plan} p USING (component) WHERE t.found <= 1
+      FROM moved_target t JOIN ${plan} p USING (component) WHERE t.found = 1${shape.allowCreation ? sql` OR t.found = 0` : sql.empty}
     ) g
     WHERE g.component = pl.component`);
   const counts = await applyComponents(tx, shape, sql`pl.chunk = ${chunk}::int AND pl.status = 'a'`);
-  return { ...counts, ambiguous: ambiguous.rows.reduce((sum, row) => sum + row.rows, 0) };
+  const rowsOf = (components: readonly { rows: number }[]): number =>
+    components.reduce((sum, component) => sum + component.rows, 0);
+  return { ...counts, ambiguous: rowsOf(ambiguous.rows), unmatched: rowsOf(unmatched.rows) };
 }

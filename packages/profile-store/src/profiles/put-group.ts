@@ -1,6 +1,7 @@
 import { sql, type Transaction } from '@millrace/database';
 import { InputError } from '@millrace/domain';
 import { normaliseIdentifier, type Catalogue } from '@millrace/mapping';
+import { loadCatalogue } from '../definitions/load-catalogue.js';
 import { lockDefinitions } from '../definitions/lock-definitions.js';
 import { streamedProperties } from '../definitions/stream-targets.js';
 import { evaluateSegments } from '../segments/evaluate-segments.js';
@@ -24,6 +25,10 @@ export async function putGroup(
 ): Promise<{ readonly unknownMembers: number }> {
   const { workspaceId } = catalogue;
   await lockDefinitions(tx, workspaceId, 'shared');
+  // One writer of a group at a time, from before its members are looked up: a member the other one adds must be evaluated too.
+  await tx.query(
+    sql`SELECT pg_advisory_xact_lock(hashtextextended(${JSON.stringify([workspaceId, group.type, group.key])}, 7238413))`,
+  );
   await tx.query(
     sql`INSERT INTO profile.group_type (workspace_id, code) VALUES (${workspaceId}, ${group.type}) ON CONFLICT DO NOTHING`,
   );
@@ -56,12 +61,13 @@ export async function putGroup(
       SET properties = g.properties || excluded.properties, updated_at = now(), changed_xid = pg_current_xact_id()
     RETURNING g.id`);
   await tx.query(sql`
-    INSERT INTO profile.group_member (profile_id, group_id) SELECT id, ${written.rows[0]!.id}::uuid FROM unnest(${added}::uuid[]) AS m (id) ON CONFLICT DO NOTHING`);
+    INSERT INTO profile.group_member (profile_id, group_id) SELECT id, ${written.rows[0]!.id}::uuid FROM profile.profile WHERE id = ANY (${added}::uuid[]) ON CONFLICT DO NOTHING`);
   await createTouched(tx);
   await tx.query(sql`
     INSERT INTO touched (profile_id, outcome, version)
     SELECT id, 'n', version FROM profile.profile WHERE id = ANY (${touched.rows.map((row) => row.id)}::uuid[])`);
-  await evaluateSegments(tx, catalogue);
+  // The caller's catalogue may be older than the lock.
+  await evaluateSegments(tx, await loadCatalogue(tx, workspaceId));
   await writeOutbox(tx, workspaceId, (await streamedProperties(tx, workspaceId)) !== undefined);
   return { unknownMembers: wanted.length - added.length };
 }
