@@ -124,6 +124,19 @@ describe('several identifiers', () => {
     expect(run.counts).toMatchObject({ rowsRead: 3, created: 2, ambiguous: 1 });
     expect(outcomes(run.counts)).toBe(3);
     expect(run.notes.join()).toMatch(/b\.csv: 1 row matches several profiles/);
+    const { rows: found } = await harness.database.query<{ id: string }>(
+      sql`SELECT profile_id AS id FROM profile.identity WHERE value IN ('two-1', 'two-2') ORDER BY 1`,
+    );
+    const { rows: listed } = await harness.database.query<{ line: number; scope: string; message: string }>(sql`
+      SELECT r.line::int AS line, r.scope, r.message FROM importer.reject r JOIN importer.file f ON f.id = r.file_id
+      WHERE f.run_id = ${run.runId}`);
+    expect(listed).toEqual([
+      {
+        line: 2,
+        scope: 'ambiguous',
+        message: `the row, or rows with a common identifier, find several profiles: ${found.map(({ id }) => id).join(', ')}`,
+      },
+    ]);
     expect(await harness.profiles()).toMatchObject({ 'two-1': { name: 'Ann' }, 'two-2': { name: 'Bob' } });
   });
 });

@@ -7,7 +7,11 @@ export const reject = z
     id: z.string().describe('Place in the list'),
     name: z.string().describe('The object that held the row'),
     line: z.int().describe('Physical line of its first character, from 1'),
-    scope: z.enum(['row', 'field']).describe('`field`: the row was imported without this field'),
+    scope: z
+      .enum(['row', 'field', 'ambiguous'])
+      .describe(
+        '`field`: the row was imported without this field; `ambiguous`: it matches several profiles, named in the message',
+      ),
     column: z.string().optional(),
     code: z.string(),
     message: z.string(),

@@ -1,10 +1,12 @@
 import type { Executor, Transaction } from '@millrace/database';
 import { InputError, TransientError, type ImportCounts } from '@millrace/domain';
 import { beginUnderLease } from '@millrace/job-queue';
+import { ambiguousRows, type MergeShape } from '@millrace/profile-store';
+import { rootAlias } from '../link-files/plan-links.js';
 import { appliedChunks } from '../storage/chunks.js';
 import { runFiles, updateFile, type ImportFile, type ListedObject } from '../storage/files.js';
 import { recordImport } from '../storage/ledger.js';
-import { rejectGroups } from '../storage/rejects.js';
+import { insertRejects, rejectGroups, type Reject } from '../storage/rejects.js';
 import { dropTables } from '../storage/staging-tables.js';
 import { assertBalanced } from './counts.js';
 import type { ImportJob } from './import-job.js';
@@ -13,7 +15,12 @@ import type { ImportJob } from './import-job.js';
  * Everything is applied: enters the file into the ledger. From here on it is imported, whatever becomes of the
  * source object: were the mark set first and refused, the next run would import, and add its sums, again.
  */
-export async function enterLedger(job: ImportJob, file: ImportFile, counts: ImportCounts): Promise<void> {
+export async function enterLedger(
+  job: ImportJob,
+  file: ImportFile,
+  shape: MergeShape,
+  counts: ImportCounts,
+): Promise<void> {
   assertBalanced(counts);
   await job.database.transaction(async (tx) => {
     await beginUnderLease(tx, job.context.lease);
@@ -21,7 +28,26 @@ export async function enterLedger(job: ImportJob, file: ImportFile, counts: Impo
     await recordImport(tx, job.unit.goalId, file);
     await noteRejects(tx, job, file);
     await noteUnapplied(tx, job, file, counts);
+    if (counts.ambiguous > 0) await listAmbiguous(tx, job, file, shape);
   });
+}
+
+const listedAtOnce = 5000;
+
+/** Adds the ambiguous rows to the list of rejects, with the profiles they find: ids, which are no personal data. */
+async function listAmbiguous(tx: Transaction, job: ImportJob, file: ImportFile, shape: MergeShape): Promise<void> {
+  if (file.stage === undefined) return;
+  const origin = { fileId: file.id, stage: file.stage, alias: rootAlias, name: file.root.key };
+  const rows = await ambiguousRows(tx, shape, job.settings.maxStoredRejects);
+  const rejects = rows.map(({ line, reason, profileIds }): Reject => {
+    const message =
+      reason === 'two-profiles'
+        ? `the row, or rows with a common identifier, find several profiles: ${profileIds.join(', ')}`
+        : `more than ${shape.maxComponentRows} rows are tied together by common identifiers`;
+    return { line, scope: 'ambiguous', column: undefined, code: `ambiguous-${reason}`, message, raw: undefined };
+  });
+  for (let at = 0; at < rejects.length; at += listedAtOnce)
+    await insertRejects(tx, origin, rejects.slice(at, at + listedAtOnce));
 }
 
 async function noteUnapplied(
@@ -34,7 +60,9 @@ async function noteUnapplied(
     progress.note(tx, 'warn', `${file.root.key}: ${message}`, file.root.key);
   if (counts.ambiguous > 0) {
     const rows = counts.ambiguous === 1 ? '1 row matches' : `${counts.ambiguous} rows match`;
-    await note(`${rows} several profiles, directly or through rows with a common identifier: not applied`);
+    await note(
+      `${rows} several profiles, directly or through rows with a common identifier: not applied, see the list of rejects`,
+    );
   }
   const chunks = await appliedChunks(tx, file.id);
   const foreign = chunks.reduce((sum, chunk) => sum + chunk.counts.eventsConflicting, 0);

@@ -116,8 +116,9 @@ async function plan(job: ImportJob, file: ImportFile): Promise<ImportFile> {
 
 async function apply(job: ImportJob, file: ImportFile, soFar: ImportCounts): Promise<ImportFile> {
   const startedAt = performance.now();
-  const counts = await applyPlan(job, file, mergeShape(job, numbersOf(file)), soFar);
-  await enterLedger(job, file, counts);
+  const shape = mergeShape(job, numbersOf(file));
+  const counts = await applyPlan(job, file, shape, soFar);
+  await enterLedger(job, file, shape, counts);
   job.events.fileFinished({
     runId: job.unit.runId,
     key: file.root.key,

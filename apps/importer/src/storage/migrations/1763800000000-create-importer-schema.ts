@@ -76,7 +76,7 @@ CREATE TABLE importer.reject (
   alias text NOT NULL,
   name text NOT NULL,
   line bigint NOT NULL,
-  scope text NOT NULL CHECK (scope IN ('row', 'field')),
+  scope text NOT NULL CHECK (scope IN ('row', 'field', 'ambiguous')),
   column_name text,
   code text NOT NULL,
   message text NOT NULL,
