@@ -29,6 +29,8 @@ import { SchemaController } from './manage-schema/schema.controller.js';
 import { WorkspaceController } from './manage-schema/workspace.controller.js';
 import { ManageSegments } from './manage-segments/manage-segments.js';
 import { SegmentController } from './manage-segments/segment.controller.js';
+import { askExporter, type AskExporter } from './preview-export/ask-exporter.js';
+import { PreviewExportController } from './preview-export/preview-export.controller.js';
 import { PreviewController } from './preview-import/preview.controller.js';
 import { ProfileController } from './read-profiles/profile.controller.js';
 import { Background } from './run-background/background.js';
@@ -42,13 +44,14 @@ import { FixRowsController } from './show-rejects/fix-rows.controller.js';
 import { RejectsController } from './show-rejects/rejects.controller.js';
 import { ConfigStorage } from './storage/config-storage.js';
 import { StorageModule } from './storage/storage.module.js';
-import { DATABASE, DRIVERS, IMPORTER, REJECTS } from './tokens.js';
+import { DATABASE, DRIVERS, EXPORTER, IMPORTER, REJECTS } from './tokens.js';
 
 const controllers = [
   ConnectionController,
   GoalController,
   IngestionController,
   PreviewController,
+  PreviewExportController,
   ProfileController,
   DryRunController,
   FixRowsController,
@@ -135,6 +138,7 @@ function useCases(config: Config, log: Logger): readonly Provider[] {
         new ManageSegments(database, storage, background.segmentsChanged),
     },
     { provide: IMPORTER, useFactory: () => importerOf(config) },
+    { provide: EXPORTER, useFactory: () => exporterOf(config) },
     { provide: REJECTS, inject: [IMPORTER], useFactory: rejectsOf },
     { provide: IngestUpdates, inject: [DATABASE], useFactory: (database: Database) => new IngestUpdates(database) },
     {
@@ -167,6 +171,10 @@ function useCases(config: Config, log: Logger): readonly Provider[] {
 
 function importerOf({ MILLRACE_IMPORTER_URL: url, MILLRACE_SERVICE_TOKEN: token }: Config): AskImporter | undefined {
   return url === undefined || token === undefined ? undefined : askImporter(url, token);
+}
+
+function exporterOf({ MILLRACE_EXPORTER_URL: url, MILLRACE_SERVICE_TOKEN: token }: Config): AskExporter | undefined {
+  return url === undefined || token === undefined ? undefined : askExporter(url, token);
 }
 
 function rejectsOf(importer: AskImporter | undefined): RejectSource | undefined {

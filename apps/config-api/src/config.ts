@@ -36,11 +36,19 @@ export const configSchema = z
     MILLRACE_SEALING_KEYS: sealingKeys,
     MILLRACE_BOOTSTRAP_API_KEY: z.string().min(32, 'must be random and at least 32 characters long').optional(),
     MILLRACE_IMPORTER_URL: z.url({ protocol: /^https?$/, error: 'must look like http://importer:3002' }).optional(),
+    MILLRACE_EXPORTER_URL: z
+      .url({ protocol: /^https?$/, error: 'must look like http://batch-exporter:3003' })
+      .optional(),
     MILLRACE_SERVICE_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
     MILLRACE_INGESTION_BATCH_DAYS: z.coerce.number().min(1).max(3650).default(30),
   })
-  .refine((config) => config.MILLRACE_IMPORTER_URL === undefined || config.MILLRACE_SERVICE_TOKEN !== undefined, {
-    path: ['MILLRACE_SERVICE_TOKEN'],
-    message: 'is needed with MILLRACE_IMPORTER_URL: the token the importer was given',
-  });
+  .refine(
+    (config) =>
+      (config.MILLRACE_IMPORTER_URL === undefined && config.MILLRACE_EXPORTER_URL === undefined) ||
+      config.MILLRACE_SERVICE_TOKEN !== undefined,
+    {
+      path: ['MILLRACE_SERVICE_TOKEN'],
+      message: 'is needed with MILLRACE_IMPORTER_URL and MILLRACE_EXPORTER_URL: the token these services were given',
+    },
+  );
 export type Config = z.output<typeof configSchema>;

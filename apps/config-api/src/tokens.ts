@@ -7,3 +7,5 @@ export const OPEN_API = Symbol('OpenApi');
 export const REJECTS = Symbol('RejectSource');
 /** How the importer is asked; undefined where it is not known. */
 export const IMPORTER = Symbol('AskImporter');
+/** How the exporter is asked; undefined where it is not known. */
+export const EXPORTER = Symbol('AskExporter');

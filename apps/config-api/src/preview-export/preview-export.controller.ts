@@ -1,0 +1,61 @@
+import { exportPreview, type ExportPreview, InputError } from '@millrace/domain';
+import { Controller, Get, Inject, Param, Req } from '@nestjs/common';
+import { allows } from '../access/caller.js';
+import type { WorkspaceRequest } from '../http/api-request.js';
+import { operation } from '../http/operation.js';
+import { pathParameters } from '../http/path-parameters.js';
+import { ManageConnections } from '../manage-connections/manage-connections.js';
+import { ManageGoals } from '../manage-goals/manage-goals.js';
+import { EXPORTER } from '../tokens.js';
+import type { AskExporter } from './ask-exporter.js';
+
+@Controller('api/v1/workspaces/:workspace/goals/:goalId/preview')
+export class PreviewExportController {
+  readonly #goals: ManageGoals;
+  readonly #connections: ManageConnections;
+  readonly #exporter: AskExporter | undefined;
+
+  constructor(
+    @Inject(ManageGoals) goals: ManageGoals,
+    @Inject(ManageConnections) connections: ManageConnections,
+    @Inject(EXPORTER) exporter: AskExporter | undefined,
+  ) {
+    this.#goals = goals;
+    this.#connections = connections;
+    this.#exporter = exporter;
+  }
+
+  @Get()
+  @operation({
+    id: 'previewExport',
+    tag: 'Goals',
+    summary: 'Show what an export goal would write now',
+    description:
+      'In full or changes only, and why; how many profiles are in the segment, eligible and due, how many are withheld and for what reason; ' +
+      'and the first ten rows as they would stand in the file. Writes nothing. Needs the scope `profile:read` as well.',
+    access: 'config:read',
+    answer: { description: 'What a run would do if it began now', schema: exportPreview },
+    problems: { '404': 'No such goal' },
+  })
+  async preview(
+    @Req() request: WorkspaceRequest,
+    @Param('goalId', { schema: pathParameters.goalId }) goalId: string,
+  ): Promise<ExportPreview> {
+    const { id: workspaceId } = request.workspace;
+    const { document: goal, connectionId } = await this.#goals.get(workspaceId, goalId);
+    if (!allows(request.caller, 'profile:read'))
+      throw new InputError(
+        'forbidden',
+        'a preview shows rows, which hold personal data: it needs the scope "profile:read" as well',
+      );
+    if (goal.kind !== 'export-profiles')
+      throw new InputError('goal-kind', `the goal is of kind "${goal.kind}": only exports have this preview`);
+    if (this.#exporter === undefined)
+      throw new InputError(
+        'preview-off',
+        'this installation shows no exports: set MILLRACE_EXPORTER_URL and MILLRACE_SERVICE_TOKEN',
+      );
+    const { endpoint } = (await this.#connections.get(workspaceId, connectionId)).document;
+    return await this.#exporter({ workspaceId, goalId, goal, ...(endpoint === undefined ? {} : { endpoint }) });
+  }
+}
