@@ -107,6 +107,15 @@ describe('processors', () => {
     });
   });
 
+  it('make columns that mapping by name takes as well', async () => {
+    const run = await importFiles(
+      { 'customers.csv': 'id,first,other\nall-1,Ann,x\n' },
+      { processors: [{ kind: 'concatenate', columns: ['first'], into: 'name' }], mapAll: { rule: 'set-if-empty' } },
+    );
+    expect(run.notes).toContainEqual(expect.stringMatching(/customers\.csv: 2 columns were left out/));
+    expect((await harness.profiles())['all-1']).toEqual({ name: 'Ann' });
+  });
+
   it('may drop every row', async () => {
     const run = await importFiles(
       { 'customers.csv': 'id\nn-1\nn-2\n' },

@@ -100,6 +100,14 @@ export const importProfilesGoal = z.strictObject({
       .describe('Rows naming each other beyond this are ambiguous as a whole'),
   }),
   mappings: z.array(fieldMapping).max(2000).default([]),
+  mapAll: z
+    .strictObject({
+      rule: mergeRule.default('set'),
+      prefix: z.string().max(200).default('').describe('Before the name of the column: `crm.` for `crm.city`'),
+      except: z.array(column).max(2000).default([]),
+    })
+    .optional()
+    .describe('Maps every other column to the property of its name, where the workspace has one that fits the rule'),
   consent: z
     .array(z.strictObject({ column, objective: z.string().min(1).max(64) }))
     .max(100)

@@ -31,6 +31,11 @@ export class ColumnIndex {
     return extended;
   }
 
+  /** Columns that can be asked for: each name that stands once. */
+  names(): readonly string[] {
+    return [...this.#positions.keys()].filter((name) => !this.#duplicates.has(name));
+  }
+
   /** 0-based position. Throws InputError('column-missing' | 'column-ambiguous'). */
   position(column: string): number {
     const position = this.#positions.get(column);

@@ -1,7 +1,8 @@
-import { InputError, type ImportProfilesGoal } from '@millrace/domain';
+import { InputError, type ImportProfilesGoal, type MergeRule } from '@millrace/domain';
 import type { Catalogue, CatalogueNamespace } from './catalogue.js';
 import type { ColumnIndex } from './columns.js';
 import { fieldReader, type FieldReader } from './field-reader.js';
+import { expandMappings, propertiesUnder } from './map-all.js';
 import { maxIdentifierLength, normaliseIdentifier } from './normalise-identifier.js';
 import { describeType, jsonString, listParser, scalarParser, type ValueParser } from './parse-value.js';
 
@@ -44,6 +45,8 @@ export type MappedRow =
 export interface ImportRowMapper {
   readonly namespaceIds: readonly number[];
   readonly uses: StagedParts;
+  /** Columns that `mapAll` found no fitting property for. */
+  readonly leftOut: readonly string[];
   map(fields: readonly string[], quoted: Uint8Array | undefined): MappedRow;
 }
 
@@ -90,7 +93,8 @@ export function compileImportRow(
     namespace: namespaceOf(catalogue, namespace),
   }));
   const fields: CompiledField[] = [];
-  for (const { column, property: name, rule } of goal.mappings) {
+  const { mappings, leftOut } = expandMappings(goal, columns, catalogue);
+  for (const { column, property: name, rule } of mappings) {
     const property = catalogue.properties.get(name);
     if (property === undefined) {
       throw new InputError(
@@ -126,8 +130,7 @@ export function compileImportRow(
       expected: describeType('boolean', false),
     });
   }
-  const namesOf = (rule: string): string[] =>
-    goal.mappings.filter((mapping) => mapping.rule === rule).map((mapping) => mapping.property);
+  const namesOf = (rule: MergeRule): readonly string[] => propertiesUnder(rule, goal, catalogue);
   const read = fieldReader(goal.csv);
   return {
     namespaceIds: identifiers.map(({ namespace }) => namespace.id),
@@ -139,6 +142,7 @@ export function compileImportRow(
       consent: goal.consent.length > 0,
       erase: goal.deleteFlag !== undefined,
     },
+    leftOut,
     map: rowFunction(identifiers, fields, deleteFlagOf(goal, columns), read, goal.badValue === 'reject-row'),
   };
 }

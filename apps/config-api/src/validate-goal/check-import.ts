@@ -32,6 +32,8 @@ function checkMatching(goal: ImportProfilesGoal, catalogue: Catalogue, complaint
 }
 
 function checkMappings(goal: ImportProfilesGoal, catalogue: Catalogue, complaints: Complaints): void {
+  if (goal.mapAll !== undefined && !goal.csv.header)
+    complaints.add(['mapAll'], 'needs a header, whose names are those of properties');
   goal.mappings.forEach(({ property: name, rule }, index) => {
     const property = catalogue.properties.get(name);
     if (property === undefined) {

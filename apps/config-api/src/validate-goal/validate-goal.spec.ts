@@ -67,6 +67,13 @@ it('tells processors that can never work', () => {
   ]);
 });
 
+it('tells that mapping by name needs names', () => {
+  const matching = { identifiers: [{ column: '1', namespace: 'email' }] };
+  expect(problems(importing({ csv: { header: false }, mapAll: {}, matching }))).toEqual([
+    'mapAll: needs a header, whose names are those of properties',
+  ]);
+});
+
 it('tells a manifest that every file would be', () => {
   const source = { bucket: 'bucket', pattern: { kind: 'exact', name: 'a.csv' }, manifest: { kind: 'every' } };
   expect(problems(importing({ source }))).toEqual([expect.stringMatching(/^source\.manifest: would take every file/)]);

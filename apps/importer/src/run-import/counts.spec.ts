@@ -9,8 +9,8 @@ import {
   unfinishedCounts,
 } from './counts.js';
 
-const root = { rowsRead: 10, rowsRejected: 2, fieldsRejected: 1, rowsFiltered: 0, logged: [] };
-const orders = { rowsRead: 7, rowsRejected: 1, fieldsRejected: 0, rowsFiltered: 0, logged: [] };
+const root = { rowsRead: 10, rowsRejected: 2, fieldsRejected: 1, rowsFiltered: 0, logged: [], columnsLeftOut: 0 };
+const orders = { rowsRead: 7, rowsRejected: 1, fieldsRejected: 0, rowsFiltered: 0, logged: [], columnsLeftOut: 0 };
 const staged = stagedCounts(root, [orders], { joined: 4, bridging: 0, superseded: 1, orphaned: 1 }, 99);
 const status = { a: 5, u: 1, x: 1, o: 1, m: 0 };
 const planned = plannedCounts(staged, { chunks: 2, rows: status, components: status } as never);

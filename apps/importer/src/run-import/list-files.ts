@@ -89,7 +89,7 @@ function whyToSkip(
   const when = `run ${earlier.runId} on ${earlier.finishedAt.toISOString()}`;
   if (earlier.identical)
     return `${set.root.key} was skipped: ${when} imported the same file under the same configuration`;
-  const sums = goal.mappings.some((mapping) => mapping.rule === 'sum');
+  const sums = goal.mapAll?.rule === 'sum' || goal.mappings.some((mapping) => mapping.rule === 'sum');
   if (!sums || goalUnitPayload.parse(unit.payload).repeatSums) return undefined;
   return (
     `${set.root.key} was skipped: ${when} imported it under another configuration or with other linked files, and importing it again ` +

@@ -103,6 +103,11 @@ async function stageOne(
       if (told) await progress.wake();
     },
   });
+  if (staged.columnsLeftOut > 0) {
+    const columns = staged.columnsLeftOut === 1 ? '1 column was' : `${staged.columnsLeftOut} columns were`;
+    const why = 'the workspace has no property of that name, with the prefix, that fits the rule';
+    await progress.note(database, 'warn', `${object.key}: ${columns} left out: ${why}`, object.key);
+  }
   for (const { label, rows } of staged.logged)
     await progress.note(
       database,

@@ -18,6 +18,7 @@ export function configHash(goal: ImportProfilesGoal): string {
     matching: goal.matching,
     processors: goal.processors,
     mappings: goal.mappings,
+    mapAll: goal.mapAll,
     consent: goal.consent,
     deleteFlag: goal.deleteFlag,
     events: goal.events,

@@ -34,6 +34,8 @@ export interface RowEncoder {
   encode(row: ReadRow, rejectField: RejectField): string | FieldRejection | typeof filtered;
   /** How many rows came to each `log` processor so far. */
   logged(): readonly { readonly label: string; readonly rows: number }[];
+  /** How many columns `mapAll` found no fitting property for. */
+  readonly columnsLeftOut: number;
 }
 
 export interface EncoderOptions {
@@ -45,7 +47,7 @@ export interface EncoderOptions {
   readonly now: Date;
 }
 
-type MappingEncoder = Pick<RowEncoder, 'columns' | 'encode'>;
+type MappingEncoder = Omit<RowEncoder, 'logged'>;
 
 /** @throws InputError where the goal does not fit the file */
 export function compileRowEncoder(options: EncoderOptions): RowEncoder {
@@ -61,6 +63,7 @@ export function compileRowEncoder(options: EncoderOptions): RowEncoder {
   const encoder = mappingEncoder({ ...options, columns: processor.columns });
   return {
     columns: encoder.columns,
+    columnsLeftOut: encoder.columnsLeftOut,
     encode(row, rejectField) {
       const processed = processor.process(row.fields, row.quoted, rejectField);
       switch (processed.kind) {
@@ -93,6 +96,7 @@ function rootEncoder(options: EncoderOptions): MappingEncoder {
     return keepRow;
   });
   return {
+    columnsLeftOut: mapper.leftOut.length,
     columns: [...stagingColumns(mapper), ...linkingColumns(file).map(({ name }) => name)],
     encode(row, rejectField) {
       const mapped = mapper.map(row.fields, row.quoted);
@@ -114,6 +118,7 @@ function rootEncoder(options: EncoderOptions): MappingEncoder {
 function linkedEncoder(options: EncoderOptions): MappingEncoder {
   const appendLinking = linkingValues(options, () => false);
   return {
+    columnsLeftOut: 0,
     columns: ['line', ...linkingColumns(options.file).map(({ name }) => name)],
     encode(row, rejectField) {
       const values: (string | null)[] = [String(row.line)];

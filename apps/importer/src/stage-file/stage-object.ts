@@ -39,6 +39,7 @@ export interface StagedObject {
   /** Dropped by a processor. */
   readonly rowsFiltered: number;
   readonly logged: ReturnType<RowEncoder['logged']>;
+  readonly columnsLeftOut: number;
 }
 
 /**
@@ -118,6 +119,7 @@ async function copyRows(
     rowsRejected: rejects.rows,
     fieldsRejected: rejects.fields,
     logged: encoder.logged(),
+    columnsLeftOut: encoder.columnsLeftOut,
   };
 }
 
