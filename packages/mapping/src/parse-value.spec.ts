@@ -56,6 +56,14 @@ describe('reading single values', () => {
     expect(berlin('2026-03-29 03:00')).toBe('2026-03-29T01:00:00.000Z');
   });
 
+  it('reads no instant outside the years 1 to 9999, and no offset that is none', () => {
+    const utc = timestampParser('UTC');
+    expect(utc('9999-12-31T23:59:59Z')).toBe('9999-12-31T23:59:59.000Z');
+    expect(utc('9999-12-31T23:59:59-01:00')).toBeUndefined();
+    expect(utc('0001-01-01T00:00:00+01:00')).toBeUndefined();
+    expect(utc('2026-01-01T00:00:00+99:99')).toBeUndefined();
+  });
+
   it('gives every string back through JSON', () => {
     fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => JSON.parse(parse('string', text)!) === text));
   });

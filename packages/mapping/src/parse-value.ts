@@ -54,6 +54,8 @@ export function parseDate(text: string): string | undefined {
   return `"${text.slice(0, 10)}"`;
 }
 
+const firstInstant = Date.parse('0001-01-01T00:00:00Z');
+const lastInstant = Date.parse('9999-12-31T23:59:59.999Z');
 const zoneFormats = new Map<string, Intl.DateTimeFormat>();
 
 /** Milliseconds that `zone` is ahead of UTC at the instant `epochMs`. */
@@ -95,6 +97,7 @@ export function timestampParser(timeZone: string): (text: string) => string | un
       if (zone !== 'Z' && zone !== 'z') {
         const digits = zone.slice(1).replace(':', '').padEnd(4, '0');
         const offset = (Number(digits.slice(0, 2)) * 60 + Number(digits.slice(2))) * 60_000;
+        if (Number(digits.slice(0, 2)) > 15 || Number(digits.slice(2)) > 59) return undefined;
         epochMs -= zone.startsWith('-') ? -offset : offset;
       }
     } else if (timeZone !== 'UTC') {
@@ -102,7 +105,8 @@ export function timestampParser(timeZone: string): (text: string) => string | un
       const guess = epochMs - zoneOffset(timeZone, epochMs);
       epochMs -= zoneOffset(timeZone, guess);
     }
-    return new Date(epochMs).toISOString();
+    // The offset may lead out of the years that four digits and PostgreSQL can write.
+    return epochMs < firstInstant || epochMs > lastInstant ? undefined : new Date(epochMs).toISOString();
   };
 }
 

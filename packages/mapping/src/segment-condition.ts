@@ -48,7 +48,10 @@ function compileRule(rule: SegmentRule, catalogue: Catalogue, checks: Sql[]): Sq
       if (property.type !== 'date' && property.type !== 'timestamp') {
         throw new InputError('rule-type', `${rule.property} is neither a date nor a timestamp, so it has no age`);
       }
-      const edge = sql`((p.properties->>${property.name}::text)::timestamptz + make_interval(secs => ${rule.days * 86_400}::float8))`;
+      if (property.list) throw new InputError('rule-type', `${rule.property} is a list, so it has no single age`);
+      // Dates begin in UTC, whatever the zone of the connection; timestamps are stored in it.
+      const instant = sql`((p.properties->>${property.name}::text)::timestamp AT TIME ZONE 'UTC')`;
+      const edge = sql`(${instant} + make_interval(secs => ${rule.days * 86_400}::float8))`;
       checks.push(sql`(CASE WHEN ${edge} > now() THEN ${edge} END)`);
       return rule.op === 'within-last' ? sql`coalesce(${edge} > now(), false)` : sql`coalesce(${edge} <= now(), false)`;
     }
@@ -76,7 +79,7 @@ function compileRule(rule: SegmentRule, catalogue: Catalogue, checks: Sql[]): Sq
         return found(sql` AND ${compareText(sql`g.key`, rule)}`);
       }
       if (rule.op === 'missing') return sql`(NOT ${found(sql` AND g.properties ? ${rule.property}::text`)})`;
-      return found(sql` AND ${compileValue(sql`g.properties`, rule.property, valueType(rule.value), false, rule)}`);
+      return found(sql` AND ${compileUntyped(sql`g.properties`, rule.property, rule)}`);
     }
     case 'consent': {
       const found = (extra: Sql): Sql =>
@@ -136,9 +139,14 @@ function compareText(text: Sql, rule: Comparison): Sql {
   }
 }
 
-function valueType(value: unknown): PropertyType {
-  if (typeof value === 'number') return 'decimal';
-  return typeof value === 'boolean' ? 'boolean' : 'string';
+/** A comparison of a value nobody declared the type of: it is compared as what the rule's value is, and differs where it is none. */
+function compileUntyped(container: Sql, name: string, rule: Comparison): Sql {
+  const sample: unknown = Array.isArray(rule.value) ? rule.value[0] : rule.value;
+  const type = typeof sample === 'number' ? 'decimal' : typeof sample === 'boolean' ? 'boolean' : 'string';
+  if (type === 'string') return compileValue(container, name, type, false, rule);
+  const kind = sql`${type === 'decimal' ? 'number' : 'boolean'}::text`;
+  const typed = sql`(CASE WHEN jsonb_typeof(${container}->${name}::text) = ${kind} THEN ${container} ELSE '{}' END)`;
+  return compileValue(typed, name, type, false, rule);
 }
 
 function requireNumber(text: string): string {

@@ -2,7 +2,13 @@ import { segmentRule } from '@millrace/domain';
 import { compileSegment } from '../src/index.js';
 import { catalogueWith } from './catalogue-fixture.js';
 
-const catalogue = catalogueWith({ city: 'string', age: 'integer', seen: 'timestamp', tags: 'string[]' });
+const catalogue = catalogueWith({
+  city: 'string',
+  age: 'integer',
+  seen: 'timestamp',
+  visits: 'date[]',
+  tags: 'string[]',
+});
 const compile = (rule: unknown): ReturnType<typeof compileSegment> =>
   compileSegment(segmentRule.parse(rule), catalogue);
 
@@ -36,6 +42,7 @@ describe('compiling a segment rule', () => {
     [{ kind: 'property', property: 'age', op: 'contains', value: 1 }, 'the comparison "contains" does not fit here'],
     [{ kind: 'property', property: 'city', op: 'equals' }, 'the comparison "equals" needs one value'],
     [{ kind: 'property', property: 'city', op: 'in', value: 'Bonn' }, 'the comparison "in" needs a list of values'],
+    [{ kind: 'recency', property: 'visits', op: 'within-last', days: 1 }, 'visits is a list, so it has no single age'],
     [
       { kind: 'recency', property: 'city', op: 'within-last', days: 1 },
       'city is neither a date nor a timestamp, so it has no age',
