@@ -180,6 +180,8 @@ CREATE TABLE profile.membership_build (
   profile_id uuid NOT NULL,
   segment_id uuid NOT NULL,
   realized boolean NOT NULL,
+  -- When the passing of time alone may change it; may be past when the version comes into force.
+  check_at timestamptz,
   PRIMARY KEY (segment_id, profile_id)
 );
 

@@ -58,11 +58,12 @@ async function buildSlice(database: Database, pending: PendingVersion): Promise<
         AND p.id > ${sql.literal(taken.through ?? '00000000-0000-0000-0000-000000000000')}::uuid
       ORDER BY p.id LIMIT ${sql.integer(sliceProfiles)}`);
     await tx.query(sql`SELECT FROM profile.profile p JOIN slice USING (id) ORDER BY p.id FOR NO KEY UPDATE OF p`);
-    const { condition } = compileSegment(taken.rule, await loadCatalogue(tx, pending.workspace_id));
+    const { condition, nextCheck } = compileSegment(taken.rule, await loadCatalogue(tx, pending.workspace_id));
     const { rowCount } = await tx.query(sql`
-      INSERT INTO profile.membership_build (profile_id, segment_id, realized)
-      SELECT p.id, ${pending.segment_id}::uuid, ${condition} FROM profile.profile p JOIN slice USING (id)
-      ON CONFLICT (segment_id, profile_id) DO UPDATE SET realized = excluded.realized`);
+      INSERT INTO profile.membership_build (profile_id, segment_id, realized, check_at)
+      SELECT p.id, ${pending.segment_id}::uuid, ${condition}, ${nextCheck ?? sql`NULL::timestamptz`}
+      FROM profile.profile p JOIN slice USING (id)
+      ON CONFLICT (segment_id, profile_id) DO UPDATE SET realized = excluded.realized, check_at = excluded.check_at`);
     if (rowCount === 0) return 'complete';
     await tx.query(sql`
       UPDATE profile.segment_version SET built_through = (SELECT id FROM slice ORDER BY id DESC LIMIT 1)
@@ -98,15 +99,11 @@ async function switchVersion(database: Database, pending: PendingVersion): Promi
     await tx.query(sql`
       INSERT INTO touched (profile_id, outcome, version)
       SELECT p.id, 'n', p.version FROM profile.profile p JOIN segment_change c ON c.profile_id = p.id`);
-    const { nextCheck } = compileSegment(taken.rule, await loadCatalogue(tx, pending.workspace_id));
+    // As they stood when each profile was evaluated: what time has changed since is due at once, not lost.
     await tx.query(sql`DELETE FROM profile.membership_timer WHERE segment_id = ${segment}`);
-    if (nextCheck !== undefined) {
-      await tx.query(sql`
-        INSERT INTO profile.membership_timer (profile_id, segment_id, check_at)
-        SELECT id, ${segment}, check_at
-        FROM (SELECT p.id, ${nextCheck} AS check_at FROM profile.profile p WHERE p.workspace_id = ${pending.workspace_id}) due
-        WHERE check_at IS NOT NULL`);
-    }
+    await tx.query(sql`
+      INSERT INTO profile.membership_timer (profile_id, segment_id, check_at)
+      SELECT profile_id, segment_id, check_at FROM profile.membership_build WHERE segment_id = ${segment} AND check_at IS NOT NULL`);
     await writeOutbox(tx, pending.workspace_id, (await streamedProperties(tx, pending.workspace_id)) !== undefined);
     await tx.query(
       sql`UPDATE profile.segment_version SET state = 'retired' WHERE segment_id = ${segment} AND state = 'current'`,

@@ -17,6 +17,15 @@ function conditions(versions: readonly CompiledVersion[]): Sql {
   return sql.join(versions.map(({ segmentId, condition }) => sql`(${segmentId}::uuid, ${condition})`));
 }
 
+function timedConditions(versions: readonly CompiledVersion[]): Sql {
+  return sql.join(
+    versions.map(
+      ({ segmentId, condition, nextCheck }) =>
+        sql`(${segmentId}::uuid, ${condition}, ${nextCheck ?? sql`NULL`}::timestamptz)`,
+    ),
+  );
+}
+
 /**
  * Evaluates every segment for the profiles in `touched`, writes the differences to memberships, and leaves the changes
  * in a temporary table `segment_change`. Must be a later statement than the writes it looks at, with the profiles locked:
@@ -50,12 +59,12 @@ export async function evaluateSegments(tx: Transaction, catalogue: Catalogue): P
   const building = compileVersions(catalogue, 'building');
   if (building.length > 0) {
     await tx.query(sql`
-      INSERT INTO profile.membership_build (profile_id, segment_id, realized)
-      SELECT p.id, v.segment_id, v.realized
+      INSERT INTO profile.membership_build AS b (profile_id, segment_id, realized, check_at)
+      SELECT p.id, v.segment_id, v.realized, v.check_at
       FROM touched t JOIN profile.profile p ON p.id = t.profile_id
-      CROSS JOIN LATERAL (VALUES ${conditions(building)}) AS v (segment_id, realized)
-      ON CONFLICT (segment_id, profile_id) DO UPDATE SET realized = excluded.realized
-        WHERE profile.membership_build.realized <> excluded.realized`);
+      CROSS JOIN LATERAL (VALUES ${timedConditions(building)}) AS v (segment_id, realized, check_at)
+      ON CONFLICT (segment_id, profile_id) DO UPDATE SET realized = excluded.realized, check_at = excluded.check_at
+        WHERE (b.realized, b.check_at) IS DISTINCT FROM (excluded.realized, excluded.check_at)`);
   }
 }
 

@@ -52,7 +52,11 @@ export async function updateSegment(
       throw new InputError('segment-conflict', `the segment ${JSON.stringify(definition.name)} exists already`, {
         at: 'name',
       });
-    if (JSON.stringify(present.rule) !== JSON.stringify(definition.rule)) await addVersion(tx, id, definition.rule);
+    // Compared as jsonb: the stored rule has its keys in another order.
+    const same = await tx.query<{ same: boolean }>(
+      sql`SELECT ${JSON.stringify(present.rule)}::jsonb = ${JSON.stringify(definition.rule)}::jsonb AS same`,
+    );
+    if (same.rows[0]?.same !== true) await addVersion(tx, id, definition.rule);
     return segmentById(tx, workspaceId, id);
   });
 }
