@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { sql } from '@millrace/database';
+import { Database, sql } from '@millrace/database';
 import { exportPreview, type ExportPreview, exportProfilesGoal } from '@millrace/domain';
 import { previewExport } from '../src/preview-export/preview-export.js';
 import { ExportFixture } from './export-fixture.js';
@@ -50,6 +50,14 @@ describe('the preview of an export', () => {
     expect(text).toBe(
       ['"E-mail";"Points"', ...rows.map((fields) => fields.map((field) => `"${field}"`).join(';')), ''].join('\n'),
     );
+  });
+
+  it('needs one session at a time, so that many at once only wait', async () => {
+    const one = new Database({ url: fixture.testDatabase.url, applicationName: 'test-preview', maxConnections: 1 });
+    const order = { workspaceId: fixture.workspaceId, goalId, goal: exportProfilesGoal.parse(goal()) };
+    const previews = await Promise.all([1, 2, 3].map(() => previewExport(one, order)));
+    expect(previews.map(({ due }) => due)).toEqual([30, 30, 30]);
+    await one.end();
   });
 
   it('agrees with the run it looks ahead to, and moves nothing', async () => {

@@ -16,7 +16,7 @@ const queryCanceled = '57014';
  */
 export async function previewExport(database: Database, order: ExportPreviewOrder): Promise<ExportPreview> {
   try {
-    return await database.transaction((tx) => preview(tx, database, order));
+    return await database.transaction((tx) => preview(tx, order));
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === queryCanceled)) throw error;
     throw new TransientError(
@@ -31,10 +31,9 @@ export async function previewExport(database: Database, order: ExportPreviewOrde
 
 async function preview(
   tx: Transaction,
-  database: Database,
   { workspaceId, goalId, goal, endpoint }: ExportPreviewOrder,
 ): Promise<ExportPreview> {
-  const catalogue = await loadCatalogue(database, workspaceId);
+  const catalogue = await loadCatalogue(tx, workspaceId);
   await tx.query(sql`
     SELECT set_config('statement_timeout', ${String(statementTimeoutMs)}, true), set_config('transaction_read_only', 'on', true)`);
   const { decision, selection } = await decideExport(tx, goalId, goal, { endpoint }, catalogue);
