@@ -3,10 +3,7 @@ import type { Catalogue, CatalogueProperty } from './catalogue.js';
 import type { ColumnIndex } from './columns.js';
 
 /** What a rule needs a property to be, or undefined where it fits. The reason follows "needs". */
-function ruleNeeds(
-  rule: MergeRule,
-  { type, list }: Pick<CatalogueProperty, 'type' | 'list'>,
-): string | undefined {
+function ruleNeeds(rule: MergeRule, { type, list }: Pick<CatalogueProperty, 'type' | 'list'>): string | undefined {
   if (rule === 'sum' && (list || (type !== 'integer' && type !== 'decimal'))) return 'a single integer or decimal';
   return rule === 'add' && !list ? 'a list' : undefined;
 }
