@@ -53,6 +53,15 @@ describe.each(each(scoped))('%s', (_, route) => {
   });
 });
 
+describe.each(each(scoped.filter(({ operation }) => operation.also !== undefined)))('%s', (_, route) => {
+  it('answers 403 to a key without its second scope', async () => {
+    const key = await api.newKey([route.operation.access], 'acme');
+    const answer = await api.call(route.method.toUpperCase(), target(route), undefined, key);
+    expect(answer.status).toBe(403);
+    expect(answer.body.detail).toContain(`"${route.operation.also}"`);
+  });
+});
+
 describe.each(each(scoped.filter(({ path }) => path.includes('{workspace}'))))('%s', (_, route) => {
   it('answers 403 to a key of another workspace, whether or not the workspace exists', async () => {
     const key = await api.newKey(['admin'], 'other');
@@ -64,7 +73,8 @@ describe.each(each(scoped.filter(({ path }) => path.includes('{workspace}'))))('
   });
 
   it('answers something else than 401 and 403 to a key with its scope', async () => {
-    const key = await api.newKey([route.operation.access], 'acme');
+    const { access, also } = route.operation;
+    const key = await api.newKey([access, ...(also === undefined ? [] : [also])], 'acme');
     const answer = await api.call(route.method.toUpperCase(), target(route), undefined, key);
     expect([401, 403, 500]).not.toContain(answer.status);
   });

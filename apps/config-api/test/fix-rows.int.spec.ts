@@ -11,6 +11,7 @@ const outcome = {
   created: 1,
   updated: 0,
   unchanged: 0,
+  erased: 0,
   skipped: {},
   ambiguous: 0,
   stillRejected: 0,

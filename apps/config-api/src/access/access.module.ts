@@ -27,6 +27,7 @@ class AccessGuard implements CanActivate {
     const admission = await this.#authoriser.admit({
       authorization: request.headers.authorization,
       access: details.access,
+      also: details.also,
       workspaceName: typeof workspaceName === 'string' ? workspaceName : undefined,
     });
     Object.assign(request, admission);

@@ -1,5 +1,5 @@
 import type { Executor } from '@millrace/database';
-import { InputError } from '@millrace/domain';
+import { InputError, type Scope } from '@millrace/domain';
 import { findWorkspace, type WorkspaceRecord } from '@millrace/profile-store';
 import type { Access } from '../http/operation.js';
 import type { Authenticator } from './authenticator.js';
@@ -8,6 +8,7 @@ import { allows, type Caller } from './caller.js';
 export interface AccessRequest {
   readonly authorization: string | undefined;
   readonly access: Access;
+  readonly also?: Scope | undefined;
   /** From the path, for routes inside a workspace. */
   readonly workspaceName: string | undefined;
 }
@@ -38,6 +39,9 @@ export class Authoriser {
       throw new InputError('unauthenticated', 'send a valid API key as "authorization: Bearer <key>"');
     if (request.access !== 'any-key' && !allows(caller, request.access)) {
       throw new InputError('forbidden', `this API key lacks the scope "${request.access}"`);
+    }
+    if (request.also !== undefined && !allows(caller, request.also)) {
+      throw new InputError('forbidden', `this API key lacks the scope "${request.also}", which is needed as well`);
     }
     if (request.workspaceName === undefined) return { caller };
     if (caller.workspaceId === null)

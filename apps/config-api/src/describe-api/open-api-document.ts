@@ -49,7 +49,10 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
 function describeRoute(route: Route, components: SchemaComponents): JsonSchema {
   const { operation } = route;
   const isPublic = operation.access === 'public';
-  const scope = operation.access === 'any-key' ? 'Any API key will do.' : `Scope: \`${operation.access}\`.`;
+  const scope =
+    operation.access === 'any-key'
+      ? 'Any API key will do.'
+      : `Scope: \`${operation.access}\`${operation.also === undefined ? '' : ` and \`${operation.also}\``}.`;
   return {
     operationId: operation.id,
     tags: [operation.tag],

@@ -26,6 +26,8 @@ export interface Operation {
   readonly summary: string;
   readonly description?: string;
   readonly access: Access;
+  /** A second scope the caller must have. */
+  readonly also?: Scope;
   /** What the document says of the body, where the route takes more than it recommends. */
   readonly body?: z.ZodType;
   /** Media type of the body; JSON where absent. */

@@ -6,7 +6,6 @@ import {
   type ImportPreviewRequest,
 } from '@millrace/domain';
 import { Body, Controller, HttpCode, Inject, Param, Post, Req } from '@nestjs/common';
-import { allows } from '../access/caller.js';
 import { unavailable, type AskImporter } from '../ask-importer/ask-importer.js';
 import type { WorkspaceRequest } from '../http/api-request.js';
 import { operation } from '../http/operation.js';
@@ -38,8 +37,9 @@ export class PreviewController {
     description:
       'The goal need not be saved: its source is enough. Lists the files it would import, and proposes CSV options, columns and mappings ' +
       'from their heads; a given option is never overruled. Works on encrypted files where the connection has the key; what is shown of ' +
-      'those is unproven, as their signature stands at the end. Needs the scope `profile:read` as well.',
+      'those is unproven, as their signature stands at the end.',
     access: 'config:write',
+    also: 'profile:read',
     answer: { description: 'What was found; a file that cannot be read has a `problem`', schema: importPreview },
     problems: { '404': 'No such connection, bucket or file' },
   })
@@ -48,11 +48,6 @@ export class PreviewController {
     @Param('connectionId', { schema: pathParameters.connectionId }) connectionId: string,
     @Body({ schema: importPreviewRequest }) body: ImportPreviewRequest,
   ): Promise<ImportPreview> {
-    if (!allows(request.caller, 'profile:read'))
-      throw new InputError(
-        'forbidden',
-        'a preview shows rows, which hold personal data: it needs the scope "profile:read" as well',
-      );
     const endpoint = await this.#connections.importEndpoint(request.workspace.id, connectionId);
     if (this.#importer === undefined)
       throw new InputError(

@@ -1,7 +1,6 @@
 import type { Database } from '@millrace/database';
 import { InputError, rehearsal, type RehearsalResult } from '@millrace/domain';
 import { Controller, Get, Inject, Param, Req } from '@nestjs/common';
-import { allows } from '../access/caller.js';
 import { unavailable, type AskImporter } from '../ask-importer/ask-importer.js';
 import type { WorkspaceRequest } from '../http/api-request.js';
 import { operation } from '../http/operation.js';
@@ -24,8 +23,9 @@ export class DryRunController {
     id: 'getDryRun',
     tag: 'Runs',
     summary: 'Show what a dry run would have done, file by file, with samples before and after',
-    description: 'Files appear as they are done. Needs the scope `profile:read` as well.',
+    description: 'Files appear as they are done.',
     access: 'run:read',
+    also: 'profile:read',
     answer: { description: 'Counts of each file, and up to five samples of each outcome', schema: rehearsal },
     problems: { '404': 'No such run', '409': 'The run is no dry run' },
   })
@@ -33,8 +33,6 @@ export class DryRunController {
     @Req() request: WorkspaceRequest,
     @Param('runId', { schema: pathParameters.runId }) runId: string,
   ): Promise<RehearsalResult> {
-    if (!allows(request.caller, 'profile:read'))
-      throw new InputError('forbidden', 'samples hold personal data: they need the scope "profile:read" as well');
     const run = await readRun(this.#database, request.workspace.id, runId);
     if (!run.dryRun)
       throw new InputError('dry-run-conflict', 'this was no dry run: its counts stand in the run itself');

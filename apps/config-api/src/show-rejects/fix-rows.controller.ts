@@ -1,10 +1,9 @@
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import type { Database } from '@millrace/database';
-import { fixedRows, InputError, type FixedRows, type Scope } from '@millrace/domain';
+import { fixedRows, InputError, type FixedRows } from '@millrace/domain';
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Req, StreamableFile } from '@nestjs/common';
 import { z } from 'zod';
-import { allows } from '../access/caller.js';
 import { unavailable, type AskImporter } from '../ask-importer/ask-importer.js';
 import type { WorkspaceRequest } from '../http/api-request.js';
 import { operation } from '../http/operation.js';
@@ -34,14 +33,13 @@ export class FixRowsController {
     summary: 'Download the rejected rows of a run as CSV',
     description:
       'Columns #file, #line, #column, #code and #reason, then the columns of the rows themselves, and #raw for rows that cannot be ' +
-      'split into columns. Values that look like secrets are redacted. Rows that were corrected since are left out. Needs the scope ' +
-      '`profile:read` as well.',
+      'split into columns. Values that look like secrets are redacted. Rows that were corrected since are left out.',
     access: 'run:read',
+    also: 'profile:read',
     answer: { description: 'UTF-8, comma-separated, with a header', schema: z.string(), contentType: 'text/csv' },
     problems: { '404': 'No such run' },
   })
   async download(@Req() request: WorkspaceRequest, @Param('runId', runId) id: string): Promise<StreamableFile> {
-    needScope(request, 'profile:read', 'a reject file holds personal data');
     await readRun(this.#database, request.workspace.id, id);
     const { body } = await this.#ask({ method: 'GET', path: `rejects/${id}/csv`, timeoutMs: downloadMs });
     if (body === null) throw unavailable(new Error('an answer without body'));
@@ -59,9 +57,9 @@ export class FixRowsController {
     summary: 'Import the corrected rows of a reject file',
     description:
       'Just these rows, under the goal as it was in the run. Each source line counts once: lines that were not rejected in this run, or ' +
-      'were corrected before, are refused by name. The counts of the run move from rejected to what became of the rows. ' +
-      'Needs the scope `profile:write` as well.',
+      'were corrected before, are refused by name. The counts of the run move from rejected to what became of the rows.',
     access: 'run:write',
+    also: 'profile:write',
     bodyType: 'text/csv',
     answer: { description: 'What became of the rows', schema: fixedRows },
     problems: {
@@ -75,7 +73,6 @@ export class FixRowsController {
     @Param('runId', runId) id: string,
     @Body({ schema: csv }) body: string,
   ): Promise<FixedRows> {
-    needScope(request, 'profile:write', 'fixed rows are written to profiles');
     await readRun(this.#database, request.workspace.id, id);
     const response = await this.#ask({
       method: 'POST',
@@ -97,8 +94,4 @@ export class FixRowsController {
       );
     return this.#importer(call);
   }
-}
-
-function needScope({ caller }: WorkspaceRequest, scope: Scope, why: string): void {
-  if (!allows(caller, scope)) throw new InputError('forbidden', `${why}: this needs the scope "${scope}" as well`);
 }
