@@ -143,6 +143,20 @@ it('keeps the source as it is and counts events', async () => {
   expect(real.counts).toEqual(dry.counts);
 });
 
+it('counts what would be erased, and erases nobody', async () => {
+  const { goal, put } = place({ deleteFlag: { column: 'gone' }, mappings: [{ column: 'name', property: 'name' }] });
+  await put('1.csv', 'id,name,gone\ndel-1,Ann,false\ndel-2,Bob,false\n');
+  await harness.run(goal);
+  await put('2.csv', 'id,name,gone\ndel-1,Ann,true\ndel-2,Rob,false\ndel-3,Cid,true\n');
+  const before = await stored();
+  const dry = await harness.run(goal, { dryRun: true });
+  expect(dry.counts).toMatchObject({ erased: 1, updated: 1, skipped: { unmatched: 1 } });
+  expect(await stored()).toBe(before);
+  const [file] = await rehearsedFiles(harness.database, dry.runId);
+  expect(file!.samples.filter(({ outcome }) => outcome === 'erased')).toMatchObject([{ line: 2 }]);
+  expect((await harness.run(goal)).counts).toEqual(dry.counts);
+});
+
 it('takes a transaction per chunk where there are many rows, and says that files are judged alone', async () => {
   const { goal, put } = place();
   const lines = Array.from({ length: 20 }, (_, line) => `many-${line % 17},N${line},C,1\n`).join('');

@@ -7,6 +7,7 @@ export const fixedRows = z
     created: z.int(),
     updated: z.int(),
     unchanged: z.int(),
+    erased: z.int(),
     skipped: z.record(z.string(), z.int()),
     ambiguous: z.int(),
     stillRejected: z.int().describe('Rejected again: they stay in the list of rejects'),

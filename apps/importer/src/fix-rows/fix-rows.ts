@@ -86,12 +86,13 @@ export class FixRows {
     }
     await wakeUps.wake('stream-lane', { version: 1 });
     await wakeUps.wake('run-event', { version: 1 });
-    const { created, updated, unchanged, skipped, ambiguous, rejected } = total.counts;
+    const { created, updated, unchanged, erased, skipped, ambiguous, rejected } = total.counts;
     return {
       rowsRead: rows.length + bad.length,
       created,
       updated,
       unchanged,
+      erased,
       skipped,
       ambiguous,
       stillRejected: rejected,

@@ -28,7 +28,7 @@ export async function rehearseChunk(
     CREATE TEMP TABLE rehearsal_before ON COMMIT DROP AS
     SELECT pl.component, p.id, p.properties, p.version
     FROM ${plan} pl JOIN profile.profile p ON p.id = pl.profile_id
-    WHERE pl.chunk = ${sql.integer(chunk)} AND pl.status = 'a' AND NOT pl.is_new`);
+    WHERE pl.chunk = ${sql.integer(chunk)} AND pl.status IN ('a', 'e') AND NOT pl.is_new`);
   const counts: (ChunkCounts | MovedCounts)[] = [await applyChunk(tx, shape, chunk)];
   for (let round = 0; (counts.at(-1)?.moved ?? 0) > 0; round += 1) {
     if (round > maxMovedRounds) throw new Error('profiles kept moving while a chunk was rehearsed');
@@ -56,6 +56,14 @@ export async function rehearseChunk(
       sql`SELECT b.component AS line, b.id AS profile_id, NULL AS before, NULL AS after ${joined} WHERE NOT ${changed}`,
     )),
   ];
+  samples.push(
+    ...(await sample(
+      tx,
+      'erased',
+      sql`SELECT b.component AS line, b.id AS profile_id, NULL AS before, NULL AS after
+        FROM rehearsal_before b WHERE NOT EXISTS (SELECT FROM profile.profile p WHERE p.id = b.id)`,
+    )),
+  );
   return { counts, profilesCleared: rows[0]?.cleared ?? 0, samples };
 }
 

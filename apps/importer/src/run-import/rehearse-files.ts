@@ -18,6 +18,7 @@ const order: readonly RehearsalSample['outcome'][] = [
   'updated',
   'cleared',
   'unchanged',
+  'erased',
   'unmatched',
   'ambiguous',
 ];
