@@ -35,6 +35,11 @@ class ThingController {
     return { body, type: typeof body };
   }
 
+  @Post('text')
+  text(@Body() body: unknown): unknown {
+    return { body, type: typeof body };
+  }
+
   @Get()
   list(
     @Query({ schema: z.object({ limit: z.coerce.number().max(100).default(10) }) }) query: { limit: number },
@@ -78,7 +83,13 @@ beforeAll(async () => {
       destination: { write: (line) => void written.push(line) },
     }),
     health,
-    json: { limitBytes: 2000, rules: [{ path: '/things/raw', limitBytes: 10_000, parse: (text) => ({ text }) }] },
+    json: {
+      limitBytes: 2000,
+      rules: [
+        { path: '/things/raw', limitBytes: 10_000, parse: (text) => ({ text }) },
+        { path: '/things/text', limitBytes: 50, text: 'text/csv' },
+      ],
+    },
   });
 });
 
@@ -103,6 +114,17 @@ async function send(
 describe('a service', () => {
   it('gives handlers what their schema made of the body', async () => {
     expect(await send('/things', '{"name":"a"}')).toMatchObject({ status: 201, body: { name: 'a', size: 3 } });
+  });
+
+  it('gives handlers the text of a body where a rule says so, within its limit', async () => {
+    const csv = { 'content-type': 'text/csv; charset=utf-8' };
+    expect(await send('/things/text', 'a,b\n1,é\n', csv)).toMatchObject({
+      status: 201,
+      body: { body: 'a,b\n1,é\n', type: 'string' },
+    });
+    expect((await send('/things/text', '{}')).status).toBe(415);
+    expect((await send('/things/text', 'x'.repeat(51), csv)).status).toBe(413);
+    expect((await send('/things', 'a,b', csv)).status).toBe(415);
   });
 
   it('names every refused field in a problem document', async () => {
