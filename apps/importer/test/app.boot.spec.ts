@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { sealEndpoint } from '@millrace/crypto';
 import { type ConfigError, createLogger, parseConfig, startService, type Service } from '@millrace/service-kit';
 import { testRedisUrl } from '@millrace/testing';
-import { appModule } from '../src/app.module.js';
+import { appModule, jsonBodies } from '../src/app.module.js';
 import { configSchema } from '../src/config.js';
 import { ImportHarness } from './import-harness.js';
 
@@ -21,7 +22,7 @@ beforeAll(async () => {
   };
   const logger = createLogger({ service: 'importer', level: 'fatal' });
   const module = appModule(parseConfig(configSchema, env), logger);
-  service = await startService({ module, name: 'importer', port: 0, host: '127.0.0.1', logger });
+  service = await startService({ module, name: 'importer', port: 0, host: '127.0.0.1', logger, json: jsonBodies });
 });
 afterAll(async () => {
   await service.stop();
@@ -63,6 +64,38 @@ describe('the service', () => {
     ]);
     const second = await (await get(`/rejects/${runId}?after=${first.next}&raw=true`, `Bearer ${token}`)).json();
     expect(second).toEqual({ items: [expect.objectContaining({ line: 4, raw: '3,y' })] });
+  });
+
+  it('gives the reject file, takes it back corrected, shows dry runs and looks into files, all for the token only', async () => {
+    await harness.put('fixable.csv', 'id,born\nboot-1,x\nboot-2,2001-01-01\n');
+    const source = { bucket: harness.bucket, directory: 'in', pattern: { kind: 'exact', name: 'fixable.csv' } };
+    const goal = harness.goal({ source, mappings: [{ column: 'born', property: 'born' }] });
+    const dry = await harness.run(goal, { dryRun: true });
+    const { runId } = await harness.run(goal);
+    const post = (path: string, body: string, type: string, shown = token): Promise<Response> =>
+      fetch(`${service.url}${path}`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${shown}`, 'content-type': type },
+        body,
+      });
+    const file = await get(`/rejects/${runId}/csv`, `Bearer ${token}`);
+    expect(file.headers.get('content-type')).toContain('text/csv');
+    const corrected = (await file.text()).replace('boot-1,x', 'boot-1,2002-02-02');
+    expect(await (await post(`/fixed-rows/${runId}`, corrected, 'text/csv')).json()).toMatchObject({ created: 1 });
+    const samples = await get(`/dry-runs/${dry.runId}`, `Bearer ${token}`);
+    expect(await samples.json()).toMatchObject({ files: [{ name: 'in/fixable.csv', counts: { rejected: 1 } }] });
+    const { workspaceId, connectionId, sealingKey } = harness;
+    const endpoint = sealEndpoint(harness.endpoint(), sealingKey, { workspaceId, connectionId });
+    const order = JSON.stringify({ workspaceId, connectionId, endpoint, request: goal });
+    const preview = await post('/previews', order, 'application/json');
+    expect(await preview.json()).toMatchObject({ setsFound: 1, files: [{ columns: [{ column: 'id' }, {}] }] });
+    for (const refused of [
+      await get(`/rejects/${runId}/csv`),
+      await get(`/dry-runs/${dry.runId}`),
+      await post(`/fixed-rows/${runId}`, corrected, 'text/csv', 'wrong'),
+      await post('/previews', order, 'application/json', 'wrong'),
+    ])
+      expect(refused.status).toBe(401);
   });
 
   it('lists no rejects without the token, nor for what is no run', async () => {
