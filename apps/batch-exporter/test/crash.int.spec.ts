@@ -64,14 +64,19 @@ describe('an exporter that is killed', () => {
     );
   };
 
-  it.each(['before', 'after'] as const)(
-    'just %s any of its steps leaves a successor that delivers one single set of files',
-    async (when) => {
+  it.each([
+    ['before', { parts: 2 }],
+    ['after', { parts: 2 }],
+    ['before', { splitRows: 30 }],
+    ['after', { splitRows: 30 }],
+  ] as const)(
+    'just %s any of its steps (%j) leaves a successor that delivers one single set of files',
+    async (when, layout) => {
       let kills = 0;
       for (let killAt = 1; ; killAt += 1) {
         await fixture.emptyBucket();
         const goalId = randomUUID();
-        const { runId } = await fixture.open(goalId, fixture.goal({ parts: 2, fileName: 'set', ...announced }));
+        const { runId } = await fixture.open(goalId, fixture.goal({ ...layout, fileName: 'set', ...announced }));
         const first = new MortalProcess(fixture.exporter(), killAt, when);
         await workUntilDone(first.exporter, runId, goalId).catch((error: unknown) => {
           if (!(error instanceof Killed)) throw error;
@@ -97,6 +102,7 @@ describe('an exporter that is killed', () => {
         ]);
         expect(await fixture.manifest(counts)).toMatchObject({ rows: 60 });
         expect(await fixture.openUploads()).toEqual([]);
+        expect((await fixture.database.query(sql`SELECT FROM exporter.selected`)).rows).toEqual([]);
         expect((await fixture.events(runId)).filter((event) => event.kind === 'goal-finished')).toHaveLength(1);
         const { rows } = await fixture.database.query<{ same: boolean }>(sql`
         SELECT w.snapshot::text = e.plan->'position'->>'snapshot' AS same

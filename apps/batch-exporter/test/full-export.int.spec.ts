@@ -53,6 +53,28 @@ describe('a full export', () => {
     }
   });
 
+  it('splits by rows, in full and in a delta, and keeps no selection behind', async () => {
+    const goalId = randomUUID();
+    const goal = fixture.goal({ splitRows: 60, fileName: 'split_%DATETIME%' });
+    const { counts } = await fixture.run(goalId, goal);
+    expect(counts.files.map((file) => file.rows)).toEqual([...Array.from({ length: 8 }, () => 60), 20]);
+    expect(counts.files[8]?.name).toMatch(/_9\.csv$/);
+    expect(counts).toMatchObject({ rows: 500, due: 500 });
+    expect(new Set(await fixture.rows(counts)).size).toBe(500);
+    await fixture.database.query(sql`
+      UPDATE profile.profile SET changed_xid = pg_current_xact_id() WHERE (properties->>'points')::int < 100`);
+    const delta = await fixture.run(goalId, goal);
+    expect(delta.counts.files.map((file) => file.rows)).toEqual([60, 40]);
+    expect((await fixture.run(goalId, goal)).counts.files).toEqual([]);
+    const header = await fixture.run(goalId, fixture.goal({ ...goal, emptyResult: 'header-only' }));
+    expect(header.counts.files.map((file) => file.rows)).toEqual([0]);
+    expect((await fixture.database.query(sql`SELECT FROM exporter.selected`)).rows).toEqual([]);
+    expect(await fixture.run(randomUUID(), fixture.goal({ mode: 'full', splitRows: 499 }))).toMatchObject({
+      outcome: 'succeeded',
+      counts: { rows: 500 },
+    });
+  });
+
   it('compresses with gzip', async () => {
     const { counts } = await fixture.run(
       randomUUID(),

@@ -66,6 +66,11 @@ export const exportProfilesGoal = z.strictObject({
   compression: z.enum(['gzip', 'none']).default('none'),
   pgp: z.strictObject({ encrypt: z.boolean().default(false), sign: z.boolean().default(false) }).prefault({}),
   parts: z.int().min(1).max(8).default(1).describe('Files written side by side: name.csv, name_2.csv, ...'),
+  splitRows: z
+    .int()
+    .min(1)
+    .optional()
+    .describe('Instead of a number of files: at most so many rows in each. Absent: not split'),
   mandatory: z
     .array(propertyName)
     .max(100)

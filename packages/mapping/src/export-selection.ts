@@ -15,6 +15,10 @@ export const profilePartitions = 8;
 export interface ExportSelection {
   /** The columns of the due profiles in these hash partitions, in no order. */
   rows(partitions: readonly number[]): Sql;
+  /** Columns `number bigint, profile_id uuid`: the due profiles, numbered from 1. */
+  readonly numbered: Sql;
+  /** The columns of those in `chosen`, a query for `profile_id`, that are still in the segment and eligible. */
+  rowsOf(chosen: Sql): Sql;
   /** Up to `limit` of the due profiles, each as one column `fields text[]`. */
   sample(limit: number): Sql;
   /** One row, `due boolean`: whether any profile is due. */
@@ -61,12 +65,13 @@ export function compileExportSelection(
     : sql`m.status = 'realized'`;
   const workspace = sql`p.workspace_id = ${sql.integer(catalogue.workspaceId)}`;
   const demands = demandsOf(goal, columns, catalogue);
+  const membership = sql`JOIN profile.membership m ON m.profile_id = p.id AND m.segment_id = ${sql.literal(segment.id)} AND ${status}`;
   const from = (partitions: readonly number[], conditions: readonly Sql[]): Sql => {
     const profiles = sql`${profileTables(partitions)} AS p`;
     const source =
       touched === undefined ? profiles : sql`(${touched}) AS touched JOIN ${profiles} ON p.id = touched.profile_id`;
     return sql`FROM ${source}
-      JOIN profile.membership m ON m.profile_id = p.id AND m.segment_id = ${sql.literal(segment.id)} AND ${status}
+      ${membership}
       WHERE ${sql.join(conditions, ' AND ')}`;
   };
   const all = allPartitions();
@@ -81,6 +86,11 @@ export function compileExportSelection(
 
   return {
     rows: (partitions) => sql`SELECT ${sql.join(columns.expressions)} ${from(partitions, due)}`,
+    numbered: sql`SELECT row_number() OVER () AS number, p.id AS profile_id ${from(all, due)}`,
+    rowsOf: (chosen) =>
+      sql`SELECT ${sql.join(columns.expressions)} FROM (${chosen}) AS chosen JOIN profile.profile AS p ON p.id = chosen.profile_id
+      ${membership}
+      WHERE ${sql.join(due, ' AND ')}`,
     sample: (limit) =>
       sql`SELECT ARRAY[${sql.join(columns.expressions)}]::text[] AS fields ${from(all, due)} LIMIT ${sql.integer(limit)}`,
     anyDue: sql`SELECT EXISTS (SELECT ${from(all, due)}) AS due`,

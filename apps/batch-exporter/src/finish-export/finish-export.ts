@@ -4,6 +4,7 @@ import { beginUnderLease, finishUnit, type Lease, type Unit, writeRunEvent } fro
 import type { Exporter, ExportWork } from '../run-export/exporter.js';
 import { type ExportRow, moveExport, releaseKeys } from '../storage/exports.js';
 import { type PartRow, readParts, recordCompleted } from '../storage/parts.js';
+import { dropSelected } from '../storage/selected.js';
 import { storeWatermark } from '../storage/watermark.js';
 import { type WrittenFile, writeManifest } from './manifest.js';
 
@@ -71,6 +72,7 @@ export async function markDelivered(
     if (!(await moveExport(tx, key, [state], 'done')))
       throw new Error(`export ${key.runId} left state ${state} under its lease`);
     await releaseKeys(tx, key);
+    await dropSelected(tx, key);
     await storeWatermark(tx, key, plan.goalHash, plan.position);
     await writeRunEvent(tx, { ...key, unitId: unit.id }, { kind: 'goal-finished', outcome: 'succeeded', counts });
     await finishUnit(tx, lease, unit, counts);

@@ -40,6 +40,8 @@ export const exportPlan = z.object({
   plannedAt: z.iso.datetime(),
   goalHash: z.string(),
   counts: planCounts,
+  /** Rows of each file, the last but it; then who is in which file is in exporter.selected. */
+  splitRows: z.int().optional(),
   /** 0: nothing is due and nothing is written. */
   files: z.int().min(0),
 });

@@ -1,6 +1,8 @@
 import { type Executor, type Sql, type Transaction } from '@millrace/database';
 import { type ExportProfilesGoal, type GoalEndpoint, InputError } from '@millrace/domain';
 import { type Catalogue, compileExportColumns, compileExportSelection, type ExportSelection } from '@millrace/mapping';
+import type { ExportKey } from '../storage/exports.js';
+import { storeSelected } from '../storage/selected.js';
 import { tuneSelection } from '../storage/selection-settings.js';
 import { readPosition } from '../storage/watermark.js';
 import { decideMode, type ModeDecision } from './decide-mode.js';
@@ -9,6 +11,9 @@ import { exportGoalHash } from './goal-hash.js';
 
 /** A delta that touches fewer than this share of the members is looked up by index. */
 const lookupShare = 0.1;
+
+/** Each takes a unit of work and an upload. */
+const maxFiles = 1000;
 
 /** What an export begun now would be, before anything is counted. */
 export interface DecidedExport {
@@ -48,19 +53,21 @@ export async function decideExport(
  */
 export async function planExport(
   tx: Transaction,
-  goalId: string,
+  key: ExportKey,
   goal: ExportProfilesGoal,
   endpoint: Pick<GoalEndpoint, 'endpoint'>,
   catalogue: Catalogue,
 ): Promise<ExportPlan> {
   const { decision, selection, goalHash, position, plannedAt } = await decideExport(
     tx,
-    goalId,
+    key.goalId,
     goal,
     endpoint,
     catalogue,
   );
   const { counts, access, anyDue } = await countSelection(tx, selection);
+  const split = goal.splitRows === undefined ? undefined : await splitByRows(tx, key, selection, goal.splitRows);
+  const files = split?.files ?? (anyDue ? goal.parts : 0);
   return {
     version: 1,
     mode: decision.mode,
@@ -70,9 +77,28 @@ export async function planExport(
     position,
     plannedAt: plannedAt.toISOString(),
     goalHash,
-    counts,
-    files: anyDue ? goal.parts : filesWhenNothingIsDue(goal),
+    counts: split === undefined ? counts : { ...counts, due: split.rows },
+    ...(goal.splitRows === undefined ? {} : { splitRows: goal.splitRows }),
+    files: files > 0 ? files : filesWhenNothingIsDue(goal),
   };
+}
+
+async function splitByRows(
+  tx: Transaction,
+  key: ExportKey,
+  selection: ExportSelection,
+  splitRows: number,
+): Promise<{ readonly rows: number; readonly files: number }> {
+  const rows = await storeSelected(tx, key, selection.numbered);
+  const files = Math.ceil(rows / splitRows);
+  if (files > maxFiles) {
+    throw new InputError(
+      'too-many-files',
+      `${rows} rows would become ${files} files, and ${maxFiles} is the most: ask for at least ${Math.ceil(rows / maxFiles)} rows a file`,
+      { at: 'splitRows' },
+    );
+  }
+  return { rows, files };
 }
 
 /** Leaves the transaction tuned for reading the selection. @param thorough Counts by reason where planning can do without. */

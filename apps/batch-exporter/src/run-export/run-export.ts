@@ -64,7 +64,7 @@ async function plan(
   const catalogue = await loadCatalogue(database, snapshot.workspaceId);
   const planned = await database.transaction(async (tx) => {
     await beginUnderLease(tx, lease);
-    const made = await endOnAbort(database, tx, signal, () => planExport(tx, key.goalId, goal, endpoint, catalogue));
+    const made = await endOnAbort(database, tx, signal, () => planExport(tx, key, goal, endpoint, catalogue));
     await insertExport(tx, key, unit.snapshotId, made);
     await writeRunEvent(tx, { ...key, unitId: unit.id }, { kind: 'goal-started' });
     if (made.reason !== undefined) {

@@ -1,5 +1,6 @@
 import { type Executor, sql, type Transaction } from '@millrace/database';
 import { type ErrorSummary, errorSummary } from '@millrace/domain';
+import { dropSelected } from './selected.js';
 import { type ExportPlan, exportPlan } from '../plan-export/export-plan.js';
 
 /** One goal of one run. */
@@ -109,6 +110,7 @@ export async function endAbandoning(tx: Transaction, key: ExportKey): Promise<vo
     UPDATE exporter.export SET state = CASE WHEN error IS NULL THEN 'cancelled' ELSE 'failed' END, updated_at = clock_timestamp()
     WHERE run_id = ${key.runId} AND goal_id = ${key.goalId} AND state = 'abandoning'`);
   await releaseKeys(tx, key);
+  await dropSelected(tx, key);
 }
 
 export interface AbandonedExport extends ExportKey {

@@ -10,6 +10,7 @@ import type { Exporter, ExportWork } from '../run-export/exporter.js';
 import { lockExport } from '../storage/exports.js';
 import { type PartRow, recordStored, recordUpload } from '../storage/parts.js';
 import { endOnAbort } from '../storage/end-on-abort.js';
+import { selectedOfFile } from '../storage/selected.js';
 import { tuneSelection } from '../storage/selection-settings.js';
 import { copyStatement } from './copy-statement.js';
 import { estimateBytes } from './estimate-bytes.js';
@@ -50,7 +51,8 @@ export class PartWriter {
   async write(): Promise<void> {
     const { store, goal } = this.#work;
     const startedAt = performance.now();
-    const partitions = partitionsOfPart(this.#part.number, this.#plan.files);
+    const { splitRows, files } = this.#plan;
+    const partitions = splitRows === undefined ? partitionsOfPart(this.#part.number, files) : partitionsOfPart(1, 1);
     const expectedBytes = await estimateBytes(this.#exporter.database, goal, this.#plan, partitions);
     this.#context.signal.throwIfAborted();
     const upload = await store.startUpload(goal.target.bucket, this.#part.objectKey, {
@@ -103,7 +105,12 @@ export class PartWriter {
     const columns = compileExportColumns(goal, catalogue);
     const selection = compileExportSelection(goal, columns, catalogue, this.#plan.since);
     const options = copyOptions(goal.csv);
-    const statement = copyStatement(selection.rows(partitions), options);
+    const { splitRows } = this.#plan;
+    const rows =
+      splitRows === undefined
+        ? selection.rows(partitions)
+        : selection.rowsOf(selectedOfFile(key, this.#part.number, splitRows));
+    const statement = copyStatement(rows, options);
     const encoding = { goal, pgp: pgpOptions(goal, endpoint), copied: options !== undefined };
     const signal = this.#stopped;
     let written: Promise<WriteSummary> | undefined;

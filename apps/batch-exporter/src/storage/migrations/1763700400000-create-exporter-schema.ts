@@ -52,6 +52,16 @@ CREATE TABLE exporter.part (
   FOREIGN KEY (run_id, goal_id) REFERENCES exporter.export ON DELETE CASCADE
 );
 
+-- Who is in which file of an export that is split by rows, while it is under way. Written with the plan.
+CREATE TABLE exporter.selected (
+  run_id uuid NOT NULL,
+  goal_id uuid NOT NULL,
+  -- From 1, without gaps.
+  number bigint NOT NULL,
+  profile_id uuid NOT NULL,
+  PRIMARY KEY (run_id, goal_id, number)
+);
+
 -- Object names of exports under way: no two of them may write the same one.
 CREATE TABLE exporter.reserved_key (
   -- The endpoint, '' for AWS.
