@@ -75,6 +75,19 @@ describe('a full export', () => {
     });
   });
 
+  it('says how many rows a file must have at least, before a split makes too many', async () => {
+    await fixture.addProfiles(Array.from({ length: 501 }, () => ({ email: 'many@x.test' })));
+    expect(await fixture.run(randomUUID(), fixture.goal({ splitRows: 1 }))).toMatchObject({
+      outcome: 'failed',
+      error: { code: 'too-many-files', message: expect.stringMatching(/at least 2 rows a file$/) as string },
+    });
+    await fixture.database.query(sql`DELETE FROM profile.profile WHERE properties->>'email' = 'many@x.test'`);
+    await fixture.database.query(
+      sql`DELETE FROM profile.membership m WHERE NOT EXISTS (SELECT FROM profile.profile p WHERE p.id = m.profile_id)`,
+    );
+    expect((await fixture.database.query(sql`SELECT FROM exporter.selected`)).rows).toEqual([]);
+  });
+
   it('compresses with gzip', async () => {
     const { counts } = await fixture.run(
       randomUUID(),

@@ -1,5 +1,5 @@
 import { type ExportProfilesGoal, exportProfilesGoal } from '@millrace/domain';
-import { type Sql } from '@millrace/sql';
+import { sql, type Sql } from '@millrace/sql';
 import type { Catalogue } from './catalogue.js';
 import { compileExportColumns } from './export-columns.js';
 import {
@@ -119,6 +119,18 @@ describe('compileExportSelection', () => {
     expect(() => compile({ mandatory: ['mail', 'nose'] })).toThrow(
       expect.objectContaining({ code: 'property-unknown', at: 'mandatory[1]' }) as Error,
     );
+  });
+
+  it('numbers the due, and asks of the numbered again what makes them eligible', () => {
+    const selection = compile({ consentObjectives: ['a'] }, '10:20:15');
+    expect(textOf(selection.numbered)).toMatch(
+      /^SELECT row_number\(\) OVER \(\) AS number, p\.id AS profile_id FROM \(SELECT tp\.id/,
+    );
+    const text = textOf(selection.rowsOf(sql`SELECT profile_id FROM picked`));
+    expect(text).toMatch(/ FROM \(SELECT profile_id FROM picked\) AS chosen JOIN profile\.profile AS p/);
+    expect(text).toContain("m.status = 'realized' WHERE p.workspace_id = 3 AND p.properties ?|");
+    expect(text).toContain('profile.consent c');
+    expect(text).not.toContain('changed_xid');
   });
 
   it('waits for a segment that was never built and refuses one that is gone', () => {

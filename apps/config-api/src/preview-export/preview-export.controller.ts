@@ -1,6 +1,5 @@
 import { exportPreview, type ExportPreview, InputError } from '@millrace/domain';
 import { Controller, Get, Inject, Param, Req } from '@nestjs/common';
-import { allows } from '../access/caller.js';
 import type { WorkspaceRequest } from '../http/api-request.js';
 import { operation } from '../http/operation.js';
 import { pathParameters } from '../http/path-parameters.js';
@@ -32,8 +31,9 @@ export class PreviewExportController {
     summary: 'Show what an export goal would write now',
     description:
       'In full or changes only, and why; how many profiles are in the segment, eligible and due, how many are withheld and for what reason; ' +
-      'and the first ten rows as they would stand in the file. Writes nothing. Needs the scope `profile:read` as well.',
+      'and the first ten rows as they would stand in the file. Writes nothing.',
     access: 'config:read',
+    also: 'profile:read',
     answer: { description: 'What a run would do if it began now', schema: exportPreview },
     problems: { '404': 'No such goal' },
   })
@@ -43,11 +43,6 @@ export class PreviewExportController {
   ): Promise<ExportPreview> {
     const { id: workspaceId } = request.workspace;
     const { document: goal, connectionId } = await this.#goals.get(workspaceId, goalId);
-    if (!allows(request.caller, 'profile:read'))
-      throw new InputError(
-        'forbidden',
-        'a preview shows rows, which hold personal data: it needs the scope "profile:read" as well',
-      );
     if (goal.kind !== 'export-profiles')
       throw new InputError('goal-kind', `the goal is of kind "${goal.kind}": only exports have this preview`);
     if (this.#exporter === undefined)
