@@ -32,7 +32,8 @@ async function* encrypted(source: Readable, options: EncryptPgpOptions): AsyncGe
   const signingKeys =
     signWith === undefined ? [] : await readSigners(signWith.privateKey, signWith.passphrase, 'pgp.privateKey');
   const { chunks } = await withHead(source, 0);
-  const message = await createMessage({ binary: ReadableStream.from(chunks) as never });
+  const input = endingAtFailure(chunks);
+  const message = await createMessage({ binary: ReadableStream.from(input.chunks) as never });
   const common = {
     message,
     encryptionKeys,
@@ -43,11 +44,36 @@ async function* encrypted(source: Readable, options: EncryptPgpOptions): AsyncGe
       aeadProtect: false,
     },
   };
-  if (options.armor === true) {
-    const armored = await encrypt({ ...common, format: 'armored' });
-    for await (const chunk of armored as unknown as AsyncIterable<string>) yield Buffer.from(chunk, 'latin1');
-  } else {
-    const binary = await encrypt({ ...common, format: 'binary' });
-    yield* binary as unknown as AsyncIterable<Uint8Array>;
+  const output =
+    options.armor === true
+      ? await encrypt({ ...common, format: 'armored' })
+      : await encrypt({ ...common, format: 'binary' });
+  for await (const chunk of output as unknown as AsyncIterable<string | Uint8Array>) {
+    input.throwFailure();
+    yield typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : chunk;
   }
+  input.throwFailure();
+}
+
+/**
+ * The chunks up to where their source fails, then `throwFailure` throws what it failed with. While OpenPGP.js signs it keeps
+ * promises that nobody looks at: an input that fails would reject them, which ends the process. One that ends does not,
+ * and what is made of the shortened input is not handed on.
+ */
+function endingAtFailure(chunks: AsyncIterable<Buffer>): {
+  readonly chunks: AsyncGenerator<Buffer>;
+  readonly throwFailure: () => void;
+} {
+  let failure: Error | undefined;
+  async function* quiet(): AsyncGenerator<Buffer> {
+    try {
+      yield* chunks;
+    } catch (error) {
+      failure = error instanceof Error ? error : new Error('the source failed', { cause: error });
+    }
+  }
+  const throwFailure = (): void => {
+    if (failure !== undefined) throw failure;
+  };
+  return { chunks: quiet(), throwFailure };
 }
