@@ -19,10 +19,9 @@ import {
   type WakeUps,
 } from '@millrace/job-queue';
 import { createS3ObjectStore } from '@millrace/object-store';
-import { HEALTH, type HealthRegistry, type Logger, METRICS, type Metrics } from '@millrace/service-kit';
+import { HEALTH, type HealthRegistry, type Logger, METRICS, type Metrics, SERVICE_TOKEN } from '@millrace/service-kit';
 import type { Config } from './config.js';
 import { AbandonedSweep } from './finish-export/sweep-abandoned.js';
-import { SERVICE_TOKEN } from './http/service-token.js';
 import { PREVIEW_DATABASE, PreviewExportController } from './preview-export/preview-export.controller.js';
 import { cleanUp, refusesCancel } from './run-export/clean-up.js';
 import { createExportEvents } from './run-export/export.events.js';

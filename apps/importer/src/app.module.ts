@@ -17,13 +17,13 @@ import {
   type JsonBodyOptions,
   type Logger,
   type Metrics,
+  SERVICE_TOKEN,
 } from '@millrace/service-kit';
 import { importSettings, type Config } from './config.js';
 import { createImportEvents } from './import.events.js';
 import { ImportWorker } from './run-import/import-worker.js';
 import { FixRows } from './fix-rows/fix-rows.js';
 import { FixRowsController } from './fix-rows/fix-rows.controller.js';
-import { SERVICE_TOKEN } from './http/service-token.js';
 import { PreviewSource } from './preview-source/preview-source.js';
 import { PreviewSourceController } from './preview-source/preview-source.controller.js';
 import { ShowRehearsalController } from './show-rejects/show-rehearsal.controller.js';

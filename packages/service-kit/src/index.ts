@@ -8,4 +8,5 @@ export { createMetrics, Metrics, type MetricOptions } from './metrics.js';
 export { ProblemFilter } from './problem.filter.js';
 export { problem, statusOf, toProblem, ValidationError, type Problem } from './problem.js';
 export { safeError, type SafeError } from './safe-error.js';
+export { authenticateService, SERVICE_TOKEN } from './service-token.js';
 export { ValidationPipe } from './validation.pipe.js';

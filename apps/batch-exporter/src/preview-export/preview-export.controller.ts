@@ -1,7 +1,7 @@
 import type { Database } from '@millrace/database';
 import { type ExportPreview, exportPreviewOrder } from '@millrace/domain';
 import { Body, Controller, Headers, HttpCode, Inject, Post } from '@nestjs/common';
-import { authenticateService, SERVICE_TOKEN } from '../http/service-token.js';
+import { authenticateService, SERVICE_TOKEN } from '@millrace/service-kit';
 import { previewExport } from './preview-export.js';
 
 /** Sessions of their own, and few: previews never take one from an export. */

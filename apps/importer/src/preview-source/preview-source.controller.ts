@@ -1,7 +1,7 @@
 import { Body, Controller, Headers, HttpCode, Inject, Post } from '@nestjs/common';
 import { goalEndpoint, importPreviewRequest, TransientError, type ImportPreview } from '@millrace/domain';
+import { authenticateService, SERVICE_TOKEN } from '@millrace/service-kit';
 import { z } from 'zod';
-import { authenticateService, SERVICE_TOKEN } from '../http/service-token.js';
 import { PreviewSource } from './preview-source.js';
 
 const order = z.object({

@@ -1,7 +1,7 @@
 import { Controller, Get, Headers, Inject, Param } from '@nestjs/common';
 import type { Database } from '@millrace/database';
+import { authenticateService, SERVICE_TOKEN } from '@millrace/service-kit';
 import { z } from 'zod';
-import { authenticateService, SERVICE_TOKEN } from '../http/service-token.js';
 import { rehearsedFiles, type RehearsedFile } from '../storage/rehearsals.js';
 import { REJECTS_DATABASE } from './show-rejects.controller.js';
 

@@ -1,7 +1,7 @@
 import { Controller, Get, Headers, Inject, Param, Query } from '@nestjs/common';
 import { z } from 'zod';
 import type { Database } from '@millrace/database';
-import { authenticateService, SERVICE_TOKEN } from '../http/service-token.js';
+import { authenticateService, SERVICE_TOKEN } from '@millrace/service-kit';
 import { runRejects, type StoredReject } from '../storage/rejects.js';
 
 export const REJECTS_DATABASE = Symbol('Database of rejects');

@@ -4,7 +4,7 @@ import { InputError } from '@millrace/domain';
 export const SERVICE_TOKEN = Symbol('Service token');
 
 /**
- * Lets through whoever shows the token that the services share; an exporter without one answers nobody.
+ * Lets through whoever shows the token that the services share; a service without one answers nobody.
  * @throws InputError `unauthenticated`
  */
 export function authenticateService(authorization: string | undefined, token: string | undefined): void {
