@@ -3,6 +3,7 @@ import type { Catalogue } from '@millrace/mapping';
 import { loadCatalogue } from '../definitions/load-catalogue.js';
 import { lockDefinitions } from '../definitions/lock-definitions.js';
 import { streamedProperties } from '../definitions/stream-targets.js';
+import { byIndex } from '../profiles/by-index.js';
 import { firstVersion, nextVersion } from '../profiles/version.js';
 import { evaluateSegments } from '../segments/evaluate-segments.js';
 import { createTouched } from '../segments/touched.js';
@@ -56,7 +57,7 @@ export async function applyComponents(tx: Transaction, shape: MergeShape, inChun
   await tx.query(sql`SET LOCAL jit = off`);
   await tx.query(sql`SET LOCAL work_mem = '64MB'`);
   // A batch may apply several times in one transaction.
-  await tx.query(sql`DROP TABLE IF EXISTS touched, segment_change, incoming, locked, identity_added`);
+  await tx.query(sql`DROP TABLE IF EXISTS touched, segment_change, consent_change, incoming, locked, identity_added`);
   await lockDefinitions(tx, shape.workspaceId, 'shared');
   const catalogue = await loadCatalogue(tx, shape.workspaceId);
   const context: ChunkContext = {
@@ -101,17 +102,14 @@ export async function applyComponents(tx: Transaction, shape: MergeShape, inChun
 async function lockExisting(tx: Transaction, { shape, inChunk }: ChunkContext): Promise<number> {
   const plan = tableOf(shape.plan);
   await tx.query(sql`CREATE TEMP TABLE locked (id uuid PRIMARY KEY) ON COMMIT DROP`);
-  await tx.query(sql`SET LOCAL enable_hashjoin = off`);
-  await tx.query(sql`SET LOCAL enable_mergejoin = off`);
-  await tx.query(sql`
+  const lock = sql`
     WITH found AS MATERIALIZED (
       SELECT p.id FROM (SELECT profile_id FROM ${plan} pl WHERE ${inChunk} AND NOT pl.is_new ORDER BY profile_id) wanted
       JOIN profile.profile p ON p.id = wanted.profile_id
       ORDER BY p.id FOR NO KEY UPDATE OF p
     )
-    INSERT INTO locked SELECT id FROM found`);
-  await tx.query(sql`SET LOCAL enable_hashjoin = on`);
-  await tx.query(sql`SET LOCAL enable_mergejoin = on`);
+    INSERT INTO locked SELECT id FROM found`;
+  await byIndex(tx, () => tx.query(lock));
   const { rowCount } = await tx.query(sql`
     UPDATE ${plan} pl SET status = 'm' WHERE ${inChunk} AND NOT pl.is_new AND NOT EXISTS (SELECT FROM locked WHERE id = pl.profile_id)`);
   return rowCount;
@@ -178,9 +176,7 @@ async function mergeIncoming(tx: Transaction, context: ChunkContext, moved: numb
     SELECT i.profile_id, i.component, i.rows, 'c', ${firstVersion}, true FROM incoming i WHERE i.is_new`);
   const merged = mergedProperties(shape.uses, sql`i`, sql`p.properties`);
   const { overwritten, written, changed } = streamedColumns(context);
-  await tx.query(sql`SET LOCAL enable_hashjoin = off`);
-  await tx.query(sql`SET LOCAL enable_mergejoin = off`);
-  await tx.query(sql`
+  const update = sql`
     WITH updated AS (
       UPDATE profile.profile p
       SET properties = ${merged}, version = ${nextVersion}, changed_xid = pg_current_xact_id(), updated_at = now()
@@ -191,14 +187,16 @@ async function mergeIncoming(tx: Transaction, context: ChunkContext, moved: numb
     )
     INSERT INTO touched (profile_id, component, rows, outcome, version, written, changed, identities)
     SELECT u.profile_id, u.component, u.rows, 'u', u.version, u.written, u.changed, EXISTS (SELECT FROM identity_added a WHERE a.profile_id = u.profile_id)
-    FROM updated u`);
-  await tx.query(sql`
+    FROM updated u`;
+  const keep = sql`
     INSERT INTO touched (profile_id, component, rows, outcome, version, written)
     SELECT i.profile_id, i.component, i.rows, 'n', p.version, ${overwritten}
     FROM incoming i JOIN profile.profile p ON p.id = i.profile_id
-    WHERE NOT i.is_new AND NOT EXISTS (SELECT FROM touched t WHERE t.profile_id = i.profile_id)`);
-  await tx.query(sql`SET LOCAL enable_hashjoin = on`);
-  await tx.query(sql`SET LOCAL enable_mergejoin = on`);
+    WHERE NOT i.is_new AND NOT EXISTS (SELECT FROM touched t WHERE t.profile_id = i.profile_id)`;
+  await byIndex(tx, async () => {
+    await tx.query(update);
+    await tx.query(keep);
+  });
 }
 
 /**

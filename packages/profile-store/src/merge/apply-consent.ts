@@ -1,11 +1,13 @@
 import { sql, type Transaction } from '@millrace/database';
 import type { ChunkContext } from './apply-chunk.js';
+import { byIndex } from '../profiles/by-index.js';
 import { nextVersion } from '../profiles/version.js';
 import { tableOf } from './merge-shape.js';
 
 /** Writes the consent columns of the chunk's rows; a real change marks the profile in `touched`. */
 export async function applyConsent(tx: Transaction, { shape, inChunk }: ChunkContext): Promise<void> {
   const [plan, staging, lines] = [tableOf(shape.plan), tableOf(shape.staging), tableOf(shape.planLines)];
+  await tx.query(sql`CREATE TEMP TABLE consent_change (profile_id uuid PRIMARY KEY) ON COMMIT DROP`);
   await tx.query(sql`
     WITH given AS (
       SELECT pl.profile_id, s.consent FROM ${plan} pl JOIN ${staging} s ON s.line = pl.component
@@ -21,13 +23,17 @@ export async function applyConsent(tx: Transaction, { shape, inChunk }: ChunkCon
       ON CONFLICT (profile_id, objective) DO UPDATE
         SET granted = excluded.granted, updated_at = now(), changed_xid = pg_current_xact_id() WHERE c.granted <> excluded.granted
       RETURNING profile_id
-    ), raised AS (
+    )
+    INSERT INTO consent_change SELECT DISTINCT profile_id FROM written`);
+  const raise = sql`
+    WITH raised AS (
       UPDATE profile.profile p SET version = ${nextVersion}
-      FROM touched t WHERE t.outcome = 'n' AND p.id = t.profile_id AND t.profile_id IN (SELECT profile_id FROM written)
+      FROM consent_change c JOIN touched t USING (profile_id) WHERE t.outcome = 'n' AND p.id = t.profile_id
       RETURNING p.id, p.version
     )
-    UPDATE touched t
-    SET consent = true, outcome = CASE t.outcome WHEN 'n' THEN 'u' ELSE t.outcome END::"char",
-      version = coalesce((SELECT r.version FROM raised r WHERE r.id = t.profile_id), t.version)
-    WHERE t.profile_id IN (SELECT profile_id FROM written)`);
+    UPDATE touched t SET version = r.version FROM raised r WHERE t.profile_id = r.id`;
+  await byIndex(tx, () => tx.query(raise));
+  await tx.query(sql`
+    UPDATE touched t SET consent = true, outcome = CASE t.outcome WHEN 'n' THEN 'u' ELSE t.outcome END::"char"
+    FROM consent_change c WHERE c.profile_id = t.profile_id`);
 }

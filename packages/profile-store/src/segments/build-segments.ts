@@ -4,6 +4,7 @@ import type { SegmentRule } from '@millrace/domain';
 import { loadCatalogue } from '../definitions/load-catalogue.js';
 import { lockDefinitions } from '../definitions/lock-definitions.js';
 import { streamedProperties } from '../definitions/stream-targets.js';
+import { byIndex } from '../profiles/by-index.js';
 import { createTouched } from './touched.js';
 import { writeOutbox } from './write-outbox.js';
 
@@ -57,13 +58,15 @@ async function buildSlice(database: Database, pending: PendingVersion): Promise<
       WHERE p.workspace_id = ${sql.integer(pending.workspace_id)}
         AND p.id > ${sql.literal(taken.through ?? '00000000-0000-0000-0000-000000000000')}::uuid
       ORDER BY p.id LIMIT ${sql.integer(sliceProfiles)}`);
-    await tx.query(sql`SELECT FROM profile.profile p JOIN slice USING (id) ORDER BY p.id FOR NO KEY UPDATE OF p`);
+    const lock = sql`SELECT FROM profile.profile p JOIN slice USING (id) ORDER BY p.id FOR NO KEY UPDATE OF p`;
+    await byIndex(tx, () => tx.query(lock));
     const { condition, nextCheck } = compileSegment(taken.rule, await loadCatalogue(tx, pending.workspace_id));
-    const { rowCount } = await tx.query(sql`
+    const build = sql`
       INSERT INTO profile.membership_build (profile_id, segment_id, realized, check_at)
       SELECT p.id, ${pending.segment_id}::uuid, ${condition}, ${nextCheck ?? sql`NULL::timestamptz`}
       FROM profile.profile p JOIN slice USING (id)
-      ON CONFLICT (segment_id, profile_id) DO UPDATE SET realized = excluded.realized, check_at = excluded.check_at`);
+      ON CONFLICT (segment_id, profile_id) DO UPDATE SET realized = excluded.realized, check_at = excluded.check_at`;
+    const { rowCount } = await byIndex(tx, () => tx.query(build));
     if (rowCount === 0) return 'complete';
     await tx.query(sql`
       UPDATE profile.segment_version SET built_through = (SELECT id FROM slice ORDER BY id DESC LIMIT 1)

@@ -1,5 +1,6 @@
 import { sql, type Sql, type Transaction } from '@millrace/database';
 import { compileSegment, type Catalogue, type SegmentCondition } from '@millrace/mapping';
+import { byIndex } from '../profiles/by-index.js';
 
 interface CompiledVersion extends SegmentCondition {
   readonly segmentId: string;
@@ -32,6 +33,10 @@ function timedConditions(versions: readonly CompiledVersion[]): Sql {
  * otherwise two writers that each add one order would leave a "two orders" segment empty.
  */
 export async function evaluateSegments(tx: Transaction, catalogue: Catalogue): Promise<void> {
+  await byIndex(tx, () => evaluate(tx, catalogue));
+}
+
+async function evaluate(tx: Transaction, catalogue: Catalogue): Promise<void> {
   await tx.query(
     sql`CREATE TEMP TABLE segment_change (profile_id uuid NOT NULL, segment_id uuid NOT NULL) ON COMMIT DROP`,
   );

@@ -1,4 +1,5 @@
 import { sql, type Transaction } from '@millrace/database';
+import { byIndex } from '../profiles/by-index.js';
 import { nextVersion } from '../profiles/version.js';
 
 /**
@@ -6,14 +7,17 @@ import { nextVersion } from '../profiles/version.js';
  * A membership change alone raises the profile's version too: what the stream shows has changed.
  */
 export async function writeOutbox(tx: Transaction, workspaceId: number, streaming: boolean): Promise<void> {
-  await tx.query(sql`
-    WITH moved AS (
+  const raise = sql`
+    WITH flipped AS MATERIALIZED (
+      SELECT DISTINCT profile_id FROM segment_change
+    ), moved AS (
       UPDATE profile.profile p SET version = ${nextVersion}
-      FROM touched t
-      WHERE p.id = t.profile_id AND t.outcome = 'n' AND EXISTS (SELECT FROM segment_change c WHERE c.profile_id = t.profile_id)
+      FROM flipped f JOIN touched t USING (profile_id)
+      WHERE p.id = t.profile_id AND t.outcome = 'n'
       RETURNING p.id, p.version
     )
-    UPDATE touched t SET version = moved.version FROM moved WHERE moved.id = t.profile_id`);
+    UPDATE touched t SET version = moved.version FROM moved WHERE moved.id = t.profile_id`;
+  await byIndex(tx, () => tx.query(raise));
   if (!streaming) return;
   await tx.query(sql`
     INSERT INTO profile.outbox (lane, workspace_id, profile_id, version, written, changed, segments, identities, consent)

@@ -1,0 +1,108 @@
+import { sql, type Transaction } from '@millrace/database';
+import {
+  applyChunk,
+  buildSegments,
+  createSegment,
+  ingestBatch,
+  registerStreamTarget,
+  resolveRows,
+} from '../src/index.js';
+import { createStore, fileShape, stageRows, type StoreFixture } from './store-fixture.js';
+
+describe('a small change of a large store', () => {
+  let store: StoreFixture;
+
+  beforeAll(async () => {
+    store = await createStore('plans');
+    await store.addProperty('city');
+    const { domainGroupId, workspaceId, namespaces } = await store.catalogue();
+    await store.database.query(sql`
+      WITH made AS (
+        INSERT INTO profile.profile (id, workspace_id, domain_group_id, properties, version)
+        SELECT uuidv7(), ${workspaceId}::int, ${domainGroupId}::int, jsonb_build_object('city', 'c' || n), 1 FROM generate_series(1, 20000) n RETURNING id
+      )
+      INSERT INTO profile.identity (workspace_id, namespace_id, value, profile_id)
+      SELECT ${workspaceId}::int, ${namespaces.get('email')!.id}::int, 'p' || row_number() OVER () || '@p.test', id FROM made`);
+    await createSegment(store.database, store.workspaceId, {
+      name: 'granted',
+      rule: { kind: 'consent', objective: 'news', op: 'granted' },
+    });
+    await createSegment(store.database, store.workspaceId, {
+      name: 'recent',
+      rule: { kind: 'event', type: 'order', aggregate: 'count', withinDays: 3, where: [], op: 'greater', value: 0 },
+    });
+    while (await buildSegments(store.database));
+    await createSegment(store.database, store.workspaceId, {
+      name: 'still building',
+      rule: { kind: 'property', property: 'city', op: 'exists' },
+    });
+    await store.database.transaction((tx) =>
+      registerStreamTarget(tx, {
+        goalId: '00000000-0000-4000-8000-000000000001',
+        workspaceId: store.workspaceId,
+        propertyIds: [],
+        suppressSameValue: true,
+      }),
+    );
+    await store.database.query(sql`ANALYZE`);
+  });
+
+  afterAll(async () => {
+    await store.close();
+  });
+
+  /** Tables of the store of which the transaction read many rows one after the other. */
+  const tablesRead = async (tx: Transaction): Promise<readonly object[]> => {
+    const { rows } = await tx.query<object>(sql`
+      SELECT relname, seq_scan, seq_tup_read FROM pg_stat_xact_user_tables WHERE schemaname = 'profile' AND seq_tup_read > 500`);
+    return rows;
+  };
+
+  const settings = async (tx: Transaction): Promise<unknown> => {
+    const { rows } = await tx.query(
+      sql`SELECT current_setting('enable_hashjoin') || current_setting('enable_mergejoin') AS joins`,
+    );
+    return rows[0];
+  };
+
+  it('reads no table whole for a batch', async () => {
+    const catalogue = await store.catalogue();
+    await store.database.transaction(async (tx) => {
+      const results = await ingestBatch(
+        tx,
+        catalogue,
+        ['p7@p.test', 'new@p.test'].map((value) => ({
+          identities: [
+            { namespace: 'email', value },
+            { namespace: 'phone', value: `+${value.length}` },
+          ],
+          properties: [{ property: 'city', value: 'Bonn' }],
+          consent: [{ objective: 'news', granted: true }],
+          events: [{ type: 'order', id: value, occurredAt: '2026-01-01T00:00:00Z' }],
+        })),
+        { allowCreation: true },
+      );
+      expect(results.map(({ outcome }) => outcome)).toEqual(['updated', 'created']);
+      expect(await tablesRead(tx)).toEqual([]);
+      expect(await settings(tx)).toEqual({ joins: 'onon' });
+    });
+  });
+
+  it('reads no table whole for a chunk of a file', async () => {
+    const uses = { fill: false, clear: false, append: [], increment: [], consent: true };
+    const shape = await fileShape(store, ['email'], { uses });
+    await store.database.transaction((tx) =>
+      stageRows(tx, shape, [
+        { ids: ['p8@p.test'], assign: { city: 'Ulm' }, consent: { news: true } },
+        { ids: ['p9@p.test'], consent: { news: true } },
+        { ids: ['p9@p.test'], consent: { news: false } },
+        { ids: ['fresh@p.test'] },
+      ]),
+    );
+    await store.database.transaction((tx) => resolveRows(tx, shape));
+    await store.database.transaction(async (tx) => {
+      expect(await applyChunk(tx, shape, 0)).toMatchObject({ updated: 3, created: 1 });
+      expect(await tablesRead(tx)).toEqual([]);
+    });
+  });
+});
