@@ -150,7 +150,8 @@ function compileUntyped(container: Sql, name: string, rule: Comparison): Sql {
 }
 
 function requireNumber(text: string): string {
-  if (!/^-?\d+(\.\d+)?([eE][+-]?\d+)?$/.test(text))
+  // Within what numeric can hold, whatever it is compared with.
+  if (!/^-?\d{1,300}(\.\d{1,300})?([eE][+-]?\d{1,3})?$/.test(text))
     throw new InputError('rule-value', `${JSON.stringify(text)} is not a number`);
   return text;
 }

@@ -39,6 +39,7 @@ describe('compiling a segment rule', () => {
   it.each([
     [{ kind: 'property', property: 'nowhere', op: 'exists' }, 'the workspace has no property "nowhere"'],
     [{ kind: 'property', property: 'age', op: 'equals', value: 'old' }, '"old" is not a number'],
+    [{ kind: 'property', property: 'age', op: 'equals', value: '1e99999' }, '"1e99999" is not a number'],
     [{ kind: 'property', property: 'age', op: 'contains', value: 1 }, 'the comparison "contains" does not fit here'],
     [{ kind: 'property', property: 'city', op: 'equals' }, 'the comparison "equals" needs one value'],
     [{ kind: 'property', property: 'city', op: 'in', value: 'Bonn' }, 'the comparison "in" needs a list of values'],
