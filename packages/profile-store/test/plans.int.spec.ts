@@ -4,6 +4,7 @@ import {
   buildSegments,
   createSegment,
   ingestBatch,
+  putGroup,
   registerStreamTarget,
   resolveRows,
 } from '../src/index.js';
@@ -85,6 +86,15 @@ describe('a small change of a large store', () => {
       expect(results.map(({ outcome }) => outcome)).toEqual(['updated', 'created']);
       expect(await tablesRead(tx)).toEqual([]);
       expect(await settings(tx)).toEqual({ joins: 'onon' });
+    });
+  });
+
+  it('reads no table whole for a group', async () => {
+    const catalogue = await store.catalogue();
+    await store.database.transaction(async (tx) => {
+      const members = [{ namespace: 'email', value: 'p5@p.test' }];
+      await putGroup(tx, catalogue, { type: 'company', key: 'acme', properties: '{}', members });
+      expect(await tablesRead(tx)).toEqual([]);
     });
   });
 

@@ -1,6 +1,7 @@
 import { sql, type Sql, type Transaction } from '@millrace/database';
 import { lockDefinitions } from '../definitions/lock-definitions.js';
 import { eraseProfiles } from '../erase/erase-profiles.js';
+import { byIndex } from '../profiles/by-index.js';
 import { tableOf, type MergeShape } from './merge-shape.js';
 
 /**
@@ -18,12 +19,13 @@ export async function markErasures(tx: Transaction, shape: MergeShape): Promise<
 /** Locks a chunk's profiles, those to be merged and those to be erased, by id: both halves of the chunk then lock nothing more. */
 export async function lockMergedAndErased(tx: Transaction, shape: MergeShape, inLines: Sql): Promise<void> {
   await lockDefinitions(tx, shape.workspaceId, 'shared');
-  await tx.query(sql`
+  const lock = sql`
     SELECT count(*) FROM (
       SELECT p.id FROM profile.profile p
       WHERE p.id IN (SELECT profile_id FROM ${tableOf(shape.plan)} pl WHERE ${inLines} AND pl.status IN ('a', 'e') AND NOT pl.is_new)
       ORDER BY p.id FOR NO KEY UPDATE OF p
-    ) AS locked`);
+    ) AS locked`;
+  await byIndex(tx, () => tx.query(lock));
 }
 
 export interface ErasureCounts {

@@ -49,11 +49,13 @@ export async function putGroup(
     JOIN profile.identity i ON i.workspace_id = ${workspaceId} AND i.namespace_id = w.namespace_id AND i.value = w.value`);
   const added = members.rows.map((row) => row.id);
   // Everyone whose segments may change is locked by id before anything is written.
-  const touched = await tx.query<{ id: string }>(sql`
-    SELECT p.id FROM profile.profile p WHERE p.id = ANY (${added}::uuid[]) OR p.id IN (
-      SELECT gm.profile_id FROM profile.group_member gm JOIN profile.group g ON g.id = gm.group_id
-      JOIN profile.group_type t ON t.id = g.group_type_id WHERE t.workspace_id = ${workspaceId} AND t.code = ${group.type} AND g.key = ${group.key})
-    ORDER BY p.id FOR NO KEY UPDATE`);
+  const present = await tx.query<{ id: string }>(sql`
+    SELECT gm.profile_id AS id FROM profile.group_member gm JOIN profile.group g ON g.id = gm.group_id
+    JOIN profile.group_type t ON t.id = g.group_type_id WHERE t.workspace_id = ${workspaceId} AND t.code = ${group.type} AND g.key = ${group.key}`);
+  const concerned = [...added, ...present.rows.map((row) => row.id)];
+  const touched = await tx.query<{ id: string }>(
+    sql`SELECT p.id FROM profile.profile p WHERE p.id = ANY (${concerned}::uuid[]) ORDER BY p.id FOR NO KEY UPDATE`,
+  );
   const written = await tx.query<{ id: string }>(sql`
     INSERT INTO profile.group AS g (group_type_id, key, properties)
     SELECT id, ${group.key}, ${group.properties}::jsonb FROM profile.group_type WHERE workspace_id = ${workspaceId} AND code = ${group.type}
