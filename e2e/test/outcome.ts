@@ -15,14 +15,17 @@ export interface Outcome {
 }
 
 export async function outcomeOf(exchange: Exchange, run: RunView): Promise<Outcome> {
-  const { files, manifest: _, bytes: __, ...exported } = goalOf(run, 'export-profiles').counts;
-  const rowsOf = (file: object): number => ('rows' in file ? Number(file.rows) : NaN);
+  const { rows, mode, reason, members, files } = goalOf(run, 'export-profiles').counts;
+  const written = files as readonly { readonly rows: number }[];
   return {
     imported: goalOf(run, 'import-profiles').counts,
     exported: {
-      ...exported,
-      files: (files as object[]).length,
-      inFiles: (files as object[]).reduce((sum, file) => sum + rowsOf(file), 0),
+      rows,
+      mode,
+      reason,
+      members,
+      rowsOfFiles: written.reduce((sum, file) => sum + file.rows, 0),
+      files: written.length,
     },
     store: await exchange.store(),
     rows: (await exchange.exported()).flatMap(({ rows }) => rows.map((row) => JSON.stringify(row))).sort(),
