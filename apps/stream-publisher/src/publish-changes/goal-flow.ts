@@ -5,6 +5,9 @@ const targetRequestBytes = 8 * 1024 * 1024;
 
 const leastThrottledLimit = 25;
 
+// A stream that comes back is noticed within this, whatever it did before; a slot asks it no more often than that.
+const longestRestMs = 5_000;
+
 // Deliveries are written by single statements and dated by their start; hardly one takes as long as this to commit.
 const lateCommitMs = 10_000;
 // Should one take longer: so often everything is looked through.
@@ -89,7 +92,7 @@ export class GoalFlow {
   requestFailed(nowMs: number, records: number, random: () => number = Math.random): void {
     this.#failedRequests += 1;
     this.#limit = Math.max(1, Math.floor(Math.min(this.#limit, records) / 2));
-    this.#restUntilMs = nowMs + Math.min(30_000, retryDelayMs(this.#failedRequests, random));
+    this.#restUntilMs = nowMs + Math.min(longestRestMs, retryDelayMs(this.#failedRequests, random));
     this.lookAtMs = this.#restUntilMs;
   }
 }
