@@ -188,4 +188,34 @@ describe('a process killed in the middle of its work', () => {
       await millrace.stack.restart('redis');
     });
   });
+
+  describe('PostgreSQL', () => {
+    it('loses the staged rows when it crashes during an import, and the run reads them again', async () => {
+      const exchange = await prepare('postgres-crashed');
+      const letGo = await holdProfile(millrace.database, exchange.workspace, customersFromBefore(sample)[2]);
+      const run = await exchange.start();
+      await waitFor(async () => {
+        const { applied } = await chunksOf(millrace.database, run);
+        return applied >= 3 && (await somebodyWaits(millrace.database));
+      }, 30_000);
+      // Its word for a crash: every backend ends at once, and recovery empties unlogged tables.
+      await millrace.stack.restart('postgres', 'SIGQUIT');
+      await expect(letGo()).rejects.toThrow('PostgreSQL');
+      await expectSameOutcome(exchange, await exchange.end(run), undisturbed);
+    });
+  });
+
+  describe('all services', () => {
+    it('bring the run to the same end when they are killed again and again, wherever that hits them', async () => {
+      const exchange = await prepare('all-killed');
+      const run = await exchange.start();
+      s3.inject({ when: () => true, times: 1000, fault: { kind: 'delay', ms: 50 } });
+      for (const service of ['importer', 'stream-publisher', 'importer', 'config-api', 'batch-exporter'] as const)
+        await millrace.services.restart(service, 'SIGKILL');
+      const ended = await exchange.end(run);
+      for (const service of ['batch-exporter', 'stream-publisher'] as const)
+        await millrace.services.restart(service, 'SIGKILL');
+      await expectSameOutcome(exchange, ended, undisturbed);
+    });
+  });
 });
