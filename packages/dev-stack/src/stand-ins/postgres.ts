@@ -65,10 +65,12 @@ export async function startPostgres(
 
 export { findPostgresHome };
 
-// The postmaster keeps its state in the eighth line of its lock file; pg_ctl waits for the same word.
+// The postmaster keeps its process id in the first line of its lock file and its state in the eighth; pg_ctl waits for the same
+// word. A killed one leaves the file behind.
 function isReady(data: string): boolean {
   try {
-    return readFileSync(path.join(data, 'postmaster.pid'), 'utf8').split('\n')[7]?.trim() === 'ready';
+    const lines = readFileSync(path.join(data, 'postmaster.pid'), 'utf8').split('\n');
+    return lines[7]?.trim() === 'ready' && identify(Number(lines[0])) !== undefined;
   } catch {
     return false;
   }
