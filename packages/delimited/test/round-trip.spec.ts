@@ -4,6 +4,9 @@ import { InputError, type CsvDialect } from '@millrace/domain';
 import { CharsetEncoder, formatHeader, interpretField, rowFormatter } from '../src/index.js';
 import { dialectOf, readAll } from './read-all.js';
 
+// The same cases in every run; another seed tries others.
+fc.configureGlobal({ seed: Number(process.env['MILLRACE_TEST_SEED'] ?? 1) });
+
 const rounds = Number(process.env['MILLRACE_FUZZ_ROUNDS'] ?? 1500);
 
 const characters = [
@@ -132,7 +135,7 @@ describe('what the formatter writes', () => {
     await fc.assert(
       fc.asyncProperty(tables, fc.constantFrom(',', ';', '\t', '|'), async ({ rows }, delimiter) => {
         const dialect = dialectOf({ delimiter, header: false });
-        const plain = rows.map((row) => row.map((value) => `${value ?? ''}.`));
+        const plain = rows.map((row) => row.map((value) => `.${value ?? ''}.`));
         const theirs = await writeToString(plain, { delimiter, headers: false, includeEndRowDelimiter: true });
         const read = await readAll(Buffer.from(theirs), dialect);
         const ours = await readAll(Buffer.from(plain.map(rowFormatter(dialect)).join('')), dialect);
