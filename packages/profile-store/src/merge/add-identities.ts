@@ -1,5 +1,5 @@
 import { isUniqueViolation, sql, type Sql, type Transaction } from '@millrace/database';
-import type { ChunkContext } from './apply-chunk.js';
+import type { ChunkContext } from './chunk-context.js';
 import { idColumn, tableOf, type MergeShape } from './merge-shape.js';
 
 function identitiesOf(shape: MergeShape, line: Sql): Sql {

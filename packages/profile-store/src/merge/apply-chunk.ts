@@ -1,5 +1,4 @@
 import { sql, type Sql, type Transaction } from '@millrace/database';
-import type { Catalogue } from '@millrace/mapping';
 import { loadCatalogue } from '../definitions/load-catalogue.js';
 import { lockDefinitions } from '../definitions/lock-definitions.js';
 import { streamedProperties } from '../definitions/stream-targets.js';
@@ -10,6 +9,7 @@ import { createTouched } from '../segments/touched.js';
 import { writeOutbox } from '../segments/write-outbox.js';
 import { applyConsent } from './apply-consent.js';
 import { applyEvents, type EventCounts } from './apply-events.js';
+import type { ChunkContext } from './chunk-context.js';
 import { addIdentities, addNewIdentities } from './add-identities.js';
 import { eraseFlagged, lockMergedAndErased, type ErasureCounts } from './erase-flagged.js';
 import { foldedColumns, mergedProperties, plainColumns, writesProperty } from './merge-properties.js';
@@ -24,16 +24,6 @@ export interface ChunkCounts extends EventCounts, Partial<ErasureCounts> {
   readonly profilesUpdated: number;
   readonly profilesUnchanged: number;
   readonly moved: number;
-}
-
-/** What all steps of one chunk share. */
-export interface ChunkContext {
-  readonly shape: MergeShape;
-  readonly catalogue: Catalogue;
-  /** Condition on the plan `pl` that holds for the chunk's components still to be applied. */
-  readonly inChunk: Sql;
-  /** Ids of streamed properties; undefined where no stream goal listens. */
-  readonly streamed: ReadonlySet<number> | undefined;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { sql, type Transaction } from '@millrace/database';
-import type { ChunkContext } from './apply-chunk.js';
+import type { ChunkContext } from './chunk-context.js';
 import { byIndex } from '../profiles/by-index.js';
 import { nextVersion } from '../profiles/version.js';
 import { tableOf } from './merge-shape.js';

@@ -1,5 +1,5 @@
 import { sql, type Sql, type Transaction } from '@millrace/database';
-import type { ChunkContext } from './apply-chunk.js';
+import type { ChunkContext } from './chunk-context.js';
 import { tableOf, type MergeShape } from './merge-shape.js';
 
 export interface EventCounts {

@@ -1,0 +1,13 @@
+import type { Sql } from '@millrace/database';
+import type { Catalogue } from '@millrace/mapping';
+import type { MergeShape } from './merge-shape.js';
+
+/** What all steps of one chunk share. */
+export interface ChunkContext {
+  readonly shape: MergeShape;
+  readonly catalogue: Catalogue;
+  /** Condition on the plan `pl` that holds for the chunk's components still to be applied. */
+  readonly inChunk: Sql;
+  /** Ids of streamed properties; undefined where no stream goal listens. */
+  readonly streamed: ReadonlySet<number> | undefined;
+}
