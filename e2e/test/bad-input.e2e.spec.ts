@@ -241,6 +241,18 @@ describe('bad input', () => {
       });
     }
 
+    it('tells how many rows were bad, and lists them, when they were too many', async () => {
+      const people = await People.prepare(millrace, 'too-many');
+      await people.put('people.csv', `${good}${'eve@example.org,Eve\n'.repeat(50)}`);
+      const run = await people.run();
+      const [goal] = run.goals;
+      const counts = { rowsRead: 52, rejected: 50, skipped: { 'not-applied': 2 }, created: 0 };
+      expect(goal).toMatchObject({ state: 'failed', error: { code: 'too-many-rejects' }, counts });
+      const rejects = await people.rejects(run);
+      expect(rejects.map(({ line }) => line)).toEqual(Array.from({ length: 50 }, (_, index) => index + 4));
+      expect(await people.profiles()).toEqual({});
+    });
+
     it('takes a gzip file that is called .csv for what it is', async () => {
       const people = await People.prepare(millrace, 'gzip-inside');
       await people.put('people.csv', gzipSync(good));

@@ -1,7 +1,7 @@
 import { importCounts, type ImportCounts } from '@millrace/domain';
 import type { ChunkCounts, MovedCounts, PlanSummary } from '@millrace/profile-store';
 import type { LinkCounts } from '../link-files/link-events.js';
-import type { StagedObject } from '../stage-file/stage-object.js';
+import type { RowTally } from '../stage-file/stage-object.js';
 
 export const noCounts: ImportCounts = importCounts.parse({});
 
@@ -18,13 +18,12 @@ export function addCounts(left: ImportCounts, right: ImportCounts): ImportCounts
 
 /** After staging: what was read and rejected. Linked rows count as orphaned until the chunk of their event is applied. */
 export function stagedCounts(
-  root: StagedObject,
-  linked: readonly StagedObject[],
+  root: RowTally,
+  linked: readonly RowTally[],
   links: LinkCounts | undefined,
   bytes: number,
 ): ImportCounts {
-  const sum = (pick: (staged: StagedObject) => number): number =>
-    linked.reduce((total, staged) => total + pick(staged), 0);
+  const sum = (pick: (staged: RowTally) => number): number => linked.reduce((total, staged) => total + pick(staged), 0);
   return {
     ...noCounts,
     files: 1,

@@ -1,10 +1,10 @@
 import type { Transaction } from '@millrace/database';
-import type { ImportCounts } from '@millrace/domain';
+import { InputError, type ImportCounts } from '@millrace/domain';
 import { beginUnderLease } from '@millrace/job-queue';
 import { createStagingTable } from '@millrace/profile-store';
 import { linkEvents, type LinkCounts } from '../link-files/link-events.js';
 import type { PlannedFile } from '../link-files/plan-links.js';
-import { stageObject, type StagedObject } from '../stage-file/stage-object.js';
+import { stageObject, type RowTally, type StagedObject } from '../stage-file/stage-object.js';
 import { updateFile, type ImportFile, type ListedObject } from '../storage/files.js';
 import { clearRejects } from '../storage/rejects.js';
 import { createLinkedTable, dropTables, linkingColumnDefinitions, nextTableNumber } from '../storage/staging-tables.js';
@@ -39,15 +39,39 @@ export async function stageSet(job: ImportJob, file: ImportFile, soFar: ImportCo
   const totalBytes = [...objects.values()].reduce((sum, object) => sum + object.size, 0);
   const meter: Meter = { done: 0, total: totalBytes };
   const staged: StagedObject[] = [];
-  for (const planned of links) {
-    const object = objects.get(planned.alias);
-    if (object === undefined) throw new Error(`the list of files has no "${planned.alias}"`);
-    staged.push(await stageOne(job, { file, stage, planned, object, meter, soFar }));
+  const tallies: RowTally[] = [];
+  const onEnd = (rows: RowTally): void => void tallies.push(rows);
+  try {
+    for (const planned of links) {
+      const object = objects.get(planned.alias);
+      if (object === undefined) throw new Error(`the list of files has no "${planned.alias}"`);
+      staged.push(await stageOne(job, { file, stage, planned, object, meter, soFar, onEnd }));
+    }
+  } catch (error) {
+    if (error instanceof InputError && file.state === 'listed') await keepTallies(job, file, tallies, totalBytes);
+    throw error;
   }
   const linkCounts = await link(job, stage);
   const [root, ...linked] = staged as [StagedObject, ...StagedObject[]];
   const counts = stagedCounts(root, linked, linkCounts, totalBytes);
   return { stage, counts };
+}
+
+/** What was read of a set that cannot be imported, for the counts of the run; its linked rows belong to nothing. */
+async function keepTallies(
+  { database, context }: ImportJob,
+  file: ImportFile,
+  [root, ...linked]: readonly RowTally[],
+  bytes: number,
+): Promise<void> {
+  if (root === undefined) return;
+  const counts = stagedCounts(root, linked, undefined, bytes);
+  const { linkedRowsRead, linkedRowsRejected, linkedRowsFiltered } = counts;
+  const linkedRowsOrphaned = linkedRowsRead - linkedRowsRejected - linkedRowsFiltered;
+  await database.transaction(async (tx) => {
+    await beginUnderLease(tx, context.lease);
+    await updateFile(tx, file.id, { counts: { ...counts, linkedRowsOrphaned } });
+  });
 }
 
 interface Meter {
@@ -62,11 +86,12 @@ interface Staging {
   readonly object: ListedObject;
   readonly meter: Meter;
   readonly soFar: ImportCounts;
+  readonly onEnd: (rows: RowTally) => void;
 }
 
 async function stageOne(
   job: ImportJob,
-  { file, stage, planned, object, meter, soFar }: Staging,
+  { file, stage, planned, object, meter, soFar, onEnd }: Staging,
 ): Promise<StagedObject> {
   const { database, store, goal, catalogue, pgp, pseudonymKey, context, settings, progress } = job;
   const createTable = async (tx: Transaction): Promise<void> => {
@@ -102,6 +127,7 @@ async function stageOne(
       );
       if (told) await progress.wake();
     },
+    onEnd,
   });
   if (staged.columnsLeftOut > 0) {
     const columns = staged.columnsLeftOut === 1 ? '1 column was' : `${staged.columnsLeftOut} columns were`;

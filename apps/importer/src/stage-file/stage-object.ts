@@ -30,7 +30,12 @@ export interface StageObject extends Omit<OpenOptions, 'dialect'> {
   readonly createTable: (tx: Transaction) => Promise<void>;
   /** Called between batches. */
   readonly onBatch: () => Promise<void>;
+  /** Called when the reading has ended, well or not. */
+  readonly onEnd: (rows: RowTally) => void;
 }
+
+/** What became of the rows read. */
+export type RowTally = Pick<StagedObject, 'rowsRead' | 'rowsFiltered' | 'rowsRejected' | 'fieldsRejected'>;
 
 export interface StagedObject {
   readonly rowsRead: number;
@@ -92,35 +97,38 @@ async function copyRows(
   let rowsFiltered = 0;
   let current: ReadRow = { line: 0, fields: [], quoted: undefined };
   const rejectField = (rejection: FieldRejection): void => reject('field', current, rejection);
-  for await (const batch of batches) {
-    signal.throwIfAborted();
-    for (const row of batch.rows) {
-      rowsRead += 1;
-      if (row.kind === 'bad') {
-        rejects.add({ ...row, scope: 'row', column: row.column === undefined ? undefined : String(row.column) });
-        continue;
-      }
-      current = row;
-      const encoded = encoder.encode(row, rejectField);
-      if (typeof encoded === 'string') {
-        if (copy.add(encoded)) await copy.flush();
-      } else if (encoded === filtered) rowsFiltered += 1;
-      else reject('row', row, encoded);
-    }
-    if (rejects.full) await rejects.flush();
-    if (goal.rejectLimit.rows !== undefined && rejects.rows > goal.rejectLimit.rows) break;
-    await options.onBatch();
-  }
-  await rejects.flush();
-  checkRejectLimit(goal, rejects.rows, rowsRead);
-  return {
+  const tally = (): RowTally => ({
     rowsRead,
     rowsFiltered,
     rowsRejected: rejects.rows,
     fieldsRejected: rejects.fields,
-    logged: encoder.logged(),
-    columnsLeftOut: encoder.columnsLeftOut,
-  };
+  });
+  try {
+    for await (const batch of batches) {
+      signal.throwIfAborted();
+      for (const row of batch.rows) {
+        rowsRead += 1;
+        if (row.kind === 'bad') {
+          rejects.add({ ...row, scope: 'row', column: row.column === undefined ? undefined : String(row.column) });
+          continue;
+        }
+        current = row;
+        const encoded = encoder.encode(row, rejectField);
+        if (typeof encoded === 'string') {
+          if (copy.add(encoded)) await copy.flush();
+        } else if (encoded === filtered) rowsFiltered += 1;
+        else reject('row', row, encoded);
+      }
+      if (rejects.full) await rejects.flush();
+      if (goal.rejectLimit.rows !== undefined && rejects.rows > goal.rejectLimit.rows) break;
+      await options.onBatch();
+    }
+    await rejects.flush();
+    checkRejectLimit(goal, rejects.rows, rowsRead);
+  } finally {
+    options.onEnd(tally());
+  }
+  return { ...tally(), logged: encoder.logged(), columnsLeftOut: encoder.columnsLeftOut };
 }
 
 function rejectList({ database, fileId, stage, file, object, maxStoredRejects }: StageObject): RejectList {
