@@ -1,5 +1,5 @@
 import { sql } from '@millrace/database';
-import type { SegmentRule } from '@millrace/domain';
+import { TransientError, type SegmentRule } from '@millrace/domain';
 import { compileSegment } from '@millrace/mapping';
 import {
   applyChunk,
@@ -18,6 +18,17 @@ import {
 import { auditChanges } from './change-audit.js';
 import { generator, type Generator } from './generator.js';
 import { createStore, fileShape, stageRows, type StagedRow, type StoreFixture } from './store-fixture.js';
+
+/** As a client of the ingestion API does when it is told to: a refused batch has written nothing. */
+async function sendAgain<T>(send: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await send();
+    } catch (error) {
+      if (!(error instanceof TransientError && error.code === 'identities-contended')) throw error;
+    }
+  }
+}
 
 const people = 30;
 const namespaces = ['email', 'phone', 'customerId'] as const;
@@ -174,12 +185,14 @@ describe('several writers at once', () => {
       return { item, points, tag };
     });
     const catalogue = await store.catalogue();
-    const results = await store.database.transaction((tx) =>
-      ingestBatch(
-        tx,
-        catalogue,
-        items.map(({ item }) => item),
-        { allowCreation: true },
+    const results = await sendAgain(() =>
+      store.database.transaction((tx) =>
+        ingestBatch(
+          tx,
+          catalogue,
+          items.map(({ item }) => item),
+          { allowCreation: true },
+        ),
       ),
     );
     results.forEach(({ profileId }, index) => {

@@ -19,7 +19,7 @@ const temporary = {
 } as const;
 
 // Each attempt takes what moved during the one before; only writers that keep racing for the same identities need more than two.
-const maxAttempts = 5;
+const maxAttempts = 20;
 
 export interface IngestOptions {
   readonly allowCreation: boolean;
