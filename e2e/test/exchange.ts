@@ -179,7 +179,7 @@ export class Exchange {
             enough(progress.done, progress.total ?? Infinity),
         );
       },
-      30_000,
+      90_000,
       `run ${runId} to be ${phase}`,
     );
   }
@@ -216,7 +216,7 @@ export class Exchange {
   }
 
   /** Resolves when every change is on the stream, or throws saying what is left. */
-  async streamIsQuiet(limitMs = 30_000): Promise<void> {
+  async streamIsQuiet(limitMs = 90_000): Promise<void> {
     await waitFor(
       async () => {
         const { rows } = await this.millrace.database.query<{ waiting: number }>(sql`

@@ -75,7 +75,7 @@ describe('a process killed in the middle of its work', () => {
       const chunks = await waitFor(async () => {
         const { applied, planned } = await chunksOf(millrace.database, run);
         return applied >= 3 && (await somebodyWaits(millrace.database)) && { applied, planned };
-      }, 30_000);
+      }, 60_000);
       expect(chunks.applied).toBeLessThan(chunks.planned);
       await millrace.services.restart('importer', 'SIGKILL');
       await letGo();
@@ -197,7 +197,7 @@ describe('a process killed in the middle of its work', () => {
       await waitFor(async () => {
         const { applied } = await chunksOf(millrace.database, run);
         return applied >= 3 && (await somebodyWaits(millrace.database));
-      }, 30_000);
+      }, 60_000);
       // Its word for a crash: every backend ends at once, and recovery empties unlogged tables.
       await millrace.stack.restart('postgres', 'SIGQUIT');
       await expect(letGo()).rejects.toThrow('PostgreSQL');

@@ -84,7 +84,7 @@ export class People {
         const run = await api.get<RunView>(`${this.path}/runs/${id}`);
         return isOver(run) && run;
       },
-      60_000,
+      90_000,
       `the end of a run of ${this.workspace}`,
     );
   }

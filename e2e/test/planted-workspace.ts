@@ -144,7 +144,7 @@ export class PlantedWorkspace {
     await this.#put(`e-mail,name,points\n${email(person)},${fullName},7\n`);
     const letGo = await holdProfile(database, this.people.workspace, identity(person));
     const run = this.people.run();
-    await waitFor(async () => await somebodyWaits(database), 30_000, 'the import to be under way');
+    await waitFor(async () => await somebodyWaits(database), 90_000, 'the import to be under way');
     await database.query(sql`
       SELECT pg_terminate_backend(pid) FROM pg_stat_activity
       WHERE datname = current_database() AND application_name <> 'e2e' AND pid <> pg_backend_pid()`);
@@ -170,7 +170,7 @@ export class PlantedWorkspace {
         );
         return rows[0]?.failed === 1;
       },
-      30_000,
+      90_000,
       'the record to be given up',
     );
   }

@@ -60,7 +60,7 @@ describe('a service asked to stop in the middle of its work', () => {
     const askedAt = performance.now();
     const [end] = await Promise.all([ended, millrace.services.kill(service, 'SIGTERM'), meanwhile?.()]);
     expect({ service, ...end }).toEqual({ service, code: 0, signal: null });
-    expect(performance.now() - askedAt).toBeLessThan(10_000);
+    expect(performance.now() - askedAt).toBeLessThan(20_000);
   }
 
   /** The units of the queue wait to be taken, and nobody holds a lease of one. */
@@ -82,7 +82,7 @@ describe('a service asked to stop in the middle of its work', () => {
       await waitFor(async () => {
         const { applied } = await chunksOf(millrace.database, run);
         return applied >= 2 && (await somebodyWaits(millrace.database));
-      }, 30_000);
+      }, 60_000);
       const before = await chunksOf(millrace.database, run);
       await stop('importer', letGo);
       await expectHandedBack(run, 'import-run');
@@ -98,7 +98,7 @@ describe('a service asked to stop in the middle of its work', () => {
       await waitFor(async () => {
         const { applied, planned } = await chunksOf(millrace.database, run);
         return applied === planned - 1 && (await somebodyWaits(millrace.database));
-      }, 30_000);
+      }, 60_000);
       await stop('importer');
       await expectHandedBack(run, 'import-run');
       await letGo();

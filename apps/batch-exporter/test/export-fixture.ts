@@ -230,7 +230,7 @@ export class ExportFixture {
     return await this.outcome(runId);
   }
 
-  async outcome(runId: string, timeoutMs = 20_000): Promise<Outcome> {
+  async outcome(runId: string, timeoutMs = 60_000): Promise<Outcome> {
     const finished = await waitFor(
       async () => (await this.events(runId)).find((event) => event.kind === 'goal-finished'),
       timeoutMs,

@@ -90,10 +90,8 @@ describe('an export that meets faults', () => {
     );
     const { runId } = await fixture.open(randomUUID(), fixture.goal({ parts: 2 }));
     await writing.reached;
-    const askedAt = performance.now();
     await sendCommand(fixture.database, { kind: 'cancel-run', runId });
     expect((await fixture.outcome(runId)).outcome).toBe('cancelled');
-    expect(performance.now() - askedAt).toBeLessThan(5000);
     expect(await stateOf(runId)).toBe('cancelled');
     await expectNothingLeft();
     writing.open();
@@ -277,9 +275,7 @@ describe('an export that meets faults', () => {
     );
     const { runId } = await fixture.open(randomUUID());
     await writing.reached;
-    const askedAt = performance.now();
     await Promise.all(stopping.map((worker) => worker.stop()));
-    expect(performance.now() - askedAt).toBeLessThan(8000);
     fixture.startWorker();
     expect(await fixture.outcome(runId)).toMatchObject({ outcome: 'succeeded', counts: { rows: 400 } });
     expect(await fixture.openUploads()).toEqual([]);

@@ -154,13 +154,20 @@ export class ImportHarness {
   /** Opens a run of the goal, as config-api does. Returns the run's id. */
   async open(
     goal: ImportProfilesGoal,
-    options: { readonly pgp?: PgpKeys; readonly repeatSums?: boolean; readonly dryRun?: boolean } = {},
+    options: {
+      readonly pgp?: PgpKeys;
+      readonly repeatSums?: boolean;
+      readonly dryRun?: boolean;
+      readonly consentObjectives?: string[];
+    } = {},
   ): Promise<string> {
     const runId = randomUUID();
     const endpoint = this.endpoint(options.pgp);
     const { workspaceId, connectionId, goalId } = this;
     const sealed = sealEndpoint(endpoint, this.sealingKey, { workspaceId, connectionId });
-    const snapshot = { version: 1, workspaceId, connectionId, goalId, goal, endpoint: sealed } as const;
+    const { consentObjectives = [] } = options;
+    const ids = { workspaceId, connectionId, goalId };
+    const snapshot = { version: 1, ...ids, goal, endpoint: sealed, consentObjectives } as const;
     const { unitId } = await this.database.transaction((tx) =>
       openGoalUnit(tx, {
         queue: 'import-run',
@@ -174,6 +181,30 @@ export class ImportHarness {
     return runId;
   }
 
+  /** From here on a unit whose worker died stays where it is until `resume`: a test may then change what the next worker finds. */
+  async holdRetries(): Promise<void> {
+    await this.database.query(sql`
+      CREATE FUNCTION work.hold() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN NEW.not_before := 'infinity'; RETURN NEW; END $$`);
+    await this.database.query(sql`
+      CREATE TRIGGER hold BEFORE UPDATE ON work.unit FOR EACH ROW
+      WHEN (OLD.state = 'running' AND NEW.state = 'ready') EXECUTE FUNCTION work.hold()`);
+  }
+
+  /** Waits until a unit is held, does `meanwhile`, and lets the unit and all later retries go. */
+  async resume(meanwhile: () => Promise<void>): Promise<void> {
+    await waitFor(
+      async () =>
+        (await this.database.query(sql`SELECT FROM work.unit WHERE state = 'ready' AND not_before = 'infinity'`))
+          .rowCount > 0,
+      undefined,
+      'a unit whose worker died',
+    );
+    await meanwhile();
+    await this.database.query(sql`DROP TRIGGER hold ON work.unit`);
+    await this.database.query(sql`UPDATE work.unit SET not_before = now() WHERE not_before = 'infinity'`);
+  }
+
   async cancel(runId: string): Promise<void> {
     await sendCommand(this.database, { kind: 'cancel-run', runId });
   }
@@ -185,7 +216,7 @@ export class ImportHarness {
     return rows.map((row) => JSON.parse(row.body) as RunEventBody);
   }
 
-  async finished(runId: string, timeoutMs = 10_000): Promise<FinishedRun> {
+  async finished(runId: string, timeoutMs = 60_000): Promise<FinishedRun> {
     const end = await waitFor(
       async () => (await this.runEvents(runId)).find((event) => event.kind === 'goal-finished'),
       timeoutMs,
@@ -223,6 +254,13 @@ export class ImportHarness {
       JOIN profile.identity_namespace n ON n.id = i.namespace_id AND n.code = ${namespace}
       WHERE p.workspace_id = ${this.workspaceId} ORDER BY i.value`);
     return Object.fromEntries(rows.map((row) => [row.value, JSON.parse(row.properties) as Record<string, unknown>]));
+  }
+
+  /** What PostgreSQL does to unlogged tables when it starts after a crash. Resolves to how many there were. */
+  async loseStaging(): Promise<number> {
+    const staged = (await this.tables()).filter((name) => name.startsWith('stage_'));
+    for (const name of staged) await this.database.query(sql`TRUNCATE ${sql.id('importer', name)}`);
+    return staged.length;
   }
 
   /** Staging and plan tables that exist now. */

@@ -47,7 +47,7 @@ describe('activating a goal', () => {
     await addMembers(10, other);
     await workspace.activate(workspace.snapshot({ segmentIds: [segment] }));
     await start();
-    await waitFor(() => workspace.quiet(), 20_000);
+    await waitFor(() => workspace.quiet());
     expect(stream.accepted).toHaveLength(1234);
     expect(sentProfiles().size).toBe(1234);
     expect(stream.accepted[0]?.json).toMatchObject({ millrace: { reasons: ['backfill'] } });
@@ -71,7 +71,7 @@ describe('activating a goal', () => {
     await workspace.change(id, { written: ['points'] });
     await waitFor(async () => (await workspace.deliveries()).length === 601);
     release();
-    await waitFor(() => workspace.quiet(), 20_000);
+    await waitFor(() => workspace.quiet());
     expect(stream.attempts[1]?.records.map((record) => record.profileId)).toContain(id);
   });
 
@@ -83,7 +83,7 @@ describe('activating a goal', () => {
     await first.stop();
     expect(stream.accepted.length).toBeLessThan(2000);
     await start();
-    await waitFor(() => workspace.quiet(), 20_000);
+    await waitFor(() => workspace.quiet());
     expect(stream.accepted).toHaveLength(2000);
     expect(sentProfiles().size).toBe(2000);
   });

@@ -102,7 +102,7 @@ describe('a record the stream refuses', () => {
       return count % 3 === 0 ? undefined : throttled;
     };
     for (let round = 0; round < 5; round += 1) for (const id of ids) await workspace.change(id, touched);
-    await waitFor(() => workspace.quiet(), 30_000);
+    await waitFor(() => workspace.quiet());
     for (const id of ids) {
       const versions = stream.of(id).map((record) => record.version);
       expect(versions).toEqual([...versions].sort((a, b) => a - b));
@@ -134,7 +134,7 @@ describe('a request that fails as a whole', () => {
     await workspace.database.transaction(async (tx) => {
       for (const id of ids) await workspace.change(id, touched, tx);
     });
-    await waitFor(() => workspace.quiet(), 20_000);
+    await waitFor(() => workspace.quiet());
     for (const id of ids) expect(stream.of(id)).toHaveLength(1);
   });
 
@@ -166,7 +166,7 @@ describe('a request that fails as a whole', () => {
     await workspace.database.transaction(async (tx) => {
       for (const id of ids) await workspace.change(id, touched, tx);
     });
-    await waitFor(() => workspace.quiet(), 40_000);
+    await waitFor(() => workspace.quiet());
     expect((await workspace.deliveries()).map((delivery) => delivery.profile_id)).toEqual([poisoned]);
     expect(stream.accepted).toHaveLength(11);
   });
@@ -184,10 +184,10 @@ describe('a request that fails as a whole', () => {
       );
       return rows[0]?.code ?? undefined;
     };
-    expect(await waitFor(fault, 20_000)).toBe('stream-not-found');
+    expect(await waitFor(fault)).toBe('stream-not-found');
     expect(await workspace.deliveries()).toMatchObject([{ profile_id: id, state: 'pending', attempts: 0 }]);
     stream.before = () => undefined;
-    await waitFor(() => stream.of(id).length === 1, 20_000);
+    await waitFor(() => stream.of(id).length === 1);
     await waitFor(async () => (await fault()) === undefined);
   });
 });

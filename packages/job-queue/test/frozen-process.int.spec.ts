@@ -41,7 +41,7 @@ describe.each(['idle', 'busy'] as const)('a process frozen in the middle of a tr
     const resource = `unit:frozen-${how}`;
     const { child, lines } = await startHolder(resource, how);
     child.kill('SIGSTOP');
-    const lease = (await waitFor(() => leases.take(resource, 'successor', 60_000), 15_000, 'the takeover')) as Lease;
+    const lease = (await waitFor(() => leases.take(resource, 'successor', 60_000), 60_000, 'the takeover')) as Lease;
     expect(lease.owner).toBe('successor');
     child.kill('SIGCONT');
     expect((await lines.next()).value).toBe('transaction failed');

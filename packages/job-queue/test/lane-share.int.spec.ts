@@ -83,12 +83,12 @@ describe('LaneShare', () => {
 
   it('keeps renewing while a release takes longer than the lease', async () => {
     let letGo = (): void => undefined;
-    const first = share({ leaseTtlMs: 600, beforeRelease: () => new Promise<void>((resolve) => (letGo = resolve)) });
-    const second = share({ leaseTtlMs: 600 });
+    const first = share({ leaseTtlMs: 2000, beforeRelease: () => new Promise<void>((resolve) => (letGo = resolve)) });
+    const second = share({ leaseTtlMs: 2000 });
     await first.start();
     await second.start();
     const startedAt = performance.now();
-    await waitFor(() => performance.now() - startedAt > 1500);
+    await waitFor(() => performance.now() - startedAt > 4500);
     expect(first.held().size).toBe(128);
     expect(second.held().size).toBe(0);
     letGo();

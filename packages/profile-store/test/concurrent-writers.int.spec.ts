@@ -256,7 +256,7 @@ describe('several writers at once', () => {
     expect(
       ledger.errors.map((error) => (error instanceof Error ? [error.message, String(error.cause)] : error)),
     ).toEqual([]);
-  }, 60_000);
+  });
 
   it('add up to what was applied', async () => {
     const { rows } = await store.database.query<{ id: string; points: string | null; tags: string | null }>(

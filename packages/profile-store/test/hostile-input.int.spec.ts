@@ -192,7 +192,7 @@ describe('hostile input', () => {
     const item = identified('list@h.test', { properties: [{ property: 'ages', value: many, rule: 'add' }] });
     expect(outcomes(await ingest([item, item]))).toEqual(['created', 'created']);
     expect(outcomes(await ingest([item]))).toEqual(['unchanged']);
-  }, 20_000);
+  });
 
   it('adds to a thousand properties at once', async () => {
     const wide = Array.from({ length: 1000 }, (_, index) => `wide ${index}`);
@@ -201,5 +201,5 @@ describe('hostile input', () => {
     await ingest([identified('wide@h.test', { properties })]);
     expect(outcomes(await ingest([identified('wide@h.test', { properties })]))).toEqual(['updated']);
     expect(JSON.parse((await propertiesOf(store, 'wide@h.test'))!)['wide 999']).toBe(2);
-  }, 20_000);
+  });
 });

@@ -177,9 +177,9 @@ describe('segments', () => {
   it('lets time alone end a membership', async () => {
     const id = await segment('visited', { kind: 'recency', property: 'lastVisit', op: 'within-last', days: 1 });
     await build();
-    await ingest([person('visitor@s.test', { lastVisit: new Date(Date.now() - 86_400_000 + 400).toISOString() })]);
+    await ingest([person('visitor@s.test', { lastVisit: new Date(Date.now() - 86_400_000 + 4_000).toISOString() })]);
     expect(await membersOf(id)).toContain('visitor@s.test');
-    const deadline = Date.now() + 10_000;
+    const deadline = Date.now() + 60_000;
     while ((await membersOf(id)).includes('visitor@s.test') && Date.now() < deadline) await checkTimers(store.database);
     expect(await membersOf(id)).not.toContain('visitor@s.test');
   });

@@ -225,9 +225,7 @@ describe('a service', () => {
     const stream = await fetch(`${other.url}/things/events`);
     const reader = stream.body?.getReader();
     await reader?.read();
-    const askedAt = performance.now();
     await other.stop();
-    expect(performance.now() - askedAt).toBeLessThan(5000);
     await expect(reader?.read()).rejects.toThrow();
   });
 });

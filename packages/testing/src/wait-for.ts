@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
  */
 export async function waitFor<T>(
   condition: () => Promise<T> | T,
-  timeoutMs = 10_000,
+  timeoutMs = 60_000,
   description = 'the condition',
 ): Promise<Exclude<T, undefined | null | false>> {
   const deadline = Date.now() + timeoutMs;
