@@ -91,6 +91,9 @@ describe('connections', () => {
     const { id } = (await api.call('POST', `${w}/connections`, s3Connection({ name: 'A' }))).body;
     expect(names(await api.call('GET', `${w}/connections`))).toContain('A');
     const changed = await api.call('PATCH', `${w}/connections/${id}`, { name: 'B', region: 'eu-west-1' });
+    expect(changed.body.consentObjectives).toEqual([]);
+    const linked = await api.call('PATCH', `${w}/connections/${id}`, { consentObjectives: ['news', 'news'] });
+    expect(linked.body.errors).toEqual([{ field: 'consentObjectives', message: 'each objective may stand here once' }]);
     expect(changed.body).toMatchObject({ id, name: 'B', region: 'eu-west-1', active: true, description: '' });
     expect((await api.call('GET', `${w}/connections/${id}`)).body).toEqual(changed.body);
     expect((await api.call('DELETE', `${w}/connections/${id}`)).status).toBe(204);

@@ -153,15 +153,18 @@ describe('a run', () => {
 
   it('keeps the goals it began with, whatever is changed meanwhile', async () => {
     const prepared = await prepare();
+    const connection = `${w}/connections/${prepared.connectionId}`;
+    await api.call('PATCH', connection, { consentObjectives: ['news'] });
     const run = await start(prepared);
     await api.call('PATCH', `${w}/goals/${prepared.exportId}`, { name: 'Changed', target: { bucket: 'elsewhere' } });
+    await api.call('PATCH', connection, { consentObjectives: [] });
     await finish(run.id, prepared.importId, 'succeeded');
     await until(run.id, ({ goals }) => goals[1]!.state === 'queued');
     const { rows } = await api.database.query<{ document: string }>(sql`
       SELECT s.document FROM work.unit u JOIN work.goal_snapshot s ON s.id = u.snapshot_id WHERE u.run_id = ${run.id} AND u.queue = 'export-run'`);
-    expect(JSON.parse(rows[0]!.document).goal).toMatchObject({
-      name: 'Export everyone',
-      target: { bucket: 'acme-files' },
+    expect(JSON.parse(rows[0]!.document)).toMatchObject({
+      goal: { name: 'Export everyone', target: { bucket: 'acme-files' } },
+      consentObjectives: ['news'],
     });
   });
 

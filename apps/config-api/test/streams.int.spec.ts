@@ -94,4 +94,24 @@ describe('a stream goal', () => {
     await api.call('DELETE', `${w}/connections/${connectionId}`);
     expect(await commands()).toEqual([{ kind: 'deactivate-stream', goalId }]);
   });
+
+  it('carries the consent objectives of its connection, and is activated again when they change', async () => {
+    const connectionId = await connect();
+    const goalId = await add(connectionId);
+    const objectivesTold = async (): Promise<unknown> => {
+      const [command] = await commands();
+      if (command === undefined) return undefined;
+      expect(command).toEqual({ kind: 'activate-stream', goalId, snapshotId: expect.any(String) });
+      return (await loadGoalSnapshot(api.database, (command as { snapshotId: string }).snapshotId)).consentObjectives;
+    };
+    expect(await objectivesTold()).toEqual([]);
+    const path = `${w}/connections/${connectionId}`;
+    const changed = await api.call('PATCH', path, { consentObjectives: ['news', 'sms'] });
+    expect(changed.body.consentObjectives).toEqual(['news', 'sms']);
+    expect(await objectivesTold()).toEqual(['news', 'sms']);
+    await api.call('PATCH', path, { consentObjectives: ['sms', 'news'] });
+    expect(await objectivesTold()).toBeUndefined();
+    await api.call('PATCH', path, { consentObjectives: [] });
+    expect(await objectivesTold()).toEqual([]);
+  });
 });

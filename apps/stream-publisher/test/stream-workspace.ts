@@ -93,6 +93,7 @@ export class StreamWorkspace {
         ...goal,
       }),
       endpoint: { region: 'us-east-1', credentials: { kind: 'default-chain' } },
+      consentObjectives: [],
     };
   }
 

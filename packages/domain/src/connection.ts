@@ -36,10 +36,20 @@ export const pgpKeys = z.strictObject({
 });
 export type PgpKeys = z.infer<typeof pgpKeys>;
 
+/** What people consent to or not: the same names stand in the consent columns of imports and exports. */
+export const consentObjective = z.string().min(1).max(64);
+const consentObjectives = z
+  .array(consentObjective)
+  .max(100)
+  .refine((objectives) => new Set(objectives).size === objectives.length, 'each objective may stand here once')
+  .default([])
+  .describe('Only profiles that consent to at least one of these are handled; empty: everyone');
+
 const common = {
   name: z.string().min(1).max(200),
   description: z.string().max(4000).default(''),
   active: z.boolean().default(true),
+  consentObjectives,
 };
 
 export const s3Connection = z.strictObject({ kind: z.literal('s3'), ...common, ...awsTarget, pgp: pgpKeys.optional() });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { awsCredentials, pgpKeys } from './connection.js';
+import { awsCredentials, consentObjective, pgpKeys } from './connection.js';
 import { exportProfilesGoal } from './export-goal.js';
 import { importProfilesGoal } from './import-goal.js';
 import { streamGoal } from './stream-goal.js';
@@ -25,5 +25,9 @@ export const goalSnapshot = z.object({
   goalId: z.uuid(),
   goal,
   endpoint: goalEndpoint,
+  consentObjectives: z
+    .array(consentObjective)
+    .default([])
+    .describe('Of the connection: profiles that consent to none of these are withheld; empty withholds nobody'),
 });
 export type GoalSnapshot = z.infer<typeof goalSnapshot>;

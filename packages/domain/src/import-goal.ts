@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { consentObjective } from './connection.js';
 import { csvDialect } from './csv-dialect.js';
 import { processor } from './processor.js';
 import { propertyName } from './property.js';
@@ -109,7 +110,7 @@ export const importProfilesGoal = z.strictObject({
     .optional()
     .describe('Maps every other column to the property of its name, where the workspace has one that fits the rule'),
   consent: z
-    .array(z.strictObject({ column, objective: z.string().min(1).max(64) }))
+    .array(z.strictObject({ column, objective: consentObjective }))
     .max(100)
     .default([]),
   deleteFlag: z

@@ -26,6 +26,7 @@ export const connectionChange = z
     name: s3.shape.name.optional(),
     description: s3.shape.description.unwrap().optional(),
     active: s3.shape.active.unwrap().optional(),
+    consentObjectives: s3.shape.consentObjectives.unwrap().optional(),
     region: s3.shape.region.unwrap().optional(),
     endpoint: s3.shape.endpoint.nullable(),
     credentials: credentialsChange

@@ -73,7 +73,10 @@ export class ManageConnections {
       await checkSecrets(openAfter);
       const sealed = sealConnection(openAfter, this.#keys['config-api'], { workspaceId, connectionId: id });
       const after = await tx.connections.update(id, sealed);
-      const concernsStreams = before.active !== after.active || !sameEndpoint(openBefore, openAfter);
+      const concernsStreams =
+        before.active !== after.active ||
+        !sameEndpoint(openBefore, openAfter) ||
+        !sameObjectives(openBefore, openAfter);
       return { row: after, told: concernsStreams && (await this.#commandStreams(tx, before, after)) };
     });
     if (told) await this.#wakeUps.wake('stream-lane', { version: 1 });
@@ -117,6 +120,10 @@ function sameEndpoint(left: Connection, right: Connection): boolean {
     left.endpoint === right.endpoint &&
     isDeepStrictEqual(left.credentials, right.credentials)
   );
+}
+
+function sameObjectives(left: Connection, right: Connection): boolean {
+  return isDeepStrictEqual([...left.consentObjectives].sort(), [...right.consentObjectives].sort());
 }
 
 function found(row: ConnectionRow | null): ConnectionRow {

@@ -14,6 +14,7 @@ export function snapshotOf(goal: GoalRow, connection: ConnectionRow, keys: Seali
     goalId: goal.id,
     goal: goal.document,
     endpoint: endpointForGoal(connection.document, goal.kind, keys, { workspaceId, connectionId }),
+    consentObjectives: connection.document.consentObjectives,
   };
 }
 

@@ -22,6 +22,7 @@ function snapshot(
       ...change,
     }),
     endpoint: { region: 'us-east-1', credentials: { kind: 'default-chain' }, ...endpoint },
+    consentObjectives: [],
   };
 }
 
