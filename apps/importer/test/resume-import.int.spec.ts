@@ -212,7 +212,7 @@ describe('a run that was cancelled between chunks', () => {
     // Chunk 2 waits until the cancel has arrived. The customers' first lines are 2 to 61: chunks 0 to 2 hold 28 of them.
     await harness.database.query(sql`
       CREATE FUNCTION importer.slow() RETURNS trigger LANGUAGE plpgsql AS $$
-      BEGIN IF NEW.number = 2 THEN PERFORM pg_sleep(2); END IF; RETURN NEW; END $$`);
+      BEGIN IF NEW.number = 2 THEN PERFORM pg_sleep(6); END IF; RETURN NEW; END $$`);
     await harness.database.query(
       sql`CREATE TRIGGER slow BEFORE INSERT ON importer.chunk FOR EACH ROW EXECUTE FUNCTION importer.slow()`,
     );

@@ -1,11 +1,11 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { repositoryRoot } from '../services.js';
 import { startStack } from '../stack.js';
 import { Steps } from './console.js';
 import { Shutdown } from './shutdown.js';
-import { clearResults, readResults, resultsFile } from './test-results.js';
+import { clearResults, failedFiles, readResults, resultsFile, secondResultsFile, totals } from './test-results.js';
 
 /** `npm test`: every package's tests against one throwaway stack, then the end-to-end tests. Resolves to the exit code. */
 export async function test(directory: string, args: readonly string[]): Promise<number> {
@@ -38,13 +38,40 @@ export async function test(directory: string, args: readonly string[]): Promise<
   const endToEnd = existsSync(path.join(repositoryRoot, 'e2e/package.json'));
   const endToEndClean = !endToEnd || shutdown.asked || (await turboTest(['--filter=./e2e'], args, env));
 
+  const explained = failedFiles(readResults()).length > 0;
+  if (!shutdown.asked) await runFailedAgain(env);
+
   await shutdown.run();
-  const { passed, failed, skipped, problems } = readResults();
+  const { passed, failed, skipped, problems, unsteady } = totals(readResults());
+  for (const line of unsteady) console.log(`~ unsteady, failed first and passed alone: ${line}`);
   for (const problem of problems) console.log(`✗ ${problem}`);
-  if (!(clean && endToEndClean) && failed === 0)
-    console.log('✗ a test command ended with an error although no test failed: see its output above');
+  const unexplained = !(clean && endToEndClean) && !explained;
+  if (unexplained) console.log('✗ a test command ended with an error although no test failed: see its output above');
   console.log(`Tests: ${passed} passed, ${failed} failed, ${skipped} skipped`);
-  return clean && endToEndClean && failed === 0 ? 0 : 1;
+  return failed === 0 && !unexplained ? 0 : 1;
+}
+
+/** More failed files than this are no accident of a busy machine. */
+const worthRepeating = 4;
+
+/** Runs the files that failed once more, one package at a time: a test that needs a quiet machine is told from a defect. */
+async function runFailedAgain(env: NodeJS.ProcessEnv): Promise<void> {
+  const failed = failedFiles(readResults());
+  const count = failed.reduce((sum, { files }) => sum + files.length, 0);
+  if (count === 0 || count > worthRepeating) return;
+  for (const { name, files } of failed) {
+    console.log(`again, alone: ${name} ${files.map((file) => path.basename(file)).join(' ')}`);
+    const folder = path.join(repositoryRoot, name);
+    const jest = path.join(folder, 'node_modules/jest/bin/jest.js');
+    const args = ['--experimental-vm-modules', '--no-warnings', jest, '--runInBand', '--json', '--runTestsByPath'];
+    await ended(
+      spawn(process.execPath, [...args, `--outputFile=${secondResultsFile}`, ...files], {
+        cwd: folder,
+        env,
+        stdio: ['ignore', 'ignore', 'inherit'],
+      }),
+    );
+  }
 }
 
 async function turboTest(
@@ -59,6 +86,11 @@ async function turboTest(
     env,
     stdio: 'inherit',
   });
+  return await ended(child);
+}
+
+/** Resolves to whether the program ended without an error. */
+async function ended(child: ChildProcess): Promise<boolean> {
   return await new Promise((resolve) => {
     child.once('error', () => {
       resolve(false);
