@@ -10,6 +10,7 @@ export interface BenchOptions {
   readonly runs: number;
   readonly segments: number;
   readonly parts: number;
+  readonly goals: number;
   readonly say: (line: string) => void;
 }
 

@@ -7,7 +7,7 @@ import { stream } from './stream.js';
 
 const benches: Readonly<Record<string, Bench>> = { 'import-new': importNew, 'export-full': exportFull, stream };
 
-const usage = `pnpm bench <name> [--rows N] [--runs N] [--segments N] [--parts N] [--json]
+const usage = `pnpm bench <name> [--rows N] [--runs N] [--segments N] [--parts N] [--goals N] [--json]
 
 ${Object.entries(benches)
   .map(([name, { about }]) => `  ${name.padEnd(14)} ${about}`)
@@ -17,6 +17,7 @@ ${Object.entries(benches)
   --runs      counted runs of each side, in turn; medians are quoted (default 3)
   --segments  segments that every written profile is evaluated against (default 0)
   --parts     files an export writes side by side (default 1)
+  --goals     stream goals on the same changes (default 1)
   --json      print nothing but the closing JSON line`;
 
 async function main(): Promise<void> {
@@ -27,6 +28,7 @@ async function main(): Promise<void> {
       runs: { type: 'string', default: '3' },
       segments: { type: 'string', default: '0' },
       parts: { type: 'string', default: '1' },
+      goals: { type: 'string', default: '1' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -43,6 +45,7 @@ async function main(): Promise<void> {
     runs: count('runs', values.runs, 1),
     segments: count('segments', values.segments, 0),
     parts: count('parts', values.parts, 1),
+    goals: count('goals', values.goals, 1),
     say,
   });
   console.log(JSON.stringify(result));
