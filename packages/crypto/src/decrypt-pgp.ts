@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream';
 import { ReadableStream } from 'node:stream/web';
 import { decrypt, enums, readMessage, type Message, type PrivateKey, type PublicKey } from 'openpgp';
+import { byteStream, withHead } from '@millrace/byte-stream';
 import { InputError, TransientError } from '@millrace/domain';
-import { byteStream, withHead } from './byte-stream.js';
 import { pgpForm, pgpHeadBytes } from './pgp-detect.js';
 import { openPrivateKeys, readVerifiers } from './pgp-keys.js';
 

@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream';
 import { ReadableStream } from 'node:stream/web';
 import { createMessage, encrypt, enums } from 'openpgp';
+import { byteStream, withHead } from '@millrace/byte-stream';
 import { InputError } from '@millrace/domain';
-import { byteStream, withHead } from './byte-stream.js';
 import { readRecipients, readSigners } from './pgp-keys.js';
 
 export interface EncryptPgpOptions {

@@ -1,5 +1,6 @@
 import { Readable, pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
+import { byteStream, withHead } from '@millrace/byte-stream';
 import { InputError } from '@millrace/domain';
 import { isZip, unzipped } from './unzip.js';
 
@@ -10,6 +11,8 @@ export interface DecompressLimits {
 
 /** Fewer, larger pieces than zlib's own 16 KiB: each costs a trip through the thread pool. */
 const chunkBytes = 128 * 1024;
+/** Enough to know gzip and zip by. */
+const magicBytes = 4;
 
 /**
  * Unpacks a source that begins like gzip or zip and passes any other on as it is, whatever its name says. Several gzip
@@ -19,46 +22,21 @@ const chunkBytes = 128 * 1024;
  * destroying it destroys the source.
  */
 export function decompress(source: Readable, limits: DecompressLimits): Readable {
-  const chunks = decompressed(source, limits);
-  const stream = new Readable({
-    highWaterMark: 2 * chunkBytes,
-    read() {
-      chunks.next().then(
-        ({ done, value }) => this.push(done === true ? null : value),
-        (error: Error) => this.destroy(error),
-      );
-    },
-    destroy(error, callback) {
-      // The source first: a generator that waits for a silent source would never hear of its end.
-      source.destroy();
-      chunks.return(undefined).catch(() => {});
-      callback(error);
-    },
-  });
-  // Heard before anybody reads: an error without a listener would end the process.
-  source.once('error', (error) => stream.destroy(error));
-  return stream;
+  return byteStream(decompressed(source, limits), source);
 }
 
 async function* decompressed(source: Readable, { maxOutputBytes }: DecompressLimits): AsyncGenerator<Buffer> {
-  const chunks: AsyncIterator<Buffer> = source[Symbol.asyncIterator]();
-  try {
-    const head = await takeHead(chunks);
-    const isGzip = head[0] === 0x1f && head[1] === 0x8b;
-    const whole = rejoin(head, chunks);
-    if (isGzip) yield* gunzipped(whole, maxOutputBytes);
-    else if (isZip(head)) yield* unzipped(whole, maxOutputBytes);
-    else yield* whole;
-  } finally {
-    await chunks.return?.();
-    source.destroy();
-  }
+  const { head, chunks } = await withHead(source, magicBytes);
+  if (head[0] === 0x1f && head[1] === 0x8b) yield* gunzipped(chunks, maxOutputBytes);
+  else if (isZip(head)) yield* unzipped(chunks, maxOutputBytes);
+  else yield* chunks;
 }
 
 async function* gunzipped(compressed: AsyncGenerator<Buffer>, maxOutputBytes: number): AsyncGenerator<Buffer> {
   const gunzip = createGunzip({ chunkSize: chunkBytes });
   let sourceError: Error | undefined;
-  const input = Readable.from(compressed, { objectMode: false });
+  const fed = new FedBytes(compressed);
+  const input = Readable.from(fed.chunks(), { objectMode: false });
   input.once('error', (error) => (sourceError = error));
   pipeline(input, gunzip, () => {});
   let bytes = 0;
@@ -71,11 +49,52 @@ async function* gunzipped(compressed: AsyncGenerator<Buffer>, maxOutputBytes: nu
       }
       yield chunk;
     }
+    await fed.checkRest(gunzip.bytesWritten);
   } catch (error) {
     throw sourceError ?? explain(error);
   } finally {
     gunzip.destroy();
     input.destroy();
+  }
+}
+
+/**
+ * What zlib was given. It stops at a zero behind a member, because files are padded with zeros, and forgets what follows:
+ * were that another member, its rows would be lost without a word. The rest is read to its end in any case, so that
+ * whoever counts or sums the source's bytes sees all of them.
+ */
+class FedBytes {
+  readonly #source: AsyncGenerator<Buffer>;
+  #bytes = 0;
+  #last = Buffer.alloc(0);
+
+  constructor(source: AsyncGenerator<Buffer>) {
+    this.#source = source;
+  }
+
+  async *chunks(): AsyncGenerator<Buffer> {
+    // Not `for await`: the source stays open when zlib wants no more of it.
+    for (let next = await this.#source.next(); next.done !== true; next = await this.#source.next()) {
+      this.#last = next.value as Buffer<ArrayBuffer>;
+      this.#bytes += next.value.length;
+      yield next.value;
+    }
+  }
+
+  /** @throws InputError `gzip-damaged` where anything but zeros stands behind what was unpacked */
+  async checkRest(unpackedBytes: number): Promise<void> {
+    const unused = Math.min(this.#bytes - unpackedBytes, this.#last.length);
+    let rest: Buffer = this.#last.subarray(this.#last.length - unused);
+    for (;;) {
+      if (rest.some((byte) => byte !== 0)) {
+        const message =
+          'the gzip file goes on behind zeros that should end it; pack the whole content anew, or send several files';
+        throw new InputError('gzip-damaged', message);
+      }
+      const next = await this.#source.next();
+      if (next.done === true) return;
+      rest = next.value;
+    }
   }
 }
 
@@ -91,23 +110,4 @@ function explain(error: unknown): unknown {
     return new InputError('gzip-damaged', message, { cause: error });
   }
   return error;
-}
-
-async function takeHead(chunks: AsyncIterator<Buffer>): Promise<Buffer> {
-  let head = Buffer.alloc(0);
-  while (head.length < 4) {
-    const { done, value } = await chunks.next();
-    if (done === true) break;
-    head = head.length === 0 ? Buffer.from(value) : Buffer.concat([head, value]);
-  }
-  return head;
-}
-
-async function* rejoin(head: Buffer, chunks: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
-  if (head.length > 0) yield head;
-  for (;;) {
-    const { done, value } = await chunks.next();
-    if (done === true) return;
-    yield value;
-  }
 }

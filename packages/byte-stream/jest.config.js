@@ -1,0 +1,3 @@
+import { preset } from '@millrace/jest-preset';
+
+export default preset;

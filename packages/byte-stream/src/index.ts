@@ -1,0 +1,2 @@
+export { byteStream } from './byte-stream.js';
+export { withHead } from './with-head.js';
