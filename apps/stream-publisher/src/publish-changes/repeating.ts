@@ -29,10 +29,10 @@ export class Repeating {
     this.#wakeable.wake();
   }
 
-  /** Resolves when the run under way has ended. */
+  /** Resolves when the run under way has ended; the pause before the next one is cut short. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.wake();
+    this.#wakeable.end();
     await this.#running;
   }
 
