@@ -13,6 +13,9 @@ export const eventType = z.object({
     ),
   properties: z.array(eventProperty).default([]),
   lists: z.array(z.object({ name: propertyName, properties: z.array(eventProperty).min(1) })).default([]),
+  interaction: propertyName
+    .optional()
+    .describe('Makes it an interaction type: the property that names the interaction a person has viewed'),
 });
 export type EventType = z.infer<typeof eventType>;
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { groupTypeName } from './group-type.js';
 import { mergeRule } from './import-goal.js';
 import { propertyName } from './property.js';
 
@@ -18,6 +19,11 @@ export const profileUpdate = z.strictObject({
     .array(z.strictObject({ objective: z.string().min(1).max(64), granted: z.boolean() }))
     .max(100)
     .default([]),
+  groups: z
+    .array(z.strictObject({ type: groupTypeName, key: z.string().min(1).max(256) }))
+    .max(100)
+    .default([])
+    .describe('Groups to become a member of; one that is not there yet is made, without properties'),
   events: z
     .array(
       z.strictObject({

@@ -21,6 +21,9 @@ export const property = z.object({
 });
 export type Property = z.infer<typeof property>;
 
+/** What a person may be told or shown: every workspace starts with it, a property like any other. */
+export const permissionLevel = 'permissionLevel';
+
 /** The first dotted-prefix clash between names, which would make the nested output ambiguous (`a` beside `a.b`), or undefined. */
 export function prefixClash(names: readonly string[]): readonly [shorter: string, longer: string] | undefined {
   const sorted = [...new Set(names)].sort();
