@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { deadLetterFilter } from './stream-state.js';
 
 /** The Redis queues. A job says which committed row in `work` to look at, and nothing else. */
 export const queueName = z.enum(['import-run', 'export-run', 'export-part', 'stream-lane', 'run-event']);
@@ -32,5 +33,13 @@ export const commandBody = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('cancel-run'), runId: z.uuid() }),
   z.object({ kind: z.literal('activate-stream'), goalId: z.uuid(), snapshotId: z.uuid() }),
   z.object({ kind: z.literal('deactivate-stream'), goalId: z.uuid() }),
+  /** The goal was deleted: nothing of it stays. */
+  z.object({ kind: z.literal('remove-stream'), goalId: z.uuid() }),
+  /** Collects on, sends nothing. */
+  z.object({ kind: z.literal('pause-stream'), goalId: z.uuid() }),
+  z.object({ kind: z.literal('resume-stream'), goalId: z.uuid() }),
+  /** Of one segment, or all that run. */
+  z.object({ kind: z.literal('cancel-backfill'), goalId: z.uuid(), segmentId: z.uuid().optional() }),
+  z.object({ kind: z.literal('replay-dead-letters'), goalId: z.uuid(), filter: deadLetterFilter }),
 ]);
 export type CommandBody = z.infer<typeof commandBody>;
