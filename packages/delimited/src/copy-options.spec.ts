@@ -30,6 +30,7 @@ describe('copyOptions', () => {
     ['no quotes and no escape', { quote: null }],
     ['null words COPY does not know', { nullWords: ['NULL', 'n/a'], nullText: 'NULL' }],
     ['trimming', { trim: true }],
+    ['a guard against formulas', { formulaGuard: true }],
     ['a bare null word COPY would not protect', { quote: null, escape: 'backslash', nullText: 'NULL' }],
   ] as const)('gives none for %s', (_name, options) => {
     expect(

@@ -19,7 +19,7 @@ export interface CopyOptions {
  * The options with which COPY writes the very bytes `rowFormatter` writes, in UTF-8 and without header (COPY cuts column
  * names at 63 bytes); undefined where it cannot. The charset is no hindrance: `CharsetEncoder` follows either way.
  *
- * It cannot: end lines with CRLF, use a delimiter or quote of more than one byte, leave fields bare without any escape,
+ * It cannot: guard formulas, end lines with CRLF, use a delimiter or quote of more than one byte, leave fields bare without any escape,
  * or protect texts that read like a null word other than its own NULL or that a trimming reader would change.
  *
  * @throws InputError `dialect-invalid`
@@ -27,7 +27,7 @@ export interface CopyOptions {
 export function copyOptions(dialect: CsvDialect): CopyOptions | undefined {
   checkWritable(dialect);
   const { delimiter, quote, nullText, nullWords } = dialect;
-  if (dialect.lineEnding !== 'lf' || !isAscii(delimiter)) return undefined;
+  if (dialect.lineEnding !== 'lf' || !isAscii(delimiter) || dialect.formulaGuard) return undefined;
   const forceQuoteAll = dialect.quotePolicy === 'all';
   if (isBackslashText(dialect)) {
     const isProtected = [...nullWords, nullText].every((word) => word === '' || word === '\\N');

@@ -34,6 +34,14 @@ describe('rowFormatter', () => {
     expect(rowFormatter(dialectOf({ lineEnding: 'crlf' }))(['a', 'b'])).toBe('a,b\r\n');
   });
 
+  it('guards what a spreadsheet would run where asked to, and no number', () => {
+    const values = ['=1+1', '@a', '+49 30', '-5', '+5,25', "'=x", "it's", '-', '\tx', 'a=b'];
+    const format = rowFormatter(dialectOf({ formulaGuard: true, delimiter: ';' }));
+    expect(format(values)).toBe("'=1+1;'@a;'+49 30;-5;+5,25;''=x;it's;'-;'\tx;a=b\n");
+    expect(rowFormatter(dialectOf({ delimiter: ';' }))(values)).toBe(`${values.join(';')}\n`);
+    expect(formatHeader(['=id'], dialectOf({ formulaGuard: true }))).toBe('=id\n');
+  });
+
   it('refuses what could not be read back', () => {
     const bare = rowFormatter(dialectOf({ quote: null, nullText: 'NULL' }));
     expect(() => bare(['x', 'a,b'])).toThrow('field 2 holds a delimiter or a line break');

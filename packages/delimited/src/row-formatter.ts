@@ -12,6 +12,9 @@ type FieldFormatter = (text: string, index: number, alone: boolean) => string;
  * A formatter for one dialect. What it writes, `readTable` reads back: no value as `nullText`, text as the same text.
  * For the dialects of `copyOptions` it writes the bytes PostgreSQL's COPY writes.
  *
+ * With `formulaGuard` a value that a spreadsheet would run gets an apostrophe in front, which is part of the text for every
+ * other reader. Names of columns do not: they are the operator's own.
+ *
  * One difference cannot be written: without quotes, an empty text and no value are the same where `nullText` is empty.
  *
  * @throws InputError `dialect-invalid`. The formatter itself throws InputError `value-not-writable` for a NUL character,
@@ -41,7 +44,7 @@ export function rowFormatter(dialect: CsvDialect): RowFormatter {
  * @throws InputError as `rowFormatter`
  */
 export function formatHeader(names: readonly string[], dialect: CsvDialect): string {
-  const format = rowFormatter(dialect);
+  const format = rowFormatter({ ...dialect, formulaGuard: false });
   const [first = ''] = names;
   const isMisread =
     /^(?:sep=|[\ufeff\u00fe\u00ff\u00ef])/i.test(first) ||
@@ -49,13 +52,24 @@ export function formatHeader(names: readonly string[], dialect: CsvDialect): str
     (first === '' && names.length === 1);
   if (!isMisread) return format(names);
   if (dialect.quote === null) throw needsQuoting(0, 'begins like something other than a header');
-  const quotedFirst = rowFormatter({ ...dialect, quotePolicy: 'all' })([first]);
+  const quotedFirst = rowFormatter({ ...dialect, formulaGuard: false, quotePolicy: 'all' })([first]);
   if (names.length === 1) return quotedFirst;
   const withoutLineEnd = quotedFirst.slice(0, dialect.lineEnding === 'crlf' ? -2 : -1);
   return withoutLineEnd + dialect.delimiter + format(names.slice(1));
 }
 
+/** What a spreadsheet takes for a formula, and what reading would take for the guard of one. */
+const formula = /^'*[=+\-@\t\r\n]/;
+const plainNumber = /^[+-]?\d+(?:[.,]\d+)?$/;
+
 function fieldFormatter(dialect: CsvDialect): FieldFormatter {
+  const format = unguardedField(dialect);
+  if (!dialect.formulaGuard) return format;
+  return (text, index, alone) =>
+    format(formula.test(text) && !plainNumber.test(text) ? `'${text}` : text, index, alone);
+}
+
+function unguardedField(dialect: CsvDialect): FieldFormatter {
   if (isBackslashText(dialect)) return backslashField(dialect);
   return dialect.quote === null ? bareField(dialect) : quotedField(dialect, dialect.quote);
 }

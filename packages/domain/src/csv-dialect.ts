@@ -10,6 +10,9 @@ const oneCharacter = z
 export const charset = z.enum(['utf-8', 'utf-8-bom', 'utf-16le', 'utf-16be', 'iso-8859-1', 'windows-1252']);
 export type Charset = z.infer<typeof charset>;
 
+const patternLetters = 'yyyy yy MM M dd d HH H mm ss SSS XXX, other letters in apostrophes';
+const datePattern = z.string().min(1).max(64);
+
 /** How rows stand in a file, for reading and writing. Sizes in bytes. */
 export const csvDialect = z
   .object({
@@ -35,12 +38,37 @@ export const csvDialect = z
         separator: z.string().min(1).max(8).default(';'),
         open: z.string().max(8).default(''),
         close: z.string().max(8).default(''),
+        escape: z
+          .union([z.literal(''), oneCharacter])
+          .default('\\')
+          .describe('Stands before a separator, or before itself, inside an element; empty: nothing is escaped'),
+      })
+      .refine(({ separator, escape }) => escape === '' || !separator.includes(escape), {
+        path: ['escape'],
+        message: 'must not be part of the separator',
       })
       .prefault({}),
     decimalSeparator: z.enum(['.', ',']).default('.'),
     trueWords: z.array(z.string().min(1)).min(1).default(['true', '1', 'yes']),
     falseWords: z.array(z.string().min(1)).min(1).default(['false', '0', 'no']),
-    timeZone: z.string().default('UTC').describe('For dates and times that name no zone'),
+    datePattern: datePattern.optional().describe(`${patternLetters}; absent: YYYY-MM-DD`),
+    timestampPattern: datePattern
+      .optional()
+      .describe(`${patternLetters}, shown in the time zone; absent: ISO-8601, written in UTC`),
+    timeZone: z
+      .string()
+      .default('UTC')
+      .describe('Reading: of times that name no zone. Writing: of times written by a pattern'),
+    unencodable: z
+      .enum(['fail', 'replace'])
+      .default('fail')
+      .describe('Writing only: a character the charset lacks ends the export, or becomes "?" and is counted'),
+    formulaGuard: z
+      .boolean()
+      .default(false)
+      .describe(
+        'A value that a spreadsheet would take for a formula (begins with = + - @, tab or line break and is no number) gets an apostrophe in front, which reading takes off again',
+      ),
     maxRecordBytes: z
       .int()
       .min(1024)

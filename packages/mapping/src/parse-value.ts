@@ -1,7 +1,11 @@
 import type { CsvDialect, PropertyType } from '@millrace/domain';
+import { compileDatePattern, type DateParts } from './processors/date-pattern.js';
 
 /** How text stands for values; the parts of a CSV dialect that reading a value needs. */
-export type ValueFormat = Pick<CsvDialect, 'decimalSeparator' | 'trueWords' | 'falseWords' | 'timeZone' | 'list'>;
+export type ValueFormat = Pick<
+  CsvDialect,
+  'decimalSeparator' | 'trueWords' | 'falseWords' | 'timeZone' | 'datePattern' | 'timestampPattern' | 'list'
+>;
 
 /** Turns one text into the JSON text that is stored, or undefined where it is not of the type. */
 export type ValueParser = (text: string) => string | undefined;
@@ -132,10 +136,16 @@ export function scalarParser(type: PropertyType, format: ValueFormat): ValuePars
       const parse = wordParser(format);
       return (text) => parse(text.trim());
     }
-    case 'date':
-      return (text) => parseDate(text.trim());
+    case 'date': {
+      if (format.datePattern === undefined) return (text) => parseDate(text.trim());
+      const pattern = compileDatePattern(format.datePattern);
+      return (text) => {
+        const parts = pattern.parse(text.trim());
+        return parts === undefined ? undefined : parseDate(isoDate(parts));
+      };
+    }
     case 'timestamp': {
-      const parse = timestampParser(format.timeZone);
+      const parse = patternedTimestampParser(format) ?? timestampParser(format.timeZone);
       return (text) => {
         const iso = parse(text.trim());
         return iso === undefined ? undefined : `"${iso}"`;
@@ -144,22 +154,73 @@ export function scalarParser(type: PropertyType, format: ValueFormat): ValuePars
   }
 }
 
+/** By the dialect's own pattern, where it has one. */
+function patternedTimestampParser({
+  timestampPattern,
+  timeZone,
+}: ValueFormat): ((text: string) => string | undefined) | undefined {
+  if (timestampPattern === undefined) return undefined;
+  const pattern = compileDatePattern(timestampPattern);
+  const parse = timestampParser(timeZone);
+  return (text) => {
+    const parts = pattern.parse(text);
+    if (parts === undefined) return undefined;
+    const { hour, minute, second, millisecond, offset } = parts;
+    const time = `${twoDigits(hour)}:${twoDigits(minute)}:${twoDigits(second)}.${String(millisecond).padStart(3, '0')}`;
+    return parse(`${isoDate(parts)}T${time}${offset}`);
+  };
+}
+
+function isoDate({ year, month, day }: DateParts): string {
+  return `${String(year).padStart(4, '0')}-${twoDigits(month)}-${twoDigits(day)}`;
+}
+
+function twoDigits(number: number): string {
+  return String(number).padStart(2, '0');
+}
+
 /** Splits list text such as `[a;b]` and parses each element; empty elements are dropped. The JSON text is an array. */
 export function listParser(type: PropertyType, format: ValueFormat): ValueParser {
   const parse = scalarParser(type, format);
-  const { separator, open, close } = format.list;
+  const { open, close } = format.list;
+  const split = listSplitter(format.list);
   return (text) => {
     let inner = text;
     if (open !== '' && inner.startsWith(open)) inner = inner.slice(open.length);
     if (close !== '' && inner.endsWith(close)) inner = inner.slice(0, -close.length);
     const elements: string[] = [];
-    for (const element of inner.split(separator)) {
+    for (const element of split(inner)) {
       if (element === '') continue;
       const value = parse(element);
       if (value === undefined) return undefined;
       elements.push(value);
     }
     return `[${elements.join(',')}]`;
+  };
+}
+
+/** An escape counts before a separator and before itself; anywhere else it is a character like others. */
+function listSplitter({ separator, escape }: ValueFormat['list']): (text: string) => readonly string[] {
+  if (escape === '') return (text) => text.split(separator);
+  return (text) => {
+    if (!text.includes(escape)) return text.split(separator);
+    const elements: string[] = [];
+    let element = '';
+    for (let at = 0; at < text.length;) {
+      if (text.startsWith(separator, at)) {
+        elements.push(element);
+        element = '';
+        at += separator.length;
+        continue;
+      }
+      const next = at + escape.length;
+      const escaped = text.startsWith(escape, at)
+        ? [separator, escape].find((special) => text.startsWith(special, next))
+        : undefined;
+      element += escaped ?? text[at];
+      at = escaped === undefined ? at + 1 : next + escaped.length;
+    }
+    return [...elements, element];
   };
 }
 

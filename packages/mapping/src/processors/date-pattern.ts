@@ -63,24 +63,32 @@ const tokens: Readonly<Record<string, Token>> = {
   XXX: offset,
 };
 
+/** A letter group that stands for a part of a date, or text that stands for itself. */
+export type PatternPiece = { readonly token: string } | { readonly literal: string };
+
 /** @throws InputError `bad-date-pattern` */
-export function compileDatePattern(pattern: string): DatePattern {
-  const pieces: (Token | string)[] = [];
+export function splitDatePattern(pattern: string): readonly PatternPiece[] {
+  const pieces: PatternPiece[] = [];
   for (const match of pattern.matchAll(/'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+|'/g)) {
     const [whole, quoted, letter] = match;
-    if (quoted !== undefined) pieces.push(quoted === '' ? "'" : quoted.replaceAll("''", "'"));
-    else if (letter === undefined && whole !== "'") pieces.push(whole);
+    if (quoted !== undefined) pieces.push({ literal: quoted === '' ? "'" : quoted.replaceAll("''", "'") });
+    else if (letter === undefined && whole !== "'") pieces.push({ literal: whole });
     else {
-      const token = tokens[whole];
-      if (token === undefined) {
+      if (tokens[whole] === undefined) {
         throw new InputError(
           'bad-date-pattern',
           `the date pattern ${JSON.stringify(pattern)} has ${JSON.stringify(whole)}: use ${Object.keys(tokens).join(' ')}, and put other letters between apostrophes`,
         );
       }
-      pieces.push(token);
+      pieces.push({ token: whole });
     }
   }
+  return pieces;
+}
+
+/** @throws InputError `bad-date-pattern` */
+export function compileDatePattern(pattern: string): DatePattern {
+  const pieces = splitDatePattern(pattern).map((piece) => ('literal' in piece ? piece.literal : tokens[piece.token]!));
   const readers = pieces.filter((piece) => typeof piece !== 'string');
   // Fixed runs of digits and literals only: nothing to go back to, so it is linear.
   const form = new RegExp(
