@@ -63,6 +63,13 @@ export type WorkerChanges = Partial<Omit<ImportWorkerOptions, 'settings'>> & {
   readonly settings?: Partial<ImportSettings>;
 };
 
+export interface OpenOptions {
+  readonly pgp?: PgpKeys;
+  readonly repeatSums?: boolean;
+  readonly dryRun?: boolean;
+  readonly consentObjectives?: string[];
+}
+
 /** A database, a bucket and a workspace of their own, and workers on request. */
 export class ImportHarness {
   readonly goalId = randomUUID();
@@ -152,15 +159,7 @@ export class ImportHarness {
   }
 
   /** Opens a run of the goal, as config-api does. Returns the run's id. */
-  async open(
-    goal: ImportProfilesGoal,
-    options: {
-      readonly pgp?: PgpKeys;
-      readonly repeatSums?: boolean;
-      readonly dryRun?: boolean;
-      readonly consentObjectives?: string[];
-    } = {},
-  ): Promise<string> {
+  async open(goal: ImportProfilesGoal, options: OpenOptions = {}): Promise<string> {
     const runId = randomUUID();
     const endpoint = this.endpoint(options.pgp);
     const { workspaceId, connectionId, goalId } = this;
@@ -235,10 +234,7 @@ export class ImportHarness {
   }
 
   /** Opens a run and waits for its end; a worker must be running. */
-  async run(
-    goal: ImportProfilesGoal,
-    options: { readonly pgp?: PgpKeys; readonly repeatSums?: boolean; readonly dryRun?: boolean } = {},
-  ): Promise<FinishedRun> {
+  async run(goal: ImportProfilesGoal, options: OpenOptions = {}): Promise<FinishedRun> {
     return this.finished(await this.open(goal, options));
   }
 

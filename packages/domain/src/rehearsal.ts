@@ -3,7 +3,17 @@ import { importCounts } from './run.js';
 
 /** One row, or the profile it belongs to, as an example of what a dry run found. */
 export const rehearsalSample = z.object({
-  outcome: z.enum(['created', 'updated', 'cleared', 'unchanged', 'erased', 'unmatched', 'ambiguous', 'rejected']),
+  outcome: z.enum([
+    'created',
+    'updated',
+    'cleared',
+    'unchanged',
+    'erased',
+    'unmatched',
+    'withheld',
+    'ambiguous',
+    'rejected',
+  ]),
   line: z.number().describe('Physical line of the row, or of the first of the rows that belong together'),
   profileId: z.uuid().optional().describe('The profile that is there already'),
   before: z.record(z.string(), z.unknown()).optional().describe('The properties that would change, as they are'),

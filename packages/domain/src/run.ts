@@ -18,7 +18,7 @@ export const importCounts = z.object({
   updated: z.int().default(0),
   unchanged: z.int().default(0),
   erased: z.int().default(0).describe('Rows whose profile the delete flag erased'),
-  skipped: z.record(z.string(), z.int()).default({}).describe('By reason: unmatched, filtered, ...'),
+  skipped: z.record(z.string(), z.int()).default({}).describe('By reason: unmatched, consent, erased, filtered, ...'),
   ambiguous: z.int().default(0),
   rejected: z.int().default(0),
   profilesCreated: z.int().default(0),
@@ -37,6 +37,10 @@ export const importCounts = z.object({
 });
 export type ImportCounts = z.infer<typeof importCounts>;
 
+  linkedRowsWithheld: z
+    .int()
+    .default(0)
+    .describe('Their root row was held back: no consent, erased before, another organizational unit'),
 export const exportCounts = z.object({
   rows: z.int().default(0),
   bytes: z.int().default(0),

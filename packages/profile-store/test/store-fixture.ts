@@ -152,6 +152,9 @@ export async function applyPlan(
     ...(shape.uses.erase === true
       ? { erased: sum((c) => c.erased ?? 0), profilesErased: sum((c) => c.profilesErased ?? 0) }
       : {}),
+    ...(shape.consentObjectives === undefined ? {} : { withheld: sum((c) => c.withheld ?? 0) }),
+    ...(shape.erasedAfter === undefined ? {} : { erasedBefore: sum((c) => c.erasedBefore ?? 0) }),
+    ...(shape.unit === undefined ? {} : { otherUnit: sum((c) => c.otherUnit ?? 0) }),
   };
 }
 

@@ -60,7 +60,7 @@ export class FixRows {
         'dry-run-conflict',
         'a dry run has applied nothing: correct the file, or send the rows to a run that did',
       );
-    const goals = new Map<string, { readonly goal: ImportProfilesGoal; readonly workspaceId: number }>();
+    const goals = new Map<string, GoalOfRun>();
     for (const { snapshotId } of files) {
       const snapshot = await loadGoalSnapshot(database, snapshotId);
       if (isImportSnapshot(snapshot)) goals.set(snapshotId, snapshot);
@@ -105,7 +105,7 @@ export class FixRows {
     tx: Transaction,
     runId: string,
     file: RejectedFile,
-    { goal, workspaceId }: { readonly goal: ImportProfilesGoal; readonly workspaceId: number },
+    { goal, consentObjectives, workspaceId }: GoalOfRun,
     sent: readonly SentRow[],
     total: Tally,
   ): Promise<void> {
@@ -117,7 +117,7 @@ export class FixRows {
     const pseudonymKey = derivePseudonymKey(this.#services.sealingKey, workspaceId);
     const { counts, applied } = await applyRows(
       tx,
-      { goal, workspaceId, catalogue, pseudonymKey },
+      { goal, consentObjectives, workspaceId, catalogue, pseudonymKey },
       file,
       accepted,
       total,
@@ -134,6 +134,8 @@ export class FixRows {
     await writeRunEvent(tx, { runId, goalId: file.goalId }, { kind: 'goal-recounted', counts: recounted });
   }
 }
+
+type GoalOfRun = Pick<GoalAtRun, 'goal' | 'consentObjectives' | 'workspaceId'>;
 
 interface Tally {
   counts: ImportCounts;
@@ -194,6 +196,7 @@ async function acceptRows(
 
 interface GoalAtRun {
   readonly goal: ImportProfilesGoal;
+  readonly consentObjectives: readonly string[];
   readonly workspaceId: number;
   readonly catalogue: Catalogue;
   readonly pseudonymKey: Uint8Array;
@@ -201,7 +204,7 @@ interface GoalAtRun {
 
 async function applyRows(
   tx: Transaction,
-  { goal, workspaceId, catalogue, pseudonymKey }: GoalAtRun,
+  { goal, consentObjectives, workspaceId, catalogue, pseudonymKey }: GoalAtRun,
   file: RejectedFile,
   rows: readonly SentRow[],
   total: Tally,
@@ -222,7 +225,7 @@ async function applyRows(
   });
   // Tables of the importer like those of an import, seen by nobody else: they end with the transaction.
   const [stage, plan] = [await nextTableNumber(tx), await nextTableNumber(tx)];
-  const shape = mergeShape({ goal, catalogue, workspaceId }, { stage, plan, chunkLines });
+  const shape = mergeShape({ goal, consentObjectives, catalogue, workspaceId }, { stage, plan, chunkLines });
   await createStagingTable(tx, shape, linkingColumnDefinitions(root));
   for (const linked of links.slice(1)) await createLinkedTable(tx, stage, linked);
   const columns = sql.join(encoder.columns.map((name) => sql.id(name)));

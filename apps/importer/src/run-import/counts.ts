@@ -11,9 +11,14 @@ export function addCounts(left: ImportCounts, right: ImportCounts): ImportCounts
   for (const name of Object.keys(noCounts) as (keyof ImportCounts)[]) {
     if (name !== 'skipped') sum[name] = left[name] + right[name];
   }
-  const skipped = { ...left.skipped };
-  for (const [reason, count] of Object.entries(right.skipped)) skipped[reason] = (skipped[reason] ?? 0) + count;
-  return importCounts.parse({ ...sum, skipped });
+  return importCounts.parse({ ...sum, skipped: united(left.skipped, right.skipped) });
+}
+
+function united(left: ImportCounts['skipped'], right: ImportCounts['skipped']): ImportCounts['skipped'] {
+  const skipped = { ...left };
+  for (const [reason, count] of Object.entries(right))
+    if (count !== 0) skipped[reason] = (skipped[reason] ?? 0) + count;
+  return skipped;
 }
 
 /** After staging: what was read and rejected. Linked rows count as orphaned until the chunk of their event is applied. */
@@ -55,7 +60,12 @@ export function appliedCounts(planned: ImportCounts, chunks: readonly (ChunkCoun
   const sum = (pick: (counts: ChunkCounts | MovedCounts) => number | undefined): number =>
     chunks.reduce((total, counts) => total + (pick(counts) ?? 0), 0);
   const linkedRows = sum((counts) => counts.linkedRows);
-  const unmatched = sum((counts) => ('unmatched' in counts ? counts.unmatched : 0));
+  const heldBack = sum((counts) => counts.linkedRowsHeldBack);
+  const skipped = {
+    unmatched: sum((counts) => ('unmatched' in counts ? counts.unmatched : 0)),
+    consent: sum((counts) => counts.withheld),
+    erased: sum((counts) => counts.erasedBefore),
+  };
   return {
     ...planned,
     created: sum((counts) => counts.created),
@@ -63,16 +73,15 @@ export function appliedCounts(planned: ImportCounts, chunks: readonly (ChunkCoun
     unchanged: sum((counts) => counts.unchanged),
     erased: sum((counts) => counts.erased),
     ambiguous: planned.ambiguous + sum((counts) => ('ambiguous' in counts ? counts.ambiguous : 0)),
-    skipped:
-      unmatched === 0
-        ? planned.skipped
-        : { ...planned.skipped, unmatched: (planned.skipped.unmatched ?? 0) + unmatched },
+    skipped: united(planned.skipped, skipped),
+    rejected: planned.rejected + sum((counts) => counts.otherUnit),
     profilesCreated: sum((counts) => counts.profilesCreated),
     profilesUpdated: sum((counts) => counts.profilesUpdated),
     profilesUnchanged: sum((counts) => counts.profilesUnchanged),
     profilesErased: sum((counts) => counts.profilesErased),
     linkedRowsUsed: planned.linkedRowsUsed + linkedRows,
-    linkedRowsOrphaned: planned.linkedRowsOrphaned - linkedRows,
+    linkedRowsWithheld: planned.linkedRowsWithheld + heldBack,
+    linkedRowsOrphaned: planned.linkedRowsOrphaned - linkedRows - heldBack,
     events: sum((counts) => counts.events),
     eventLines: sum((counts) => counts.eventLines),
   };
@@ -109,6 +118,7 @@ export function assertBalanced(counts: ImportCounts): void {
     throw new Error(`the outcomes of ${rows} rows are known, but ${counts.rowsRead} were read`);
   const linked =
     counts.linkedRowsUsed +
+    counts.linkedRowsWithheld +
     counts.linkedRowsOrphaned +
     counts.linkedRowsRejected +
     counts.linkedRowsFiltered +

@@ -29,6 +29,8 @@ export interface ImportJob {
   readonly context: UnitContext;
   readonly workspaceId: number;
   readonly goal: ImportProfilesGoal;
+  /** Of the connection. */
+  readonly consentObjectives: readonly string[];
   readonly configHash: string;
   readonly links: LinkPlan;
   readonly catalogue: Catalogue;
@@ -46,10 +48,13 @@ export interface ImportJob {
 }
 
 /** The parts of a goal that do not depend on a file. Throws InputError where the goal does not fit the workspace. */
-export function outlineGoal(goal: ImportProfilesGoal, catalogue: Catalogue): Pick<ImportJob, 'configHash' | 'links'> {
+export function outlineGoal(
+  { goal, consentObjectives }: Pick<ImportJob, 'goal' | 'consentObjectives'>,
+  catalogue: Catalogue,
+): Pick<ImportJob, 'configHash' | 'links'> {
   const links = planLinks(goal);
   rowMapperOutline(goal, catalogue);
-  return { configHash: configHash(goal), links };
+  return { configHash: configHash(goal, consentObjectives), links };
 }
 
 /** What staging holds follows from the goal alone: a frozen plan can be applied without reading the file again. */
@@ -67,10 +72,10 @@ export interface NumberedTables {
 }
 
 export function mergeShape(
-  job: Pick<ImportJob, 'goal' | 'catalogue' | 'workspaceId'>,
+  job: Pick<ImportJob, 'goal' | 'consentObjectives' | 'catalogue' | 'workspaceId'>,
   tables: NumberedTables,
 ): MergeShape {
-  const { goal, catalogue, workspaceId } = job;
+  const { goal, consentObjectives, catalogue, workspaceId } = job;
   const { namespaceIds, uses } = rowMapperOutline(goal, catalogue);
   return {
     workspaceId,
@@ -86,6 +91,7 @@ export function mergeShape(
     policy: goal.matching.policy,
     maxComponentRows: goal.matching.maxComponentRows,
     chunkLines: tables.chunkLines,
+    consentObjectives,
     persistence: 'durable',
   };
 }

@@ -48,7 +48,7 @@ export class ImportRun {
     const { database, wakeUps, events, settings, sealingKey, openStore } = this.#services;
     const snapshot = await loadGoalSnapshot(database, unit.snapshotId);
     if (!isImportSnapshot(snapshot)) throw new Error(`a goal of kind ${snapshot.goal.kind} came to the importer`);
-    const { goal, workspaceId, connectionId } = snapshot;
+    const { goal, consentObjectives, workspaceId, connectionId } = snapshot;
     const progress = new ProgressTeller({
       target: { runId: unit.runId, goalId: unit.goalId, unitId: unit.id },
       wakeUps,
@@ -56,7 +56,7 @@ export class ImportRun {
     await this.#tellStarted(unit, context);
     const endpoint = openEndpoint(snapshot.endpoint, sealingKey, { workspaceId, connectionId });
     const catalogue = await loadCatalogue(database, workspaceId);
-    const outline = outlineGoal(goal, catalogue);
+    const outline = outlineGoal(snapshot, catalogue);
     const store = openStore(endpoint);
     try {
       await this.#importFiles({
@@ -65,6 +65,7 @@ export class ImportRun {
         context,
         workspaceId,
         goal,
+        consentObjectives,
         catalogue,
         pgp: endpoint.pgp,
         pseudonymKey: derivePseudonymKey(sealingKey, workspaceId),

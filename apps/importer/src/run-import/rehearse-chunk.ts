@@ -64,7 +64,23 @@ export async function rehearseChunk(
         FROM rehearsal_before b WHERE NOT EXISTS (SELECT FROM profile.profile p WHERE p.id = b.id)`,
     )),
   );
+  samples.push(
+    ...(await sampleHeldBack(tx, shape, sql`chunk = ${sql.integer(chunk)} OR chunk >= ${sql.integer(chunks)}`)),
+  );
   return { counts, profilesCleared: rows[0]?.cleared ?? 0, samples };
+}
+
+/** Rows whose profile was held back. */
+async function sampleHeldBack(tx: Transaction, shape: MergeShape, chosen: Sql): Promise<readonly RehearsalSample[]> {
+  const plan = sql.id(shape.plan.schema, shape.plan.name);
+  const { rows } = await tx.query<{ line: number; status: 'w' | 'g' | 'f' }>(sql`
+    SELECT component::float8 AS line, status FROM ${plan} WHERE status IN ('w', 'g', 'f') AND (${chosen}) ORDER BY component LIMIT ${samplesPerOutcome}`);
+  const reasons = {
+    w: 'the profile consents to none of the objectives of the connection',
+    g: 'the person was erased after the file was written',
+    f: 'the profile belongs to another organizational unit',
+  } as const;
+  return rows.map(({ line, status }) => ({ outcome: 'withheld', line, reason: reasons[status] }));
 }
 
 /** The properties that differ, as they were and as they are now. */

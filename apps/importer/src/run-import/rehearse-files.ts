@@ -20,6 +20,7 @@ const order: readonly RehearsalSample['outcome'][] = [
   'unchanged',
   'erased',
   'unmatched',
+  'withheld',
   'ambiguous',
 ];
 

@@ -12,7 +12,7 @@ const goal = (changes: Record<string, unknown> = {}): ImportProfilesGoal =>
   importProfilesGoal.parse({ ...base, ...changes });
 
 describe('configHash', () => {
-  const known = configHash(goal());
+  const known = configHash(goal(), []);
 
   it.each([
     ['the name', { name: 'other' }],
@@ -22,7 +22,7 @@ describe('configHash', () => {
     ['an option that only writing uses', { csv: { lineEnding: 'crlf', quotePolicy: 'all', nullText: 'NULL' } }],
     ['whether the goal is active', { active: false }],
   ])('stays the same when %s changes', (_, changes) => {
-    expect(configHash(goal(changes))).toBe(known);
+    expect(configHash(goal(changes), [])).toBe(known);
   });
 
   it.each([
@@ -37,11 +37,16 @@ describe('configHash', () => {
       { linked: [{ alias: 'orders', pattern: { kind: 'exact', name: 'o.csv' }, column: 'id', parentColumn: 'id' }] },
     ],
   ])('changes with %s', (_, changes) => {
-    expect(configHash(goal(changes))).not.toBe(known);
+    expect(configHash(goal(changes), [])).not.toBe(known);
+  });
+
+  it('changes with the consent objectives of the connection, whatever their order', () => {
+    expect(configHash(goal(), ['news'])).not.toBe(known);
+    expect(configHash(goal(), ['sms', 'news'])).toBe(configHash(goal(), ['news', 'sms']));
   });
 
   it('does not depend on the order in which members were written', () => {
-    expect(configHash(goal({ source: { pattern: base.source.pattern, directory: 'in', bucket: 'bucket' } }))).toBe(
+    expect(configHash(goal({ source: { pattern: base.source.pattern, directory: 'in', bucket: 'bucket' } }), [])).toBe(
       known,
     );
   });

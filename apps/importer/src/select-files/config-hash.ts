@@ -8,10 +8,12 @@ const hashVersion = 1;
 /**
  * SHA-256 over what changes a row's effect and nothing else: no name, schedule, order, limit or secret. Two goals with
  * the same hash do the same with the same file.
+ * @param consentObjectives of the connection
  */
-export function configHash(goal: ImportProfilesGoal): string {
+export function configHash(goal: ImportProfilesGoal, consentObjectives: readonly string[]): string {
   return digest({
     version: hashVersion,
+    consentObjectives: [...consentObjectives].sort(),
     source: { bucket: goal.source.bucket, directory: goal.source.directory, pattern: goal.source.pattern },
     csv: readingOptions(goal.csv),
     linked: goal.linked.map(({ csv, ...link }) => (csv === undefined ? link : { ...link, csv: readingOptions(csv) })),

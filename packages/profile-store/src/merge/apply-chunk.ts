@@ -12,11 +12,12 @@ import { applyEvents, type EventCounts } from './apply-events.js';
 import type { ChunkContext } from './chunk-context.js';
 import { addIdentities, addNewIdentities } from './add-identities.js';
 import { eraseFlagged, lockMergedAndErased, type ErasureCounts } from './erase-flagged.js';
+import { holdBack, holdsBack, type HeldBackCounts } from './hold-back.js';
 import { foldedColumns, mergedProperties, plainColumns, writesProperty } from './merge-properties.js';
 import { tableOf, type MergeShape } from './merge-shape.js';
 
 /** Rows and profiles of one chunk by what became of them; `moved` components wait for `applyMoved`. */
-export interface ChunkCounts extends EventCounts, Partial<ErasureCounts> {
+export interface ChunkCounts extends EventCounts, Partial<ErasureCounts>, Partial<HeldBackCounts> {
   readonly created: number;
   readonly updated: number;
   readonly unchanged: number;
@@ -56,16 +57,12 @@ export async function applyComponents(tx: Transaction, shape: MergeShape, inChun
     inChunk,
     streamed: await streamedProperties(tx, shape.workspaceId),
   };
-  const plan = tableOf(shape.plan);
-  const kinds = await tx.query<{ simple: number; other: number }>(sql`
-    SELECT count(*) FILTER (WHERE is_new AND rows = 1)::float8 AS simple, count(*) FILTER (WHERE NOT (is_new AND rows = 1))::float8 AS other
-    FROM ${plan} pl WHERE ${inChunk}`);
-  const { simple, other } = kinds.rows[0] ?? { simple: 0, other: 0 };
+  let { simple, other } = await countKinds(tx, context);
   let moved = 0;
-  if (other > 0) {
-    moved += await lockExisting(tx, context);
-    await collectIncoming(tx, context);
-  }
+  if (other > 0) moved += await lockExisting(tx, context);
+  const heldBack = holdsBack(shape) ? await holdBack(tx, context) : undefined;
+  if (heldBack !== undefined && heldBack.rows > 0) ({ simple, other } = await countKinds(tx, context));
+  if (other > 0) await collectIncoming(tx, context);
   const onlyNew = other === 0 && shape.namespaceIds.length === 1;
   if (simple + other > 0 && !(onlyNew && (await addNewIdentities(tx, context))))
     moved += (await addIdentities(tx, context)).moved;
@@ -85,7 +82,20 @@ export async function applyComponents(tx: Transaction, shape: MergeShape, inChun
   }
   if (created > 0 && !touchSimple && context.streamed !== undefined) await outboxOfCreated(tx, context);
   const counts = await countOutcomes(tx, touchSimple || other > 0, touchSimple ? 0 : created);
-  return { ...counts, ...events, moved };
+  return { ...counts, ...events, ...heldBack?.counts, moved };
+}
+
+interface Kinds {
+  /** New profiles of one row each. */
+  readonly simple: number;
+  readonly other: number;
+}
+
+async function countKinds(tx: Transaction, { shape, inChunk }: ChunkContext): Promise<Kinds> {
+  const { rows } = await tx.query<Kinds>(sql`
+    SELECT count(*) FILTER (WHERE is_new AND rows = 1)::float8 AS simple, count(*) FILTER (WHERE NOT (is_new AND rows = 1))::float8 AS other
+    FROM ${tableOf(shape.plan)} pl WHERE ${inChunk}`);
+  return rows[0] ?? { simple: 0, other: 0 };
 }
 
 /** Locks the chunk's existing profiles by id. Components whose profile is gone are marked as moved. */

@@ -29,12 +29,21 @@ export interface MergeShape {
   readonly maxComponentRows: number;
   /** Lines per chunk: chunk k holds the profiles whose first line is in [k * chunkLines, (k + 1) * chunkLines). */
   readonly chunkLines: number;
+  /** Only profiles that consent to one of these are handled, see `holdBack`; absent or empty: everyone. */
+  readonly consentObjectives?: readonly string[] | undefined;
+  /** When the rows were written: a person erased since then does not come back by them. Absent: erasures do not count. */
+  readonly erasedAfter?: Date | undefined;
+  /** Only profiles with this value of this property are handled, as text. */
+  readonly unit?: { readonly property: string; readonly value: string } | undefined;
   /** Temporary tables end with the transaction. */
   readonly persistence: 'durable' | 'temporary';
 }
 
-/** `a` is applied; `e` erases its profile; `u` unmatched, `x` ambiguous, `o` oversized are not; `m` waits for the final chunk. */
-export type PlanStatus = 'a' | 'e' | 'u' | 'x' | 'o' | 'm';
+/**
+ * `a` is applied; `e` erases its profile; `u` unmatched, `x` ambiguous, `o` oversized are not; `m` waits for the final chunk.
+ * Held back when their chunk came: `w` without consent, `g` erased before, `f` of another unit.
+ */
+export type PlanStatus = 'a' | 'e' | 'u' | 'x' | 'o' | 'm' | 'w' | 'g' | 'f';
 
 export function tableOf(table: TableName): Sql {
   return sql`${sql.id(table.schema, table.name)}`;

@@ -186,7 +186,7 @@ async function summarise(tx: Transaction, shape: MergeShape): Promise<PlanSummar
     SELECT status, sum(rows)::float8 AS rows, count(*)::float8 AS components, max(chunk) AS last_chunk
     FROM ${tableOf(shape.plan)} GROUP BY status`);
   const byStatus = (pick: 'rows' | 'components'): Record<PlanStatus, number> => {
-    const counts: Record<PlanStatus, number> = { a: 0, e: 0, u: 0, x: 0, o: 0, m: 0 };
+    const counts: Record<PlanStatus, number> = { a: 0, e: 0, u: 0, x: 0, o: 0, m: 0, w: 0, g: 0, f: 0 };
     for (const row of rows) counts[row.status] = row[pick];
     return counts;
   };
