@@ -1,5 +1,5 @@
-import { Readable, pipeline } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+import type { Readable } from 'node:stream';
+import { createGunzip, type Gunzip } from 'node:zlib';
 import { byteStream, withHead } from '@millrace/byte-stream';
 import { InputError } from '@millrace/domain';
 import { isZip, unzipped } from './unzip.js';
@@ -34,11 +34,11 @@ async function* decompressed(source: Readable, { maxOutputBytes }: DecompressLim
 
 async function* gunzipped(compressed: AsyncGenerator<Buffer>, maxOutputBytes: number): AsyncGenerator<Buffer> {
   const gunzip = createGunzip({ chunkSize: chunkBytes });
-  let sourceError: Error | undefined;
-  const fed = new FedBytes(compressed);
-  const input = Readable.from(fed.chunks(), { objectMode: false });
-  input.once('error', (error) => (sourceError = error));
-  pipeline(input, gunzip, () => {});
+  let failure: { readonly error: unknown } | undefined;
+  const feeding = feed(gunzip, compressed).catch((error: unknown) => {
+    failure = { error };
+    gunzip.destroy();
+  });
   let bytes = 0;
   try {
     for await (const chunk of gunzip as AsyncIterable<Buffer>) {
@@ -49,65 +49,60 @@ async function* gunzipped(compressed: AsyncGenerator<Buffer>, maxOutputBytes: nu
       }
       yield chunk;
     }
-    await fed.checkRest(gunzip.bytesWritten);
+    await feeding;
+    if (failure !== undefined) throw failure.error;
   } catch (error) {
-    throw sourceError ?? explain(error);
+    throw error instanceof InputError ? error : explain(failure?.error ?? error, error);
   } finally {
     gunzip.destroy();
-    input.destroy();
   }
 }
 
 /**
- * What zlib was given. It stops at a zero behind a member, because files are padded with zeros, and forgets what follows:
- * were that another member, its rows would be lost without a word. The rest is read to its end in any case, so that
- * whoever counts or sums the source's bytes sees all of them.
+ * Gives zlib the whole source, piece by piece. It stops at a zero behind a member, because files are padded with zeros:
+ * were another member behind those, its rows would be lost without a word. The padding is read to its end, so that whoever
+ * counts the source's bytes sees all of them.
+ * @throws InputError `gzip-damaged` where anything but zeros stands behind what was unpacked
  */
-class FedBytes {
-  readonly #source: AsyncGenerator<Buffer>;
-  #bytes = 0;
-  #last = Buffer.alloc(0);
-
-  constructor(source: AsyncGenerator<Buffer>) {
-    this.#source = source;
-  }
-
-  async *chunks(): AsyncGenerator<Buffer> {
-    // Not `for await`: the source stays open when zlib wants no more of it.
-    for (let next = await this.#source.next(); next.done !== true; next = await this.#source.next()) {
-      this.#last = next.value as Buffer<ArrayBuffer>;
-      this.#bytes += next.value.length;
-      yield next.value;
+async function feed(gunzip: Gunzip, source: AsyncGenerator<Buffer>): Promise<void> {
+  let fed = 0;
+  let ended = false;
+  for (let next = await source.next(); next.done !== true; next = await source.next()) {
+    let rest = next.value;
+    if (!ended) {
+      fed += rest.length;
+      await write(gunzip, rest);
+      const unused = fed - gunzip.bytesWritten;
+      ended = unused > 0;
+      rest = rest.subarray(rest.length - unused);
+    }
+    if (rest.some((byte) => byte !== 0)) {
+      const message = 'the gzip file goes on behind zeros that should end it; pack the whole content anew';
+      throw new InputError('gzip-damaged', message);
     }
   }
-
-  /** @throws InputError `gzip-damaged` where anything but zeros stands behind what was unpacked */
-  async checkRest(unpackedBytes: number): Promise<void> {
-    const unused = Math.min(this.#bytes - unpackedBytes, this.#last.length);
-    let rest: Buffer = this.#last.subarray(this.#last.length - unused);
-    for (;;) {
-      if (rest.some((byte) => byte !== 0)) {
-        const message =
-          'the gzip file goes on behind zeros that should end it; pack the whole content anew, or send several files';
-        throw new InputError('gzip-damaged', message);
-      }
-      const next = await this.#source.next();
-      if (next.done === true) return;
-      rest = next.value;
-    }
-  }
+  if (!ended) gunzip.end();
 }
 
-function explain(error: unknown): unknown {
+async function write(gunzip: Gunzip, piece: Buffer): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    gunzip.write(piece, (error) => (error === null || error === undefined ? resolve() : reject(error)));
+  });
+}
+
+/** @param shown what the reader of the stream was told; zlib's own error stands in one of the two */
+function explain(cause: unknown, shown: unknown): unknown {
   // Not `instanceof Error`: zlib's errors come from Node's own realm, which is another one in tests.
-  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
-  if (code === 'Z_BUF_ERROR') {
+  const codeOf = (error: unknown): unknown =>
+    typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
+  const codes = [codeOf(cause), codeOf(shown)];
+  if (codes.includes('Z_BUF_ERROR')) {
     const message = 'the gzip file ends before its end: it was cut off, probably while it was written; send it again';
-    return new InputError('gzip-truncated', message, { cause: error });
+    return new InputError('gzip-truncated', message, { cause });
   }
-  if (code === 'Z_DATA_ERROR') {
+  if (codes.includes('Z_DATA_ERROR')) {
     const message = 'the gzip file is damaged: its checksum or its compressed data is wrong; send it again';
-    return new InputError('gzip-damaged', message, { cause: error });
+    return new InputError('gzip-damaged', message, { cause });
   }
-  return error;
+  return cause;
 }

@@ -4,6 +4,7 @@ import type { BadRowCode, ParsedRow } from './row.js';
 import { NONE, type TextWindow } from './text-window.js';
 
 const rawLimit = 4096;
+const byteOrderMark = 0xfeff;
 
 /**
  * Cuts the text of a window into rows.
@@ -197,6 +198,8 @@ export class RecordScanner {
   #scanRecord(rows: ParsedRow[]): boolean {
     const window = this.#window;
     const parser = this.#parser;
+    // Where files were put behind one another, each brings its own; it is no part of the first field, and hides its quote.
+    while (window.text.charCodeAt(window.position) === byteOrderMark) window.position += 1;
     const start = window.position;
     if (start >= window.text.length) return false;
     window.mark(start);

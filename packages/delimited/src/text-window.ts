@@ -29,6 +29,7 @@ export class TextWindow {
   #quoteAt = STALE;
   #backslash = STALE;
   #nul = STALE;
+  #byteOrderMark = STALE;
   #marks = { lineFeed: NONE, carriageReturn: NONE, delimiter: NONE, quote: NONE, backslash: NONE, nul: NONE };
 
   constructor(options: { delimiter: string; quote: string | null; backslashText: boolean }) {
@@ -52,7 +53,7 @@ export class TextWindow {
     this.position = 0;
     this.final = final;
     this.#lineFeed = this.#carriageReturn = this.#delimiterAt = STALE;
-    this.#quoteAt = this.#backslash = this.#nul = STALE;
+    this.#quoteAt = this.#backslash = this.#nul = this.#byteOrderMark = STALE;
   }
 
   /** Index in the whole file's text; stays valid when the window moves. */
@@ -90,6 +91,11 @@ export class TextWindow {
     return this.#nul;
   }
 
+  nextByteOrderMark(from: number): number {
+    if (this.#byteOrderMark < from) this.#byteOrderMark = this.#find('\ufeff', from);
+    return this.#byteOrderMark;
+  }
+
   /** The first line break at or after `from`. */
   nextBreak(from: number): number {
     const lineFeed = this.nextLineFeed(from);
@@ -111,9 +117,9 @@ export class TextWindow {
     return count;
   }
 
-  /** The first character from `from` on that takes a line out of the hot path whatever stands around it: NUL, undecodable byte, escape. */
+  /** The first character from `from` on that takes a line out of the hot path whatever stands around it: NUL, byte order mark, undecodable byte, escape. */
   nextSpecial(from: number): number {
-    let special = this.nextNul(from);
+    let special = Math.min(this.nextNul(from), this.nextByteOrderMark(from));
     if (this.#backslashText) special = Math.min(special, this.nextBackslash(from));
     const bad = this.badCharacter(from, this.text.length);
     return bad === undefined ? special : Math.min(special, bad.index - this.#base);
