@@ -69,6 +69,10 @@ export const importProfilesGoal = z.strictObject({
     tokenFile: z
       .string()
       .min(1)
+/** What a file that is not as expected does: end the import before anything is applied, be told of, or nothing. */
+export const driftPolicy = z.enum(['fail', 'warn', 'ignore']);
+export type DriftPolicy = z.infer<typeof driftPolicy>;
+
       .max(255)
       .refine((name) => !name.includes('/'), 'must be a name in the directory, without "/"')
       .optional()
@@ -125,3 +129,14 @@ export const importProfilesGoal = z.strictObject({
   afterImport: z.enum(['leave', 'delete', 'done-suffix']).default('leave'),
 });
 export type ImportProfilesGoal = z.infer<typeof importProfilesGoal>;
+  columnDrift: z
+    .strictObject({
+      missing: driftPolicy.optional().describe('Absent: "fail" for a column the goal reads, "warn" for any other'),
+      duplicate: driftPolicy
+        .optional()
+        .describe('Absent: "fail" for a column the goal reads, "warn" for any other. Else the first one counts'),
+      new: driftPolicy.default('warn'),
+      reordered: driftPolicy.default('ignore'),
+    })
+    .prefault({})
+    .describe('What happens where the columns of a file are not those the goal names or the last imported file had'),

@@ -129,7 +129,7 @@ function objectMapper(
       throw new InputError('property-not-found', `${owner} has no property ${JSON.stringify(property)}`);
     return {
       column,
-      position: columns.position(column),
+      position: columns.optionalPosition(column),
       key: `${jsonString(property)}:`,
       parse: scalarParser(type, dialect),
       expected: describeType(type, false),

@@ -89,7 +89,7 @@ export function compileImportRow(
 ): ImportRowMapper {
   const identifiers = goal.matching.identifiers.map(({ column, namespace }) => ({
     column,
-    position: columns.position(column),
+    position: columns.optionalPosition(column),
     namespace: namespaceOf(catalogue, namespace),
   }));
   const fields: CompiledField[] = [];
@@ -105,13 +105,16 @@ export function compileImportRow(
     const target = {
       set: 'assign',
       'set-or-clear': 'assign',
+  // Rows may do without some of their identifiers, not without all of them.
+  if (identifiers.every(({ position }) => position >= columns.width))
+    identifiers.forEach(({ column }) => columns.position(column));
       'set-if-empty': 'fill',
       add: 'append',
       sum: 'increment',
     } as const;
     fields.push({
       column,
-      position: columns.position(column),
+      position: columns.optionalPosition(column),
       target: target[rule],
       clears: rule === 'set-or-clear',
       key: `${jsonString(name)}:`,
@@ -122,7 +125,7 @@ export function compileImportRow(
   for (const { column, objective } of goal.consent) {
     fields.push({
       column,
-      position: columns.position(column),
+      position: columns.optionalPosition(column),
       target: 'consent',
       clears: false,
       key: `${jsonString(objective)}:`,

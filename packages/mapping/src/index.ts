@@ -5,7 +5,7 @@ export type {
   CatalogueProperty,
   CatalogueSegment,
 } from './catalogue.js';
-export { ColumnIndex } from './columns.js';
+export { ColumnIndex, type ColumnTolerance } from './columns.js';
 export {
   compileEventRow,
   compileListRow,

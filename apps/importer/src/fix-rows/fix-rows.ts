@@ -16,6 +16,7 @@ import { linkEvents } from '../link-files/link-events.js';
 import { planLinks } from '../link-files/plan-links.js';
 import { addCounts, appliedCounts, assertBalanced, noCounts, plannedCounts } from '../run-import/counts.js';
 import { isImportSnapshot, mergeShape } from '../run-import/import-job.js';
+import { toleranceOf } from '../stage-file/column-drift.js';
 import { CopyWriter } from '../stage-file/copy-writer.js';
 import { compileRowEncoder, filtered } from '../stage-file/row-encoders.js';
 import { lockFile, runFiles, updateFile } from '../storage/files.js';
@@ -218,7 +219,7 @@ async function applyRows(
   const encoder = compileRowEncoder({
     goal: { ...goal, csv: dialect },
     file: planned,
-    columns: new ColumnIndex(file.key, header, header.length),
+    columns: new ColumnIndex(file.key, header, header.length, toleranceOf(goal.columnDrift)),
     catalogue,
     pseudonymKey,
     now: new Date(),

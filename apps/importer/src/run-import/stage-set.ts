@@ -6,6 +6,7 @@ import { linkEvents, type LinkCounts } from '../link-files/link-events.js';
 import type { PlannedFile } from '../link-files/plan-links.js';
 import { stageObject, type RowTally, type StagedObject } from '../stage-file/stage-object.js';
 import { updateFile, type ImportFile, type ListedObject } from '../storage/files.js';
+import { lastHeader } from '../storage/headers.js';
 import { clearRejects } from '../storage/rejects.js';
 import { createLinkedTable, dropTables, linkingColumnDefinitions, nextTableNumber } from '../storage/staging-tables.js';
 import { stagedCounts } from './counts.js';
@@ -116,6 +117,7 @@ async function stageOne(
     now: file.listedAt,
     maxPlainBytes: settings.maxPlainBytes,
     maxStoredRejects: settings.maxStoredRejects,
+    columnsBefore: await lastHeader(database, job.unit.goalId, planned.alias),
     signal: context.signal,
     createTable,
     onBytes: (bytes) => (meter.done += bytes),
@@ -134,6 +136,7 @@ async function stageOne(
     const why = 'the workspace has no property of that name, with the prefix, that fits the rule';
     await progress.note(database, 'warn', `${object.key}: ${columns} left out: ${why}`, object.key);
   }
+  for (const finding of staged.drift) await progress.note(database, 'warn', `${object.key}: ${finding}`, object.key);
   for (const { label, rows } of staged.logged)
     await progress.note(
       database,

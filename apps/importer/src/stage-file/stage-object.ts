@@ -8,6 +8,7 @@ import { insertRejects } from '../storage/rejects.js';
 import { fileTable } from '../storage/staging-tables.js';
 import { aboutFile } from './about-file.js';
 import { ExpectedContent } from './check-expected.js';
+import { columnDrift, columnsRead, judgeDrift, toleranceOf, type SeenColumns } from './column-drift.js';
 import { CopyWriter } from './copy-writer.js';
 import { openTable, type OpenedTable, type OpenOptions } from './open-table.js';
 import { rawRow } from './raw-row.js';
@@ -22,6 +23,8 @@ export interface StageObject extends Omit<OpenOptions, 'dialect'> {
   readonly file: PlannedFile;
   readonly catalogue: Catalogue;
   readonly maxStoredRejects: number;
+  /** Of the last file of this kind that the goal imported. */
+  readonly columnsBefore: SeenColumns['before'];
   /** Of the workspace. */
   readonly pseudonymKey: Uint8Array;
   /** What processors take for the present: the same whenever the file is read. */
@@ -45,6 +48,8 @@ export interface StagedObject {
   readonly rowsFiltered: number;
   readonly logged: ReturnType<RowEncoder['logged']>;
   readonly columnsLeftOut: number;
+  /** How its columns differ from what was expected, in sentences. */
+  readonly drift: readonly string[];
 }
 
 /**
@@ -56,8 +61,12 @@ export async function stageObject(options: StageObject): Promise<StagedObject> {
   const { database, file, object } = options;
   const table = await openTable({ ...options, dialect: file.dialect });
   try {
-    const columns = new ColumnIndex(object.key, table.header, table.columns);
-    await saveHeader(database, options.fileId, file.alias, namesOf(table));
+    const { columnDrift: policy } = options.goal;
+    const now = namesOf(table);
+    const seen = { now, before: options.columnsBefore, read: columnsRead(options.goal, file) };
+    const drift = judgeDrift(columnDrift(seen, policy));
+    const columns = new ColumnIndex(object.key, table.header, table.columns, toleranceOf(policy));
+    await saveHeader(database, options.fileId, file.alias, now);
     const encoder = compileRowEncoder({ ...options, columns });
     return await database.transaction(async (tx) => {
       await options.createTable(tx);
@@ -69,7 +78,7 @@ export async function stageObject(options: StageObject): Promise<StagedObject> {
         const staged = await copyRows(options, table.batches, encoder, copy);
         new ExpectedContent(object).checkRows(staged.rowsRead);
         await copy.end();
-        return staged;
+        return { ...staged, drift };
       } catch (error) {
         await copy.abort(error instanceof Error ? error : new Error('staging ended'));
         throw error;
@@ -87,7 +96,7 @@ async function copyRows(
   batches: OpenedTable['batches'],
   encoder: RowEncoder,
   copy: CopyWriter,
-): Promise<StagedObject> {
+): Promise<Omit<StagedObject, 'drift'>> {
   const { signal, goal, file } = options;
   const rejects = rejectList(options);
   const toRaw = rawRow(file.dialect);

@@ -63,7 +63,7 @@ export function compileProcessors(options: ProcessorOptions): RowProcessor {
   const logs: { label: string; rows: number }[] = [];
   const steps = options.processors.map((processor) => {
     // A column exists for the processors after the one that makes it.
-    const inputs = inputsOf(processor).map((name) => columns.position(name));
+    const inputs = inputsOf(processor).map((name) => columns.optionalPosition(name));
     columns = columns.with(outputsOf(processor));
     const outputs = outputsOf(processor).map((name) => columns.position(name));
     return compileStep(processor, inputs, outputs, options, logs);
