@@ -56,6 +56,10 @@ export const eventMapping = z.strictObject({
 });
 export type EventMapping = z.infer<typeof eventMapping>;
 
+/** What a file that is not as expected does: end the import before anything is applied, be told of, or nothing. */
+export const driftPolicy = z.enum(['fail', 'warn', 'ignore']);
+export type DriftPolicy = z.infer<typeof driftPolicy>;
+
 /** Files in a bucket become profiles, identities, consent and timeline events. */
 export const importProfilesGoal = z.strictObject({
   kind: z.literal('import-profiles'),
@@ -69,10 +73,6 @@ export const importProfilesGoal = z.strictObject({
     tokenFile: z
       .string()
       .min(1)
-/** What a file that is not as expected does: end the import before anything is applied, be told of, or nothing. */
-export const driftPolicy = z.enum(['fail', 'warn', 'ignore']);
-export type DriftPolicy = z.infer<typeof driftPolicy>;
-
       .max(255)
       .refine((name) => !name.includes('/'), 'must be a name in the directory, without "/"')
       .optional()
@@ -122,13 +122,6 @@ export type DriftPolicy = z.infer<typeof driftPolicy>;
     .optional()
     .describe('A true word in this column erases the profile the row matches; a tombstone stays'),
   events: z.array(eventMapping).max(20).default([]),
-  badValue: z.enum(['reject-row', 'reject-field']).default('reject-row'),
-  rejectLimit: z
-    .strictObject({ rows: z.int().min(0).optional(), share: z.number().min(0).max(1).optional() })
-    .prefault({ share: 0.5 }),
-  afterImport: z.enum(['leave', 'delete', 'done-suffix']).default('leave'),
-});
-export type ImportProfilesGoal = z.infer<typeof importProfilesGoal>;
   columnDrift: z
     .strictObject({
       missing: driftPolicy.optional().describe('Absent: "fail" for a column the goal reads, "warn" for any other'),
@@ -140,3 +133,10 @@ export type ImportProfilesGoal = z.infer<typeof importProfilesGoal>;
     })
     .prefault({})
     .describe('What happens where the columns of a file are not those the goal names or the last imported file had'),
+  badValue: z.enum(['reject-row', 'reject-field']).default('reject-row'),
+  rejectLimit: z
+    .strictObject({ rows: z.int().min(0).optional(), share: z.number().min(0).max(1).optional() })
+    .prefault({ share: 0.5 }),
+  afterImport: z.enum(['leave', 'delete', 'done-suffix']).default('leave'),
+});
+export type ImportProfilesGoal = z.infer<typeof importProfilesGoal>;

@@ -92,6 +92,9 @@ export function compileImportRow(
     position: columns.optionalPosition(column),
     namespace: namespaceOf(catalogue, namespace),
   }));
+  // Rows may do without some of their identifiers, not without all of them.
+  if (identifiers.every(({ position }) => position >= columns.width))
+    identifiers.forEach(({ column }) => columns.position(column));
   const fields: CompiledField[] = [];
   const { mappings, leftOut } = expandMappings(goal, columns, catalogue);
   for (const { column, property: name, rule } of mappings) {
@@ -105,9 +108,6 @@ export function compileImportRow(
     const target = {
       set: 'assign',
       'set-or-clear': 'assign',
-  // Rows may do without some of their identifiers, not without all of them.
-  if (identifiers.every(({ position }) => position >= columns.width))
-    identifiers.forEach(({ column }) => columns.position(column));
       'set-if-empty': 'fill',
       add: 'append',
       sum: 'increment',
