@@ -31,16 +31,16 @@ export const importCounts = z.object({
   linkedRowsFiltered: z.int().default(0).describe('Dropped by a processor'),
   linkedRowsSuperseded: z.int().default(0).describe('A later row of the same event took their place'),
   linkedRowsOrphaned: z.int().default(0).describe('Linked rows whose parent row is missing or was not applied'),
+  linkedRowsWithheld: z
+    .int()
+    .default(0)
+    .describe('Their root row was held back: no consent, erased before, another organizational unit'),
   fieldsRejected: z.int().default(0),
   events: z.int().default(0),
   eventLines: z.int().default(0),
 });
 export type ImportCounts = z.infer<typeof importCounts>;
 
-  linkedRowsWithheld: z
-    .int()
-    .default(0)
-    .describe('Their root row was held back: no consent, erased before, another organizational unit'),
 export const exportCounts = z.object({
   rows: z.int().default(0),
   bytes: z.int().default(0),
