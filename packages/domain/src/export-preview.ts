@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { consentObjective } from './connection.js';
 import { exportProfilesGoal } from './export-goal.js';
 
 /** What config-api asks the exporter: it alone knows what was delivered before. */
@@ -7,6 +8,7 @@ export const exportPreviewOrder = z.object({
   goalId: z.uuid(),
   goal: exportProfilesGoal,
   endpoint: z.string().optional().describe("Of the goal's connection, where it is not the cloud's own"),
+  consentObjectives: z.array(consentObjective).default([]).describe("Of the goal's connection"),
 });
 export type ExportPreviewOrder = z.infer<typeof exportPreviewOrder>;
 
@@ -21,7 +23,9 @@ export const exportPreview = z.object({
   withheld: z.int().describe('Profiles that would be due, but lack what the goal asks for'),
   withheldBy: z
     .record(z.string(), z.int())
-    .describe('These by the first reason that applies: no-mapped-value, missing:<property>, no-consent'),
+    .describe(
+      'These by the first reason that applies: no-mapped-value, missing:<property>, not-in-target, no-deduplication-key, no-consent, duplicate',
+    ),
   headers: z.array(z.string()),
   rows: z
     .array(z.array(z.string().nullable()))

@@ -19,6 +19,7 @@ function catalogueOf(state: 'current' | 'building'): Catalogue {
     namespaces: new Map(),
     eventTypes: new Map(),
     groupTypes: new Map(),
+    lifecycles: new Map(),
     segments: new Map([
       [segmentId, { id: segmentId, name: 'All', versions: [{ version: 1, state, rule: { kind: 'all', rules: [] } }] }],
     ]),
@@ -38,7 +39,7 @@ function goalOf(changes: object = {}): ExportProfilesGoal {
 
 function compile(changes: object = {}, since?: string, state: 'current' | 'building' = 'current'): ExportSelection {
   const goal = goalOf(changes);
-  return compileExportSelection(goal, compileExportColumns(goal, catalogueOf(state)), catalogueOf(state), since);
+  return compileExportSelection(goal, compileExportColumns(goal, catalogueOf(state)), catalogueOf(state), { since });
 }
 
 const textOf = (statement: Sql | undefined): string => {
@@ -96,10 +97,16 @@ describe('compileExportSelection', () => {
     expect(textOf(compile({}, '10:20:15').rows([0]))).toContain("AND m.status = 'realized' WHERE");
   });
 
-  it('looks at the membership of the segment alone where the goal asks for that', () => {
-    const text = textOf(compile({ mode: 'membership-only', consentObjectives: ['a'] }, '10:20:15').countTouched);
-    expect(text).toMatch(/^SELECT count\(\*\) AS touched FROM \(SELECT tm\.profile_id FROM profile\.membership tm/);
-    expect(text).not.toContain('UNION');
+  it('looks only at what decides who is in the audience where the goal asks for that', () => {
+    const touchedBy = (more: object): string =>
+      textOf(compile({ mode: 'membership-only', ...more }, '10:20:15').countTouched);
+    expect(touchedBy({})).toMatch(
+      /^SELECT count\(\*\) AS touched FROM \(SELECT tm\.profile_id FROM profile\.membership tm/,
+    );
+    expect(touchedBy({})).not.toContain('UNION');
+    const consenting = touchedBy({ consentObjectives: ['a'] });
+    expect(consenting).toContain("tc.objective = ANY (ARRAY['a']::text[])");
+    expect(consenting).not.toContain('tp.changed_xid');
   });
 
   it('asks for every mandatory property, and counts by the first reason', () => {
@@ -110,7 +117,9 @@ describe('compileExportSelection', () => {
     const text = textOf(asking.countByReason);
     expect(text).toContain("CASE WHEN NOT (p.properties ?| ARRAY['mail']::text[]) THEN 'no-mapped-value'");
     expect(text).toContain("WHEN NOT (p.properties ? 'mail') THEN 'missing:mail' WHEN NOT (EXISTS");
-    expect(text).toMatch(/THEN 'no-consent' END AS reason .* WHERE p\.workspace_id = 3\) AS found GROUP BY reason$/);
+    expect(text).toMatch(
+      /THEN 'no-consent' END AS reason .* WHERE p\.workspace_id = 3\) AS judged\) AS found GROUP BY reason$/,
+    );
     expect([asking.withholds, compile({ mandatory: ['mail'] }).withholds, compile().withholds]).toEqual([
       true,
       true,
@@ -124,7 +133,7 @@ describe('compileExportSelection', () => {
   it('numbers the due, and asks of the numbered again what makes them eligible', () => {
     const selection = compile({ consentObjectives: ['a'] }, '10:20:15');
     expect(textOf(selection.numbered)).toMatch(
-      /^SELECT row_number\(\) OVER \(\) AS number, p\.id AS profile_id FROM \(SELECT tp\.id/,
+      /^SELECT row_number\(\) OVER \(\) AS number, profile_id, key FROM \(SELECT p\.id AS profile_id, NULL::bytea AS key FROM \(SELECT tp\.id/,
     );
     const text = textOf(selection.rowsOf(sql`SELECT profile_id FROM picked`));
     expect(text).toMatch(/ FROM \(SELECT profile_id FROM picked\) AS chosen JOIN profile\.profile AS p/);

@@ -2,22 +2,27 @@ import { type ExportProfilesGoal, InputError, TransientError } from '@millrace/d
 import { sql, type Sql } from '@millrace/sql';
 import type { Catalogue } from './catalogue.js';
 import type { ExportColumns } from './export-columns.js';
+import { consentDemand, demandsOf, namespaceIdOf, objectivesOf, textArray } from './export-demands.js';
+import { changedSince, changesOf, touchedProfiles } from './export-changes.js';
 
 /** profile.profile is partitioned by hash of the id into this many tables, `profile_p0` and on: a stored constant. */
 export const profilePartitions = 8;
 
 /**
  * Which profiles an export writes, as SQL without parameters (COPY takes none).
- * Eligible: realized in the goal's segment, a value for at least one mapped property (where any is mapped) and for every
- * mandatory one, consent to at least one of the goal's objectives (where it has any). Due: eligible and, in a delta, touched since the watermark;
- * in a delta that says who is in the segment, also those who left it since and are eligible otherwise.
+ * Eligible: realized in one of the goal's segments, a value for at least one mapped property (where any is mapped) and for every
+ * mandatory one, the identity and key it must have, consent to one of the objectives of goal and connection (where they have any).
+ * Due: eligible and, in a delta, touched since the watermark; in a delta that says who is in the segment, also those who
+ * left it or withdrew their consent since and are eligible otherwise; of profiles with the same deduplication key one.
  */
 export interface ExportSelection {
-  /** The columns of the due profiles in these hash partitions, in no order. */
+  /** The columns of the due profiles in these hash partitions, in no order. Not for a selection that must be numbered. */
   rows(partitions: readonly number[]): Sql;
-  /** Columns `number bigint, profile_id uuid`: the due profiles, numbered from 1. */
+  /** One row per key is chosen when the export is planned, and what it chose is written: `numbered`, then `rowsOf`. */
+  readonly mustBeNumbered: boolean;
+  /** Columns `number bigint, profile_id uuid, key bytea`: the due rows, numbered from 1. */
   readonly numbered: Sql;
-  /** The columns of those in `chosen`, a query for `profile_id`, that are still in the segment and eligible. */
+  /** The columns of those in `chosen`, a query for `profile_id, key` as numbered, that are still eligible and have that key. */
   rowsOf(chosen: Sql): Sql;
   /** Up to `limit` of the due profiles, each as one column `fields text[]`. */
   sample(limit: number): Sql;
@@ -25,8 +30,8 @@ export interface ExportSelection {
   readonly anyDue: Sql;
   /**
    * Rows `reason text, profiles bigint` of those in the segment and, in a delta, touched: the due ones without a reason,
-   * the others by the first that applies: `no-mapped-value`, `missing:<property>`, `no-consent`. For a full export as dear
-   * as reading every profile.
+   * the others by the first that applies: `no-mapped-value`, `missing:<property>`, `not-in-target`, `no-deduplication-key`,
+   * `no-consent`, `duplicate`. For a full export as dear as reading every profile.
    */
   readonly countByReason: Sql;
   /** Whether the goal withholds profiles for more than having no value at all. */
@@ -35,101 +40,266 @@ export interface ExportSelection {
   readonly countMembers: Sql;
   /** One row, `touched bigint`: profiles with a change the goal reads since the watermark, eligible or not. Delta only. */
   readonly countTouched: Sql | undefined;
+  /** The conditions `explain` answers, in its order: reasons to be withheld. */
+  readonly demands: readonly string[];
+  /**
+   * One row about one profile: `found boolean, erased_at timestamptz, status text, qualified_at timestamptz, met boolean[]`
+   * (the demands), `changes text[]` (since the watermark, by kind), `holder uuid` (who has its deduplication key now),
+   * `due boolean`.
+   */
+  explain(profileId: string): Sql;
+}
+
+export interface SelectionOptions {
+  /** The watermark of a delta: a `pg_snapshot` as text. Undefined selects in full. */
+  readonly since?: string | undefined;
+  /** Of the connection, beside the goal's own. */
+  readonly consentObjectives?: readonly string[] | undefined;
+  /** A query for `key bytea, profile_id uuid`: who had each deduplication key in the last delivered export. */
+  readonly delivered?: Sql | undefined;
+}
+
+/** The goals whose files are written side by side: one for each audience where the goal asks for that. */
+export function audiencesOf(goal: ExportProfilesGoal): readonly ExportProfilesGoal[] {
+  if (goal.audiences === 'one-file') return [goal];
+  return segmentsOf(goal).map((segmentId) => ({ ...goal, segmentId, furtherSegmentIds: [], audiences: 'one-file' }));
+}
+
+function segmentsOf(goal: ExportProfilesGoal): readonly string[] {
+  return [...new Set([goal.segmentId, ...goal.furtherSegmentIds])];
 }
 
 /**
- * @param since The watermark of a delta: a `pg_snapshot` as text. Undefined selects in full. A row is touched when its
- *   transaction was not visible in that snapshot, under any interleaving of long and short transactions.
- * @throws InputError('segment-unknown', 'property-unknown'), TransientError('segment-building') while the segment has never been built.
+ * A row is touched when its transaction was not visible in the watermark, under any interleaving of long and short transactions.
+ * @throws InputError('segment-unknown', 'property-unknown', 'namespace-unknown'), TransientError('segment-building') while a segment has never been built.
  */
 export function compileExportSelection(
   goal: ExportProfilesGoal,
   columns: ExportColumns,
   catalogue: Catalogue,
-  since: string | undefined,
+  { since, consentObjectives = [], delivered }: SelectionOptions = {},
 ): ExportSelection {
-  const segment = catalogue.segments.get(goal.segmentId);
-  if (segment === undefined) {
-    throw new InputError('segment-unknown', `the workspace has no segment ${goal.segmentId}`, { at: 'segmentId' });
-  }
-  if (!segment.versions.some((version) => version.state === 'current')) {
-    throw new TransientError('segment-building', `the segment ${JSON.stringify(segment.name)} is still being built`, {
-      at: 'segmentId',
-    });
-  }
-
-  const touched = since === undefined ? undefined : touchedProfiles(goal, columns, catalogue, since);
+  if (goal.audiences !== 'one-file') throw new TypeError('each audience of a goal has a selection of its own');
+  const segmentIds = segmentsOf(goal);
+  segmentIds.forEach((id, index) =>
+    checkSegment(catalogue, id, index === 0 ? 'segmentId' : `furtherSegmentIds[${index - 1}]`),
+  );
+  const objectives = objectivesOf(goal, consentObjectives);
+  const changes =
+    since === undefined
+      ? undefined
+      : changesOf({ goal, segmentIds, objectives: objectives.flat() }, columns, catalogue, since);
+  const touched = changes === undefined ? undefined : touchedProfiles(changes);
   const tellsExits = since !== undefined && goal.columns.some(({ source }) => source.kind === 'membership-status');
-  const status = tellsExits
-    ? sql`(m.status = 'realized' OR (${changedSince(sql`m.changed_xid`, since)}))`
-    : sql`m.status = 'realized'`;
+
   const workspace = sql`p.workspace_id = ${sql.integer(catalogue.workspaceId)}`;
+  const membership = membershipJoin(segmentIds, since, tellsExits);
   const demands = demandsOf(goal, columns, catalogue);
-  const membership = sql`JOIN profile.membership m ON m.profile_id = p.id AND m.segment_id = ${sql.literal(segment.id)} AND ${status}`;
-  const from = (partitions: readonly number[], conditions: readonly Sql[]): Sql => {
+  const consent = consentDemand(objectives);
+  // Withdrawn since the watermark by someone still in the segment: told once, as one who left.
+  const withdrawn =
+    consent === undefined || since === undefined || !tellsExits
+      ? undefined
+      : sql`(m.status = 'realized' AND EXISTS (SELECT FROM profile.consent wc WHERE wc.profile_id = p.id
+          AND wc.objective = ANY (${textArray(objectives.flat())}) AND ${changedSince(sql`wc.changed_xid`, since)}))`;
+  const consented =
+    consent === undefined ? [] : [withdrawn === undefined ? consent.met : sql`((${consent.met}) OR ${withdrawn})`];
+  const due = [workspace, ...demands.map(({ met }) => met), ...consented];
+  const status =
+    consent === undefined || withdrawn === undefined
+      ? sql`m.status`
+      : sql`CASE WHEN ${consent.met} THEN m.status ELSE 'exited' END`;
+
+  const { deduplicate } = goal;
+  const key = deduplicationKey(goal);
+  const identities =
+    deduplicate?.by === 'namespace'
+      ? sql`JOIN profile.identity k ON k.profile_id = p.id
+        AND k.namespace_id + 0 = ${sql.integer(namespaceIdOf(catalogue, deduplicate.namespace, 'deduplicate.namespace'))}`
+      : sql.empty;
+  const expressions = expressionsOf(goal, columns, withdrawn === undefined ? undefined : consent?.met);
+  const erased =
+    goal.tombstones && since !== undefined
+      ? {
+          expressions: goal.columns.map(({ source }) => {
+            if (source.kind === 'profile-id') return sql`e.profile_id::text`;
+            if (source.kind === 'membership-status') return sql`'erased'::text`;
+            return source.kind === 'fixed' ? sql`${sql.literal(source.text)}::text` : sql`NULL::text`;
+          }),
+          where: sql`e.workspace_id = ${sql.integer(catalogue.workspaceId)} AND e.segment_ids && ${uuidArray(segmentIds)}
+            AND ${changedSince(sql`e.changed_xid`, since)}`,
+        }
+      : undefined;
+
+  const everyone = (conditions: readonly Sql[], joined: Sql = identities): Sql =>
+    sql`FROM profile.profile AS p ${membership} ${joined} WHERE ${sql.join(conditions, ' AND ')}`;
+  const from = (partitions: readonly number[], conditions: readonly Sql[], joined: Sql = identities): Sql => {
     const profiles = sql`${profileTables(partitions)} AS p`;
     const source =
       touched === undefined ? profiles : sql`(${touched}) AS touched JOIN ${profiles} ON p.id = touched.profile_id`;
-    return sql`FROM ${source}
-      ${membership}
-      WHERE ${sql.join(conditions, ' AND ')}`;
+    return sql`FROM ${source} ${membership} ${joined} WHERE ${sql.join(conditions, ' AND ')}`;
   };
+  const withErased = (rows: Sql, list: (expressions: readonly Sql[]) => Sql): Sql =>
+    erased === undefined
+      ? rows
+      : sql`${rows} UNION ALL SELECT ${list(erased.expressions)} FROM profile.tombstone e WHERE ${erased.where}`;
+
   const all = allPartitions();
-  const due = [workspace, ...demands.map(({ met }) => met)];
-  const reason =
-    demands.length === 0
-      ? sql`NULL::text`
-      : sql`CASE ${sql.join(
-          demands.map(({ met, reason }) => sql`WHEN NOT (${met}) THEN ${sql.literal(reason)}`),
-          ' ',
-        )} END`;
+  const mustBeNumbered = deduplicate?.by === 'properties';
+  const ranked = sql`SELECT p.id AS profile_id, ${key} AS key, row_number() OVER (
+      PARTITION BY ${key} ORDER BY ${status} = 'realized' DESC, m.qualified_at DESC, p.id DESC) AS place ${everyone(due)}`;
+  const isNew =
+    touched === undefined
+      ? sql`true`
+      : sql`(touched.profile_id IS NOT NULL OR d.profile_id IS DISTINCT FROM ranked.profile_id)`;
+  const rankedFrom = sql`(${ranked}) AS ranked ${
+    touched === undefined
+      ? sql.empty
+      : sql`LEFT JOIN (${touched}) AS touched USING (profile_id)
+        LEFT JOIN (${delivered ?? sql`SELECT NULL::bytea AS key, NULL::uuid AS profile_id WHERE false`}) AS d ON d.key = ranked.key`
+  }`;
+  const winners = sql`SELECT ranked.profile_id, ranked.key FROM ${rankedFrom} WHERE ranked.place = 1 AND ${isNew}`;
+  const chosenFirst = mustBeNumbered ? winners : sql`SELECT p.id AS profile_id, ${key} AS key ${from(all, due)}`;
+  const selected =
+    erased === undefined
+      ? chosenFirst
+      : sql`${chosenFirst} UNION ALL SELECT e.profile_id, NULL::bytea FROM profile.tombstone e WHERE ${erased.where}`;
+
+  const rowsOf = (chosen: Sql, list: (expressions: readonly Sql[]) => Sql): Sql => {
+    const keyed = deduplicate === undefined ? due : [...due, sql`${key} = chosen.key`];
+    const present = sql`SELECT ${list(expressions)} FROM (${chosen}) AS chosen JOIN profile.profile AS p ON p.id = chosen.profile_id
+      ${membership} ${identities}
+      WHERE ${sql.join(keyed, ' AND ')}`;
+    if (erased === undefined) return present;
+    return sql`${present} UNION ALL SELECT ${list(erased.expressions)} FROM (${chosen}) AS chosen
+      JOIN profile.tombstone e ON e.profile_id = chosen.profile_id WHERE ${erased.where}`;
+  };
+  const fields = (list: readonly Sql[]): Sql => sql`ARRAY[${sql.join(list)}]::text[] AS fields`;
+  const reasons = [...demands, ...(consent === undefined ? [] : [consent])].map(({ met, reason }) =>
+    reason === 'no-consent' && withdrawn !== undefined
+      ? sql`WHEN NOT (${met}) AND NOT ${withdrawn} THEN ${sql.literal(reason)}`
+      : sql`WHEN NOT (${met}) THEN ${sql.literal(reason)}`,
+  );
+  const reason = reasons.length === 0 ? sql`NULL::text` : sql`CASE ${sql.join(reasons, ' ')} END`;
+  // An identity more is a row more, one profile less is one withheld.
+  const withheld = sql`SELECT reason FROM (SELECT ${reason} AS reason ${from(all, [workspace], sql.empty)}) AS judged`;
+  const found = mustBeNumbered
+    ? sql`${withheld} WHERE reason IS NOT NULL
+        UNION ALL SELECT CASE WHEN ranked.place > 1 THEN 'duplicate' END FROM ${rankedFrom}
+        WHERE (ranked.place = 1 AND ${isNew}) OR (ranked.place > 1${touched === undefined ? sql.empty : sql` AND touched.profile_id IS NOT NULL`})`
+    : deduplicate === undefined
+      ? withheld
+      : sql`${withheld} WHERE reason IS NOT NULL UNION ALL SELECT NULL ${from(all, due)}`;
+  const counted =
+    erased === undefined ? found : sql`${found} UNION ALL SELECT NULL FROM profile.tombstone e WHERE ${erased.where}`;
 
   return {
-    rows: (partitions) => sql`SELECT ${sql.join(columns.expressions)} ${from(partitions, due)}`,
-    numbered: sql`SELECT row_number() OVER () AS number, p.id AS profile_id ${from(all, due)}`,
-    rowsOf: (chosen) =>
-      sql`SELECT ${sql.join(columns.expressions)} FROM (${chosen}) AS chosen JOIN profile.profile AS p ON p.id = chosen.profile_id
-      ${membership}
-      WHERE ${sql.join(due, ' AND ')}`,
+    rows: (partitions) => {
+      if (mustBeNumbered) throw new TypeError('a deduplicated selection is written as it was numbered');
+      const rows = sql`SELECT ${sql.join(expressions)} ${from(partitions, due)}`;
+      return partitions.includes(0) ? withErased(rows, (list) => sql.join(list)) : rows;
+    },
+    mustBeNumbered,
+    numbered: sql`SELECT row_number() OVER () AS number, profile_id, key FROM (${selected}) AS selected`,
+    rowsOf: (chosen) => rowsOf(chosen, (list) => sql.join(list)),
     sample: (limit) =>
-      sql`SELECT ARRAY[${sql.join(columns.expressions)}]::text[] AS fields ${from(all, due)} LIMIT ${sql.integer(limit)}`,
-    anyDue: sql`SELECT EXISTS (SELECT ${from(all, due)}) AS due`,
-    countByReason: sql`SELECT reason, count(*) AS profiles FROM (SELECT ${reason} AS reason ${from(all, [workspace])}) AS found
+      mustBeNumbered
+        ? sql`${rowsOf(sql`SELECT * FROM (${selected}) AS selected LIMIT ${sql.integer(limit)}`, fields)}`
+        : sql`SELECT fields FROM (${withErased(sql`SELECT ${fields(expressions)} ${from(all, due)}`, fields)}) AS due LIMIT ${sql.integer(limit)}`,
+    anyDue: sql`SELECT EXISTS (${selected}) AS due`,
+    countByReason: sql`SELECT reason, count(*) AS profiles FROM (${counted}) AS found
       GROUP BY reason`,
-    withholds: goal.mandatory.length > 0 || goal.consentObjectives.length > 0,
-    countMembers: sql`SELECT count(*) AS members FROM profile.membership m
-      WHERE m.segment_id = ${sql.literal(segment.id)} AND m.status = 'realized'`,
+    withholds: demands.some(({ reason: why }) => why !== 'no-mapped-value') || consent !== undefined,
+    countMembers: sql`SELECT count(${segmentIds.length === 1 ? sql`*` : sql`DISTINCT m.profile_id`}) AS members FROM profile.membership m
+      WHERE m.segment_id ${isOneOf(segmentIds)} AND m.status = 'realized'`,
     countTouched: touched === undefined ? undefined : sql`SELECT count(*) AS touched FROM (${touched}) AS touched`,
+    demands: [...demands.map((demand) => demand.reason), ...(consent === undefined ? [] : [consent.reason])],
+    explain: (profileId) => {
+      const id = sql`${sql.literal(profileId)}::uuid`;
+      const met = [...demands, ...(consent === undefined ? [] : [consent])].map((demand) => sql`(${demand.met})`);
+      const kinds = (changes ?? []).map(
+        ({ kind, profiles }) =>
+          sql`CASE WHEN EXISTS (SELECT FROM (${profiles}) AS changed WHERE changed.profile_id = ${id}) THEN ${sql.literal(kind)} END`,
+      );
+      return sql`SELECT p.id IS NOT NULL AS found, (SELECT erased_at FROM profile.tombstone WHERE profile_id = ${id}
+            AND workspace_id = ${sql.integer(catalogue.workspaceId)}) AS erased_at, m.status, m.qualified_at,
+          ARRAY[${sql.join(met)}]::boolean[] AS met, array_remove(ARRAY[${sql.join(kinds)}]::text[], NULL) AS changes,
+          ${mustBeNumbered ? sql`(SELECT ranked.profile_id FROM (${ranked}) AS ranked WHERE ranked.place = 1 AND ranked.key = ${key})` : sql`NULL::uuid`} AS holder,
+          EXISTS (SELECT FROM (${selected}) AS selected WHERE selected.profile_id = ${id}) AS due
+        FROM (VALUES (1)) AS one
+        LEFT JOIN profile.profile p ON p.id = ${id} AND ${workspace}
+        LEFT JOIN LATERAL (SELECT CASE WHEN bool_or(s.status = 'realized') THEN 'realized' ELSE min(s.status) END AS status,
+            max(s.qualified_at) AS qualified_at FROM profile.membership s
+          WHERE s.profile_id = p.id AND s.segment_id ${isOneOf(segmentIds)}) m ON true`;
+    },
   };
 }
 
-/** What a profile must have to be exported, and how one is counted that does not. */
-interface Demand {
-  readonly reason: string;
-  /** Never NULL. */
-  readonly met: Sql;
-}
-
-function demandsOf(goal: ExportProfilesGoal, columns: ExportColumns, catalogue: Catalogue): readonly Demand[] {
-  const demands: Demand[] = [];
-  if (columns.reads.properties.length > 0)
-    demands.push({ reason: 'no-mapped-value', met: sql`p.properties ?| ${textArray(columns.reads.properties)}` });
-  goal.mandatory.forEach((name, index) => {
-    if (!catalogue.properties.has(name)) {
-      throw new InputError('property-unknown', `the workspace has no property ${JSON.stringify(name)}`, {
-        at: `mandatory[${index}]`,
-      });
-    }
-    demands.push({ reason: `missing:${name}`, met: sql`p.properties ? ${sql.literal(name)}` });
-  });
-  if (goal.consentObjectives.length > 0) {
-    demands.push({
-      reason: 'no-consent',
-      met: sql`EXISTS (SELECT FROM profile.consent c
-    WHERE c.profile_id = p.id AND c.objective = ANY (${textArray(goal.consentObjectives)}) AND c.granted)`,
+function checkSegment(catalogue: Catalogue, id: string, at: string): void {
+  const segment = catalogue.segments.get(id);
+  if (segment === undefined) throw new InputError('segment-unknown', `the workspace has no segment ${id}`, { at });
+  if (!segment.versions.some((version) => version.state === 'current')) {
+    throw new TransientError('segment-building', `the segment ${JSON.stringify(segment.name)} is still being built`, {
+      at,
     });
   }
-  return demands;
+}
+
+/** Who is in the audience, as `m` with `status` and `qualified_at`: of several segments, whoever is in one of them. */
+function membershipJoin(segmentIds: readonly string[], since: string | undefined, tellsExits: boolean): Sql {
+  const [only] = segmentIds;
+  if (segmentIds.length === 1 && only !== undefined) {
+    const status =
+      tellsExits && since !== undefined
+        ? sql`(m.status = 'realized' OR (${changedSince(sql`m.changed_xid`, since)}))`
+        : sql`m.status = 'realized'`;
+    return sql`JOIN profile.membership m ON m.profile_id = p.id AND m.segment_id = ${sql.literal(only)} AND ${status}`;
+  }
+  const inOne = sql`s.segment_id ${isOneOf(segmentIds)}`;
+  if (since === undefined) {
+    return sql`JOIN (SELECT s.profile_id, 'realized' AS status, max(s.qualified_at) AS qualified_at FROM profile.membership s
+      WHERE ${inOne} AND s.status = 'realized' GROUP BY s.profile_id) AS m ON m.profile_id = p.id`;
+  }
+  const left = tellsExits ? sql` OR bool_or(${changedSince(sql`s.changed_xid`, since)})` : sql.empty;
+  return sql`JOIN LATERAL (SELECT CASE WHEN bool_or(s.status = 'realized') THEN 'realized' ELSE 'exited' END AS status,
+      coalesce(max(s.qualified_at) FILTER (WHERE s.status = 'realized'), max(s.qualified_at)) AS qualified_at
+    FROM profile.membership s WHERE s.profile_id = p.id AND ${inOne}
+    HAVING bool_or(s.status = 'realized')${left}) AS m ON true`;
+}
+
+/**
+ * What rows are the same by, as bytea: hashed with the store's own key, because it is kept from one export to the next.
+ * NULL where the goal deduplicates nothing.
+ */
+function deduplicationKey({ deduplicate, segmentId }: ExportProfilesGoal): Sql {
+  if (deduplicate === undefined) return sql`NULL::bytea`;
+  const text =
+    deduplicate.by === 'namespace'
+      ? sql`k.value`
+      : sql`jsonb_build_array(${sql.join(deduplicate.properties.map((name) => sql`p.properties->${sql.literal(name)}`))})::text`;
+  return sql`sha256((SELECT tombstone_key FROM profile.store) || convert_to(${sql.literal(`${segmentId}:`)} || ${text}, 'UTF8'))`;
+}
+
+/** With `consented`, whoever has withdrawn consent leaves with identities and status alone. */
+function expressionsOf(goal: ExportProfilesGoal, columns: ExportColumns, consented: Sql | undefined): readonly Sql[] {
+  const { deduplicate } = goal;
+  return columns.expressions.map((expression, index) => {
+    const source = goal.columns[index]?.source;
+    switch (source?.kind) {
+      case 'identity':
+        return deduplicate?.by === 'namespace' && deduplicate.namespace === source.namespace
+          ? sql`k.value`
+          : expression;
+      case 'membership-status':
+        return consented === undefined ? expression : sql`CASE WHEN ${consented} THEN m.status ELSE 'exited' END`;
+      case 'profile-id':
+      case 'consent':
+      case 'fixed':
+        return expression;
+      default:
+        return consented === undefined ? expression : sql`CASE WHEN ${consented} THEN ${expression} END`;
+    }
+  });
 }
 
 /** The hash partitions of part `part` (1-based) of `parts`: together the parts hold each partition once. */
@@ -156,36 +326,11 @@ function profileTables(partitions: readonly number[]): Sql {
   )})`;
 }
 
-/** Every profile with a change that the goal reads or filters by, or only of its membership where it says so. A change of identities stamps the profile itself. */
-function touchedProfiles(goal: ExportProfilesGoal, columns: ExportColumns, catalogue: Catalogue, since: string): Sql {
-  const changed = (xid: Sql): Sql => changedSince(xid, since);
-  if (goal.mode === 'membership-only') return changedMemberships(goal.segmentId, since);
-  const branches = [
-    sql`SELECT tp.id AS profile_id FROM profile.profile tp WHERE tp.workspace_id = ${sql.integer(catalogue.workspaceId)} AND ${changed(sql`tp.changed_xid`)}`,
-  ];
-  const segmentIds = [...new Set([goal.segmentId, ...columns.reads.segmentIds])];
-  for (const segmentId of segmentIds) {
-    branches.push(changedMemberships(segmentId, since));
-  }
-  const objectives = [...new Set([...goal.consentObjectives, ...columns.reads.objectives])];
-  if (objectives.length > 0) {
-    branches.push(
-      sql`SELECT tc.profile_id FROM profile.consent tc WHERE tc.objective = ANY (${textArray(objectives)}) AND ${changed(sql`tc.changed_xid`)}`,
-    );
-  }
-  return sql`${sql.join(branches, ' UNION ')}`;
+function isOneOf(ids: readonly string[]): Sql {
+  const [only] = ids;
+  return ids.length === 1 && only !== undefined ? sql`= ${sql.literal(only)}` : sql`= ANY (${uuidArray(ids)})`;
 }
 
-function changedMemberships(segmentId: string, since: string): Sql {
-  return sql`SELECT tm.profile_id FROM profile.membership tm WHERE tm.segment_id = ${sql.literal(segmentId)} AND ${changedSince(sql`tm.changed_xid`, since)}`;
-}
-
-/** The first condition is for the index, the second for the truth. */
-function changedSince(xid: Sql, since: string): Sql {
-  const snapshot = sql`${sql.literal(since)}::pg_snapshot`;
-  return sql`${xid} >= pg_snapshot_xmin(${snapshot}) AND NOT pg_visible_in_snapshot(${xid}, ${snapshot})`;
-}
-
-function textArray(values: readonly string[]): Sql {
-  return sql`ARRAY[${sql.join(values.map((value) => sql.literal(value)))}]::text[]`;
+function uuidArray(ids: readonly string[]): Sql {
+  return sql`ARRAY[${sql.join(ids.map((id) => sql.literal(id)))}]::uuid[]`;
 }

@@ -1,6 +1,8 @@
 export type {
   Catalogue,
   CatalogueEventType,
+  CatalogueGroupType,
+  CatalogueLifecycle,
   CatalogueNamespace,
   CatalogueProperty,
   CatalogueSegment,
@@ -17,10 +19,12 @@ export {
 export {
   compileImportRow,
   type FieldRejection,
+  type GroupLink,
   type ImportRowMapper,
   type MappedRow,
   type StagedParts,
 } from './import-row.js';
+export { importTarget, type ImportTarget } from './group-goal.js';
 export { fieldReader, type FieldReader } from './field-reader.js';
 export { maxIdentifierLength, normaliseIdentifier } from './normalise-identifier.js';
 export {
@@ -40,11 +44,14 @@ export {
   type ProcessorOptions,
   type RowProcessor,
 } from './processors/compile-processors.js';
-export { compileSegment, type SegmentCondition } from './segment-condition.js';
+export { compileSegment, readsGroupType, type SegmentCondition } from './segment-condition.js';
+export { compileExportEvents, exportedEventTypeIds, type EventSeries } from './export-events.js';
 export { compileExportColumns, type ExportColumns, type ExportReads } from './export-columns.js';
 export {
+  audiencesOf,
   compileExportSelection,
   type ExportSelection,
   partitionsOfPart,
   profilePartitions,
+  type SelectionOptions,
 } from './export-selection.js';
