@@ -1,10 +1,15 @@
 import { z } from 'zod';
 import { awsCredentials, consentObjective, pgpKeys } from './connection.js';
 import { exportProfilesGoal } from './export-goal.js';
-import { importProfilesGoal } from './import-goal.js';
+import { importGroupsGoal, importProfilesGoal } from './import-goal.js';
 import { streamGoal } from './stream-goal.js';
 
-export const goal = z.discriminatedUnion('kind', [importProfilesGoal, exportProfilesGoal, streamGoal]);
+export const goal = z.discriminatedUnion('kind', [
+  importGroupsGoal,
+  importProfilesGoal,
+  exportProfilesGoal,
+  streamGoal,
+]);
 export type Goal = z.infer<typeof goal>;
 export type GoalKind = Goal['kind'];
 

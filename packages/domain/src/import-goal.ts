@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { consentObjective } from './connection.js';
 import { csvDialect } from './csv-dialect.js';
+import { groupTypeName } from './group-type.js';
 import { processor } from './processor.js';
 import { propertyName } from './property.js';
 
@@ -43,6 +44,17 @@ export type LinkedFile = z.infer<typeof linkedFile>;
 
 const valueMapping = z.strictObject({ column, property: propertyName });
 
+/** Properties of a nested list, as its mappings fill them. */
+const productFeed = z
+  .strictObject({
+    list: propertyName.describe('One of the lists this mapping fills; each of its rows is about one product'),
+    id: propertyName,
+    name: propertyName.optional(),
+    quantity: propertyName.optional().describe('Counts for "most bought"; without it each row counts as one'),
+    properties: z.array(propertyName).max(100).default([]).describe('Further ones to keep with the product'),
+  })
+  .describe('Feeds the product store from the order lines');
+
 export const eventMapping = z.strictObject({
   file: fileAlias.default('root'),
   type: z.string().min(1),
@@ -53,6 +65,7 @@ export const eventMapping = z.strictObject({
     .array(z.strictObject({ name: propertyName, file: fileAlias, mappings: z.array(valueMapping).min(1).max(1000) }))
     .max(20)
     .default([]),
+  products: productFeed.optional(),
 });
 export type EventMapping = z.infer<typeof eventMapping>;
 
@@ -121,6 +134,18 @@ export const importProfilesGoal = z.strictObject({
     .strictObject({ column })
     .optional()
     .describe('A true word in this column erases the profile the row matches; a tombstone stays'),
+  groupLinks: z
+    .array(
+      z.strictObject({
+        column,
+        type: groupTypeName,
+        createGroups: z.boolean().default(true).describe('False: keys no group has are counted and link nothing'),
+        replace: z.boolean().default(false).describe('The profile leaves the other groups of this type'),
+      }),
+    )
+    .max(20)
+    .default([])
+    .describe('The column holds the key of a group, or a list of them: the profile becomes its member'),
   events: z.array(eventMapping).max(20).default([]),
   columnDrift: z
     .strictObject({
@@ -140,3 +165,17 @@ export const importProfilesGoal = z.strictObject({
   afterImport: z.enum(['leave', 'delete', 'done-suffix']).default('leave'),
 });
 export type ImportProfilesGoal = z.infer<typeof importProfilesGoal>;
+
+/** Files in a bucket become groups of one type, matched by their key. */
+export const importGroupsGoal = importProfilesGoal
+  .omit({ linked: true, matching: true, consent: true, deleteFlag: true, groupLinks: true, events: true })
+  .extend({
+    kind: z.literal('import-groups'),
+    groupType: groupTypeName,
+    matching: z.strictObject({
+      column: column.describe("Holds the group's key"),
+      allowCreation: z.boolean().default(true),
+    }),
+  });
+export type ImportGroupsGoal = z.infer<typeof importGroupsGoal>;
+export type ImportGoal = ImportProfilesGoal | ImportGroupsGoal;

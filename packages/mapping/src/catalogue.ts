@@ -1,4 +1,4 @@
-import type { EventType, Normalisation, PropertyType, SegmentRule } from '@millrace/domain';
+import type { EventType, LifecycleDefinition, Normalisation, PropertyType, SegmentRule } from '@millrace/domain';
 
 export interface CatalogueProperty {
   readonly id: number;
@@ -29,6 +29,19 @@ export interface CatalogueSegment {
   }[];
 }
 
+export interface CatalogueGroupType {
+  readonly id: number;
+  /** Those declared; groups made through the API may have others. */
+  readonly properties: ReadonlyMap<string, CatalogueProperty>;
+}
+
+export interface CatalogueLifecycle {
+  readonly id: string;
+  readonly name: string;
+  /** From the first to the last. */
+  readonly stages: LifecycleDefinition['stages'];
+}
+
 /** What one workspace has defined: names, types and numbers that mappings and rules refer to. */
 export interface Catalogue {
   readonly workspaceId: number;
@@ -36,6 +49,8 @@ export interface Catalogue {
   readonly properties: ReadonlyMap<string, CatalogueProperty>;
   readonly namespaces: ReadonlyMap<string, CatalogueNamespace>;
   readonly eventTypes: ReadonlyMap<string, CatalogueEventType>;
-  readonly groupTypes: ReadonlyMap<string, number>;
+  readonly groupTypes: ReadonlyMap<string, CatalogueGroupType>;
   readonly segments: ReadonlyMap<string, CatalogueSegment>;
+  /** By id. */
+  readonly lifecycles: ReadonlyMap<string, CatalogueLifecycle>;
 }

@@ -19,6 +19,7 @@ const catalogue: Catalogue = {
   ]),
   eventTypes: new Map(),
   groupTypes: new Map(),
+  lifecycles: new Map(),
   segments: new Map([
     [
       segmentId,

@@ -3,10 +3,12 @@ import {
   type CsvDialect,
   type ExportProfilesGoal,
   InputError,
-  type PropertyType,
+  permissionLevel,
 } from '@millrace/domain';
 import { sql, type Sql } from '@millrace/sql';
 import type { Catalogue, CatalogueProperty } from './catalogue.js';
+import { groupText, interactionTypes, stageName, viewedInteractions } from './export-belongings.js';
+import { booleanWords, enclose, listElement, scalarText } from './export-values.js';
 
 /** What the columns of a goal read: a change of any of it makes a profile due. */
 export interface ExportReads {
@@ -14,6 +16,7 @@ export interface ExportReads {
   readonly namespaceIds: readonly number[];
   readonly segmentIds: readonly string[];
   readonly objectives: readonly string[];
+  readonly groupTypeIds: readonly number[];
 }
 
 export interface ExportColumns {
@@ -28,8 +31,8 @@ const unrolledElements = 4;
 
 /**
  * Compiles the columns of an export goal to SQL text expressions, in file order.
- * Numbers, dates and timestamps leave as they are stored (exact decimals, `YYYY-MM-DD`, ISO-8601 in UTC) but for the
- * dialect's decimal separator and boolean words.
+ * Values leave as they are stored (exact decimals, `YYYY-MM-DD`, ISO-8601 in UTC) but for the dialect's decimal separator,
+ * date patterns and boolean words.
  * @throws InputError('column-unknown') naming the column and what the workspace lacks.
  */
 export function compileExportColumns(goal: ExportProfilesGoal, catalogue: Catalogue): ExportColumns {
@@ -38,6 +41,7 @@ export function compileExportColumns(goal: ExportProfilesGoal, catalogue: Catalo
     namespaceIds: new Set<number>(),
     segmentIds: new Set<string>(),
     objectives: new Set<string>(),
+    groupTypeIds: new Set<number>(),
   };
   const expressions = goal.columns.map(({ header, source }, position): Sql => {
     const unknown = (what: string, name: string): InputError =>
@@ -78,6 +82,28 @@ export function compileExportColumns(goal: ExportProfilesGoal, catalogue: Catalo
         return sql`(SELECT CASE WHEN c.granted THEN ${sql.literal(yes)} ELSE ${sql.literal(no)} END
           FROM profile.consent c WHERE c.profile_id = p.id AND c.objective = ${sql.literal(source.objective)})`;
       }
+      case 'group': {
+        const type = catalogue.groupTypes.get(source.type);
+        if (type === undefined) throw unknown('group type', source.type);
+        reads.groupTypeIds.add(type.id);
+        return groupText(type, source.property, goal.csv);
+      }
+      case 'lifecycle': {
+        const lifecycle = catalogue.lifecycles.get(source.lifecycleId);
+        if (lifecycle === undefined) throw unknown('lifecycle', source.lifecycleId);
+        for (const { segmentId } of lifecycle.stages) reads.segmentIds.add(segmentId);
+        return stageName(lifecycle);
+      }
+      case 'viewed-interactions':
+        return viewedInteractions(
+          interactionTypes(source.eventTypes, catalogue, (name) => unknown('interaction type', name)),
+          goal.csv,
+        );
+      case 'permission-level': {
+        if (!catalogue.properties.has(permissionLevel)) throw unknown('property', permissionLevel);
+        reads.properties.add(permissionLevel);
+        return sql`p.properties->>${sql.literal(permissionLevel)}`;
+      }
       case 'fixed':
         return sql`${sql.literal(source.text)}::text`;
     }
@@ -90,45 +116,16 @@ export function compileExportColumns(goal: ExportProfilesGoal, catalogue: Catalo
       namespaceIds: [...reads.namespaceIds],
       segmentIds: [...reads.segmentIds],
       objectives: [...reads.objectives],
+      groupTypeIds: [...reads.groupTypeIds],
     },
   };
-}
-
-function booleanWords(dialect: CsvDialect): readonly [yes: string, no: string] {
-  return [dialect.trueWords[0] ?? 'true', dialect.falseWords[0] ?? 'false'];
-}
-
-/** `text` is a stored value as text; the stored form stands unless the dialect writes it otherwise. */
-function scalarText(text: Sql, type: PropertyType, dialect: CsvDialect): Sql {
-  switch (type) {
-    case 'decimal':
-      return dialect.decimalSeparator === '.'
-        ? text
-        : sql`replace(${text}, '.', ${sql.literal(dialect.decimalSeparator)})`;
-    case 'boolean': {
-      const [yes, no] = booleanWords(dialect);
-      if (yes === 'true' && no === 'false') return text;
-      return sql`CASE ${text} WHEN 'true' THEN ${sql.literal(yes)} WHEN 'false' THEN ${sql.literal(no)} ELSE ${text} END`;
-    }
-    case 'string':
-    case 'integer':
-    case 'date':
-    case 'timestamp':
-      return text;
-  }
-}
-
-/** Puts the dialect's list brackets around joined elements; NULL stays NULL. */
-function enclose(joined: Sql, { list }: CsvDialect): Sql {
-  if (list.open === '' && list.close === '') return joined;
-  return sql`${sql.literal(list.open)} || ${joined} || ${sql.literal(list.close)}`;
 }
 
 function listProperty(property: CatalogueProperty, dialect: CsvDialect): Sql {
   const name = sql.literal(property.name);
   const value = sql`p.properties->${name}`;
   const separator = sql.literal(dialect.list.separator);
-  const element = (text: Sql): Sql => scalarText(text, property.type, dialect);
+  const element = (text: Sql): Sql => listElement(scalarText(text, property.type, dialect), dialect);
   const few = Array.from({ length: unrolledElements }, (_, index) => element(sql`(${value}->>${sql.integer(index)})`));
   const many = sql`(SELECT string_agg(${element(sql`e.value`)}, ${separator} ORDER BY e.position)
     FROM jsonb_array_elements_text(${value}) WITH ORDINALITY AS e(value, position))`;
@@ -149,7 +146,7 @@ function identityText(namespaceId: number, dialect: CsvDialect): Sql {
     // the whole namespace once per profile. A namespace belongs to one workspace.
     return sql`FROM profile.identity ${i} WHERE ${i}.profile_id = p.id AND ${i}.namespace_id + 0 = ${sql.integer(namespaceId)}`;
   };
-  const joined = sql`string_agg(several.value, ${sql.literal(dialect.list.separator)} ORDER BY several.created_at, several.value)`;
+  const joined = sql`string_agg(${listElement(sql`several.value`, dialect)}, ${sql.literal(dialect.list.separator)} ORDER BY several.created_at, several.value)`;
   return sql`(SELECT CASE WHEN count(*) > 1 THEN (SELECT ${enclose(joined, dialect)} ${identities('several')}) ELSE min(i.value) END
     ${identities('i')})`;
 }
@@ -164,7 +161,7 @@ function segmentNames(
   const ids = source.segmentIds ?? [...catalogue.segments.keys()].sort();
   ids.forEach(read);
   if (ids.length === 0) return sql`NULL::text`;
-  const joined = sql`string_agg(s.name, ${sql.literal(dialect.list.separator)} ORDER BY s.name COLLATE "C")`;
+  const joined = sql`string_agg(${listElement(sql`s.name`, dialect)}, ${sql.literal(dialect.list.separator)} ORDER BY s.name COLLATE "C")`;
   return sql`(SELECT ${enclose(joined, dialect)} FROM profile.membership sm JOIN profile.segment s ON s.id = sm.segment_id
     WHERE sm.profile_id = p.id AND sm.status = 'realized' AND sm.segment_id IN (${sql.join(ids.map((id) => sql.literal(id)))}))`;
 }

@@ -1,10 +1,19 @@
-import { InputError, type ImportProfilesGoal, type MergeRule } from '@millrace/domain';
+import { InputError, type CsvDialect, type ImportProfilesGoal, type MergeRule } from '@millrace/domain';
 import type { Catalogue, CatalogueNamespace } from './catalogue.js';
 import type { ColumnIndex } from './columns.js';
 import { fieldReader, type FieldReader } from './field-reader.js';
 import { expandMappings, propertiesUnder } from './map-all.js';
 import { maxIdentifierLength, normaliseIdentifier } from './normalise-identifier.js';
 import { describeType, jsonString, listParser, scalarParser, type ValueParser } from './parse-value.js';
+
+/** How a profile becomes a member of groups of a type; the staging column `groups` names it by its position. */
+export interface GroupLink {
+  readonly typeId: number;
+  /** A group whose key is new is made, without properties. */
+  readonly create: boolean;
+  /** The profile leaves the other groups of the type. */
+  readonly replace: boolean;
+}
 
 /** Which staging columns a goal fills besides `assign`, and for which properties. */
 export interface StagedParts {
@@ -13,6 +22,7 @@ export interface StagedParts {
   readonly append: readonly string[];
   readonly increment: readonly string[];
   readonly consent: boolean;
+  readonly groups?: readonly GroupLink[];
   /** Properties of `append` and `increment` that `assign` or `fill` may hold as well. */
   readonly mixed?: readonly string[];
   /** The goal has a delete flag. */
@@ -36,6 +46,8 @@ export type MappedRow =
       readonly append: string | null;
       readonly increment: string | null;
       readonly consent: string | null;
+      /** Position of the link -> keys of groups, a list. */
+      readonly groups: string | null;
       /** The delete flag stands: nothing else of the row counts but its identifiers. */
       readonly erase: boolean;
       readonly fieldRejections: readonly FieldRejection[];
@@ -50,7 +62,7 @@ export interface ImportRowMapper {
   map(fields: readonly string[], quoted: Uint8Array | undefined): MappedRow;
 }
 
-type Target = 'assign' | 'fill' | 'append' | 'increment' | 'consent';
+type Target = 'assign' | 'fill' | 'append' | 'increment' | 'consent' | 'groups';
 
 interface CompiledField {
   readonly column: string;
@@ -72,6 +84,7 @@ const erasingRow = {
   append: null,
   increment: null,
   consent: null,
+  groups: null,
   erase: true,
   fieldRejections: noRejections,
 } as const;
@@ -133,6 +146,21 @@ export function compileImportRow(
       expected: describeType('boolean', false),
     });
   }
+  const groups = goal.groupLinks.map(({ column, type, createGroups, replace }, index): GroupLink => {
+    const groupType = catalogue.groupTypes.get(type);
+    if (groupType === undefined)
+      throw new InputError('group-type-not-found', `the workspace has no group type ${JSON.stringify(type)}`);
+    fields.push({
+      column,
+      position: columns.optionalPosition(column),
+      target: 'groups',
+      clears: false,
+      key: `"${index}":`,
+      parse: groupKeysParser(goal.csv),
+      expected: `the key of a group, or a list of keys, each of at most ${maxIdentifierLength} characters`,
+    });
+    return { typeId: groupType.id, create: createGroups, replace };
+  });
   const namesOf = (rule: MergeRule): readonly string[] => propertiesUnder(rule, goal, catalogue);
   const read = fieldReader(goal.csv);
   return {
@@ -143,10 +171,21 @@ export function compileImportRow(
       append: namesOf('add'),
       increment: namesOf('sum'),
       consent: goal.consent.length > 0,
+      groups,
       erase: goal.deleteFlag !== undefined,
     },
     leftOut,
     map: rowFunction(identifiers, fields, deleteFlagOf(goal, columns), read, goal.badValue === 'reject-row'),
+  };
+}
+
+function groupKeysParser(dialect: CsvDialect): ValueParser {
+  const parse = listParser('string', dialect);
+  return (text) => {
+    const list = parse(text.trim());
+    if (list === undefined) return undefined;
+    const keys = (JSON.parse(list) as string[]).map((key) => key.trim()).filter((key) => key !== '');
+    return keys.some((key) => key.length > maxIdentifierLength) ? undefined : `[${keys.map(jsonString).join(',')}]`;
   };
 }
 
@@ -216,7 +255,14 @@ function rowFunction(
       }
       if (flagged) return { ...erasingRow, ids };
     }
-    const parts: Record<Target, string> = { assign: '', fill: '', append: '', increment: '', consent: '' };
+    const parts: Record<Target, string> = {
+      assign: '',
+      fill: '',
+      append: '',
+      increment: '',
+      consent: '',
+      groups: '',
+    };
     let rejections: FieldRejection[] | undefined;
     for (const field of fields) {
       const text = read(row, field.position, quoted);
@@ -244,6 +290,7 @@ function rowFunction(
       append: parts.append === '' ? null : `{${parts.append}}`,
       increment: parts.increment === '' ? null : `{${parts.increment}}`,
       consent: parts.consent === '' ? null : `{${parts.consent}}`,
+      groups: parts.groups === '' ? null : `{${parts.groups}}`,
       erase: false,
       fieldRejections: rejections ?? noRejections,
     };

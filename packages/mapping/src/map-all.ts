@@ -16,12 +16,14 @@ interface ExpandedMappings {
 
 /**
  * The goal's mappings, and those that `mapAll` makes of the columns nothing else names: each to the property called prefix
- * and column. Columns that are identifiers, consent, the delete flag or excepted are not meant.
+ * and column. Columns that are identifiers, consent, group links, the delete flag or excepted are not meant.
  */
 export function expandMappings(goal: ImportProfilesGoal, columns: ColumnIndex, catalogue: Catalogue): ExpandedMappings {
   const { mapAll } = goal;
   if (mapAll === undefined) return { mappings: goal.mappings, leftOut: [] };
-  const named = [...goal.mappings, ...goal.matching.identifiers, ...goal.consent].map(({ column }) => column);
+  const named = [...goal.mappings, ...goal.matching.identifiers, ...goal.consent, ...goal.groupLinks].map(
+    ({ column }) => column,
+  );
   const used = new Set([...named, ...mapAll.except, goal.deleteFlag?.column]);
   const taken = new Set(goal.mappings.map(({ property }) => property));
   const mappings: FieldMapping[] = [...goal.mappings];

@@ -9,6 +9,19 @@ export interface SegmentCondition {
   readonly nextCheck: Sql | undefined;
 }
 
+/** Whether a rule looks at groups of this type, directly or in its depth. */
+export function readsGroupType(rule: SegmentRule, type: string): boolean {
+  switch (rule.kind) {
+    case 'all':
+    case 'any':
+      return rule.rules.some((part) => readsGroupType(part, type));
+    case 'not':
+      return readsGroupType(rule.rule, type);
+    default:
+      return rule.kind === 'group' && rule.type === type;
+  }
+}
+
 type Comparison = { readonly op: string; readonly value?: unknown };
 type EventLeaf = Extract<SegmentLeaf, { kind: 'event' }>;
 
@@ -67,12 +80,12 @@ function compileRule(rule: SegmentRule, catalogue: Catalogue, checks: Sql[]): Sq
     case 'event':
       return compileEvent(rule, catalogue, checks);
     case 'group': {
-      const typeId = catalogue.groupTypes.get(rule.type);
-      if (typeId === undefined) throw unknown('group type', rule.type);
+      const groupType = catalogue.groupTypes.get(rule.type);
+      if (groupType === undefined) throw unknown('group type', rule.type);
       const found = (
         extra: Sql,
       ): Sql => sql`EXISTS (SELECT FROM profile.group_member gm JOIN profile.group g ON g.id = gm.group_id
-        WHERE gm.profile_id = p.id AND g.group_type_id = ${typeId}::int${extra})`;
+        WHERE gm.profile_id = p.id AND g.group_type_id = ${groupType.id}::int${extra})`;
       if (rule.property === undefined) {
         if (rule.op === 'exists') return found(sql.empty);
         if (rule.op === 'missing') return sql`(NOT ${found(sql.empty)})`;

@@ -14,7 +14,8 @@ export function catalogueWith(properties: Readonly<Record<string, PropertyType |
     ),
     namespaces: new Map(defaultNamespaces.map((namespace, index) => [namespace.code, { id: index + 1, ...namespace }])),
     eventTypes: new Map([['order', { id: 1, definition: orderEventType }]]),
-    groupTypes: new Map([['company', 1]]),
+    groupTypes: new Map([['company', { id: 1, properties: new Map() }]]),
+    lifecycles: new Map(),
     segments: new Map(),
   };
 }

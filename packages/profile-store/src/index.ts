@@ -1,4 +1,6 @@
 export * from './definitions/definitions.js';
+export { addGroupProperty, createGroupType, listGroupTypes } from './definitions/group-types.js';
+export { deleteLifecycle, listLifecycles, putLifecycle, type LifecycleRecord } from './definitions/lifecycles.js';
 export { loadCatalogue } from './definitions/load-catalogue.js';
 export { lockDefinitions } from './definitions/lock-definitions.js';
 export {
@@ -15,12 +17,14 @@ export {
   stagingColumns,
   type MergeShape,
   type PlanStatus,
+  type ProductFeed,
   type TableName,
 } from './merge/merge-shape.js';
 export { indexStaging, resolveRows, type PlanSummary } from './merge/resolve-rows.js';
 export { profileMigrations } from './migrations/index.js';
 export { applyMoved, type MovedCounts } from './merge/apply-moved.js';
 export { findProfile, profileById, storeStatistics, type StoreStatistics } from './profiles/find-profile.js';
+export { boughtProducts, productById, type BoughtQuery } from './products/read-products.js';
 export { putGroup, type GroupUpdate } from './profiles/put-group.js';
 export { buildSegments } from './segments/build-segments.js';
 export { checkTimers } from './segments/check-timers.js';

@@ -8,9 +8,11 @@ export const pathParameters = {
   goalId: z.uuid().describe('Id of the goal'),
   runId: z.uuid().describe('Id of the run'),
   segmentId: z.uuid().describe('Id of the segment'),
+  lifecycleId: z.uuid().describe('Id of the lifecycle'),
+  productId: z.string().min(1).max(512).describe('Id of the product'),
   profileId: z.uuid().describe('Id of the profile'),
   keyId: z.uuid().describe('Id of the API key'),
   groupType: z.string().min(1).max(64).describe('Code of the group type; a new one is made on first use'),
   asset: z.string().describe('A file of the documentation page'),
-  groupKey: z.string().min(1).max(256).describe('Key of the group inside its type'),
+  groupKey: z.string().min(1).max(512).describe('Key of the group inside its type'),
 } as const;

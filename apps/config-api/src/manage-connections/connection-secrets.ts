@@ -8,6 +8,7 @@ export type SealingKeys = Readonly<
 
 /** Which service runs goals of a kind, and so whose key seals their secrets. */
 export const serviceOfGoal = {
+  'import-groups': 'importer',
   'import-profiles': 'importer',
   'export-profiles': 'batch-exporter',
   stream: 'stream-publisher',

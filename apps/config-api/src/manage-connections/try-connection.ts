@@ -39,6 +39,7 @@ function askedTarget(connection: Connection, target: string, { directory, needs 
 function targetsOf(goals: readonly Goal[]): readonly Target[] {
   const targets = goals.map((goal): Target => {
     switch (goal.kind) {
+      case 'import-groups':
       case 'import-profiles':
         return { target: goal.source.bucket, directory: goal.source.directory, needs: 'import' };
       case 'export-profiles':

@@ -1,4 +1,4 @@
-import { exportProfilesGoal, goal, importProfilesGoal, streamGoal } from '@millrace/domain';
+import { exportProfilesGoal, goal, importGroupsGoal, importProfilesGoal, streamGoal } from '@millrace/domain';
 import { z } from 'zod';
 import type { GoalRow } from '../storage/entities.js';
 
@@ -7,13 +7,18 @@ export const newGoal = goal.meta({ id: 'NewGoal' });
 const stored = {
   id: z.uuid(),
   connectionId: z.uuid(),
-  position: z.int().describe('Place in the order of the connection; imports always run before exports'),
+  position: z
+    .int()
+    .describe(
+      'Place in the order of the connection; groups are always imported first, then profiles; exports run last',
+    ),
   createdAt: z.iso.datetime(),
   updatedAt: z.iso.datetime(),
 };
 
 export const goalView = z
   .discriminatedUnion('kind', [
+    importGroupsGoal.extend(stored),
     importProfilesGoal.extend(stored),
     exportProfilesGoal.extend(stored),
     streamGoal.extend(stored),

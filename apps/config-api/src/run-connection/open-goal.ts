@@ -2,7 +2,11 @@ import { sql, type Executor } from '@millrace/database';
 import { goalSnapshot, goalUnitPayload, type GoalSnapshot } from '@millrace/domain';
 import { openGoalUnit, type UnitQueue, type WakeUps } from '@millrace/job-queue';
 
-const queueOfGoal = { 'import-profiles': 'import-run', 'export-profiles': 'export-run' } as const;
+const queueOfGoal = {
+  'import-groups': 'import-run',
+  'import-profiles': 'import-run',
+  'export-profiles': 'export-run',
+} as const;
 export type RunnableKind = keyof typeof queueOfGoal;
 
 export interface OpenedUnit {

@@ -30,6 +30,7 @@ const goalDetails = {
 };
 
 export const runGoalView = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('import-groups'), ...goalDetails, counts: importCounts.loose() }),
   z.object({ kind: z.literal('import-profiles'), ...goalDetails, counts: importCounts.loose() }),
   z.object({ kind: z.literal('export-profiles'), ...goalDetails, counts: exportCounts.loose() }),
 ]);
@@ -52,7 +53,7 @@ const runHead = {
 export const runSummary = z
   .object({
     ...runHead,
-    goals: z.array(z.object({ kind: z.enum(['import-profiles', 'export-profiles']), ...goalHead })),
+    goals: z.array(z.object({ kind: z.enum(['import-groups', 'import-profiles', 'export-profiles']), ...goalHead })),
   })
   .meta({ id: 'RunSummary' });
 export type RunSummary = z.infer<typeof runSummary>;
@@ -107,5 +108,5 @@ export function isOver(state: RunView['state'] | RunGoalState): boolean {
 
 /** Counts as a worker told them, on top of zeros for what it has not counted yet. */
 export function countsOf(kind: RunGoalView['kind'], told: Readonly<Record<string, unknown>>): RunGoalView['counts'] {
-  return { ...(kind === 'import-profiles' ? importCounts.parse({}) : exportCounts.parse({})), ...told };
+  return { ...(kind === 'export-profiles' ? exportCounts.parse({}) : importCounts.parse({})), ...told };
 }

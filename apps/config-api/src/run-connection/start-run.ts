@@ -5,8 +5,10 @@ import { endpointForGoal, type SealingKeys } from '../manage-connections/connect
 import { openGoalOfRun, wakeUnits, type OpenedUnit } from './open-goal.js';
 import { isOver, type RunOptions, type RunView } from './run-views.js';
 
-// Imports first, so that what leaves is up to date; streams run on their own.
-const rank = { 'import-profiles': 0, 'export-profiles': 1 } as const satisfies Partial<Record<GoalKind, number>>;
+// Groups first, which profiles are linked to; exports last, so that what leaves is up to date. Streams run on their own.
+const rank = { 'import-groups': 0, 'import-profiles': 1, 'export-profiles': 2 } as const satisfies Partial<
+  Record<GoalKind, number>
+>;
 
 interface GoalToRun {
   readonly id: string;
@@ -36,7 +38,7 @@ export class StartRun {
         throw new InputError('run-conflict', 'a run of this connection is under way: wait for its end or cancel it');
       }
       const goals = (await goalsToRun(tx, connectionId)).filter(
-        ({ goal }) => !options.dryRun || goal.kind === 'import-profiles',
+        ({ goal }) => !options.dryRun || goal.kind !== 'export-profiles',
       );
       const [first] = goals;
       if (!connection.active)

@@ -72,7 +72,7 @@ export class RejectsController {
     const run = await readRun(this.#database, request.workspace.id, runId);
     const total = (name: string): number =>
       run.goals.reduce(
-        (sum, { kind, counts }) => sum + (kind === 'import-profiles' ? Number(counts[name] ?? 0) : 0),
+        (sum, { kind, counts }) => sum + (kind === 'export-profiles' ? 0 : Number(counts[name] ?? 0)),
         0,
       );
     const counted = { rejectedRows: total('rejected'), rejectedFields: total('fieldsRejected') };

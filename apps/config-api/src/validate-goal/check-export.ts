@@ -1,4 +1,4 @@
-import type { Connection, ExportProfilesGoal } from '@millrace/domain';
+import { permissionLevel, type Connection, type ExportProfilesGoal } from '@millrace/domain';
 import type { Catalogue } from '@millrace/mapping';
 import { quoted, repeatedAt, type Complaints } from './complaints.js';
 
@@ -74,6 +74,26 @@ function missingFrom(
         ? undefined
         : { path: ['segmentIds', index], message: 'there is no such segment in this workspace' };
     }
+    case 'group':
+      return catalogue.groupTypes.has(source.type)
+        ? undefined
+        : { path: ['type'], message: `the workspace has no group type ${quoted(source.type)}` };
+    case 'lifecycle':
+      return catalogue.lifecycles.has(source.lifecycleId)
+        ? undefined
+        : { path: ['lifecycleId'], message: 'there is no such lifecycle in this workspace' };
+    case 'viewed-interactions': {
+      const isInteraction = (code: string): boolean =>
+        catalogue.eventTypes.get(code)?.definition.interaction !== undefined;
+      const index = (source.eventTypes ?? []).findIndex((code) => !isInteraction(code));
+      return index < 0
+        ? undefined
+        : { path: ['eventTypes', index], message: 'is no event type of this workspace that names an interaction' };
+    }
+    case 'permission-level':
+      return catalogue.properties.has(permissionLevel)
+        ? undefined
+        : { path: ['kind'], message: `the workspace has no property ${quoted(permissionLevel)}` };
     case 'profile-id':
     case 'membership-status':
     case 'consent':

@@ -13,6 +13,7 @@ export function checkImport(goal: ImportProfilesGoal, catalogue: Catalogue, comp
   }
   const ancestors = checkFiles(goal, complaints);
   checkProcessors(goal, complaints);
+  checkGroupLinks(goal, catalogue, complaints);
   goal.events.forEach((event, index) => checkEvent(event, ['events', index], ancestors, catalogue, complaints));
   checkColumns(goal, complaints);
 }
@@ -28,6 +29,26 @@ function checkMatching(goal: ImportProfilesGoal, catalogue: Catalogue, complaint
   });
   for (const index of repeatedAt(identifiers, ({ column, namespace }) => JSON.stringify([column, namespace]))) {
     complaints.add(['matching', 'identifiers', index], 'stands here twice');
+  }
+}
+
+function checkGroupLinks(goal: ImportProfilesGoal, catalogue: Catalogue, complaints: Complaints): void {
+  goal.groupLinks.forEach(({ type }, index) => {
+    if (catalogue.groupTypes.has(type)) return;
+    complaints.add(
+      ['groupLinks', index, 'type'],
+      `the workspace has no group type ${quoted(type)}: declare it before profiles are linked to its groups`,
+    );
+  });
+  for (const index of repeatedAt(goal.groupLinks, ({ column, type }) => JSON.stringify([column, type])))
+    complaints.add(['groupLinks', index], 'stands here twice');
+  const replacing = goal.groupLinks.flatMap(({ type, replace }) => (replace ? [type] : []));
+  for (const index of repeatedAt(goal.groupLinks, ({ type }) => type)) {
+    if (replacing.includes(goal.groupLinks[index]?.type ?? ''))
+      complaints.add(
+        ['groupLinks', index, 'replace'],
+        'one column alone can say which groups of this type a profile is in',
+      );
   }
 }
 
@@ -89,6 +110,7 @@ function checkEvent(
       `event type ${quoted(event.type)}`,
       complaints,
     );
+    checkProducts(event, definition, [...path, 'products'], complaints);
   }
   for (const index of repeatedAt(event.lists, ({ name }) => name))
     complaints.add([...path, 'lists', index, 'name'], 'is filled already');
@@ -103,6 +125,30 @@ function checkEvent(
     }
     if (definition !== undefined) checkList(list, definition, listPath, complaints);
   });
+}
+
+/** What the product store is fed with must be filled, and quantities must be numbers. */
+function checkProducts({ products, lists }: EventMapping, type: EventType, path: Path, complaints: Complaints): void {
+  if (products === undefined) return;
+  const filled = lists.find(({ name }) => name === products.list);
+  if (filled === undefined) {
+    complaints.add([...path, 'list'], `is no list that this mapping fills`);
+    return;
+  }
+  const named = [
+    ...Object.entries({ id: products.id, name: products.name, quantity: products.quantity }),
+    ...products.properties.map((property, index) => [index, property] as const),
+  ];
+  for (const [role, property] of named) {
+    if (property === undefined || filled.mappings.some((mapping) => mapping.property === property)) continue;
+    const at = typeof role === 'number' ? ['properties', role] : [role];
+    complaints.add([...path, ...at], `no column fills ${quoted(property)} in the list ${quoted(products.list)}`);
+  }
+  const quantity = type.lists
+    .find(({ name }) => name === products.list)
+    ?.properties.find(({ name }) => name === products.quantity);
+  if (quantity !== undefined && quantity.type !== 'integer' && quantity.type !== 'decimal')
+    complaints.add([...path, 'quantity'], `must be a number, and ${quoted(quantity.name)} is a ${quantity.type}`);
 }
 
 function checkList(
@@ -164,6 +210,7 @@ function checkColumns(goal: ImportProfilesGoal, complaints: Complaints): void {
   );
   goal.mappings.forEach(({ column }, index) => check('root', column, ['mappings', index, 'column']));
   goal.consent.forEach(({ column }, index) => check('root', column, ['consent', index, 'column']));
+  goal.groupLinks.forEach(({ column }, index) => check('root', column, ['groupLinks', index, 'column']));
   if (goal.deleteFlag !== undefined) check('root', goal.deleteFlag.column, ['deleteFlag', 'column']);
   goal.linked.forEach(({ alias, parent, column, parentColumn }, index) => {
     check(alias, column, ['linked', index, 'column']);

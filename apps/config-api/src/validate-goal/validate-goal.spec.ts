@@ -20,6 +20,7 @@ const catalogue: Catalogue = {
   namespaces: new Map([['email', { id: 1, code: 'email', normalisation: normalisation.parse({}) }]]),
   eventTypes: new Map([['order', { id: 1, definition: orderEventType }]]),
   groupTypes: new Map(),
+  lifecycles: new Map(),
   segments: new Map([[segment, { id: segment, name: 'All', versions: [] }]]),
 };
 const s3 = connection.parse({ kind: 's3', name: 'Bucket', credentials: { kind: 'default-chain' } });

@@ -4,7 +4,9 @@ import {
   identityNamespace,
   InputError,
   orderEventType,
+  permissionLevel,
   prefixClash,
+  property,
   type EventType,
   type IdentityNamespace,
   type Property,
@@ -27,7 +29,7 @@ async function insertNew<Row>(executor: Executor, noun: string, name: string, in
   return row;
 }
 
-/** A new workspace with its default domain group, identity namespaces and the event type `order`. */
+/** A new workspace with its default domain group, identity namespaces, the event type `order` and the property `permissionLevel`. */
 export async function createWorkspace(database: Database, workspace: Workspace): Promise<WorkspaceRecord> {
   return database.transaction(async (tx) => {
     const created = await insertNew<WorkspaceRecord>(
@@ -40,6 +42,7 @@ export async function createWorkspace(database: Database, workspace: Workspace):
     await tx.query(sql`INSERT INTO profile.domain_group (workspace_id, name) VALUES (${created.id}, 'default')`);
     for (const namespace of defaultNamespaces) await createNamespace(tx, created.id, namespace);
     await createEventType(tx, created.id, orderEventType);
+    await createProperty(tx, created.id, property.parse({ name: permissionLevel }));
     return created;
   });
 }

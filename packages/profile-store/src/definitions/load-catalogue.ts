@@ -1,13 +1,21 @@
 import { sql, type Executor } from '@millrace/database';
-import { InputError, type EventType, type Normalisation, type PropertyType, type SegmentRule } from '@millrace/domain';
-import type { Catalogue, CatalogueSegment } from '@millrace/mapping';
+import {
+  InputError,
+  type EventType,
+  type GroupProperty,
+  type Normalisation,
+  type PropertyType,
+  type SegmentRule,
+} from '@millrace/domain';
+import type { Catalogue, CatalogueGroupType, CatalogueLifecycle, CatalogueSegment } from '@millrace/mapping';
 
 interface CatalogueDocument {
   readonly domainGroupId: number;
   readonly properties: readonly { id: number; name: string; type: PropertyType; list: boolean }[];
   readonly namespaces: readonly { id: number; code: string; normalisation: Normalisation }[];
   readonly eventTypes: readonly { id: number; code: string; definition: EventType }[];
-  readonly groupTypes: readonly { id: number; code: string }[];
+  readonly groupTypes: readonly { id: number; code: string; properties: readonly GroupProperty[] }[];
+  readonly lifecycles: readonly CatalogueLifecycle[];
   readonly segments: readonly {
     id: string;
     name: string;
@@ -26,8 +34,10 @@ export async function loadCatalogue(executor: Executor, workspaceId: number): Pr
                      FROM profile.identity_namespace WHERE workspace_id = w.id),
       'eventTypes', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'code', code, 'definition', definition)), '[]')
                      FROM profile.event_type WHERE workspace_id = w.id),
-      'groupTypes', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'code', code)), '[]')
+      'groupTypes', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'code', code, 'properties', properties)), '[]')
                      FROM profile.group_type WHERE workspace_id = w.id),
+      'lifecycles', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'name', name, 'stages', stages) ORDER BY name), '[]')
+                     FROM profile.lifecycle WHERE workspace_id = w.id),
       'segments', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', s.id, 'name', s.name, 'versions', v.versions) ORDER BY s.id), '[]')
                    FROM profile.segment s
                    CROSS JOIN LATERAL (
@@ -46,7 +56,13 @@ export async function loadCatalogue(executor: Executor, workspaceId: number): Pr
     properties: new Map(document.properties.map((property) => [property.name, property])),
     namespaces: new Map(document.namespaces.map((namespace) => [namespace.code, namespace])),
     eventTypes: new Map(document.eventTypes.map(({ id, code, definition }) => [code, { id, definition }])),
-    groupTypes: new Map(document.groupTypes.map(({ id, code }) => [code, id])),
+    groupTypes: new Map(
+      document.groupTypes.map(({ id, code, properties }): [string, CatalogueGroupType] => [
+        code,
+        { id, properties: new Map(properties.map((property, index) => [property.name, { id: index, ...property }])) },
+      ]),
+    ),
+    lifecycles: new Map(document.lifecycles.map((lifecycle) => [lifecycle.id, lifecycle])),
     segments: new Map(document.segments.map((segment): [string, CatalogueSegment] => [segment.id, segment])),
   };
 }

@@ -8,7 +8,7 @@ const jsonFormat: ValueFormat = {
   trueWords: ['true'],
   falseWords: ['false'],
   timeZone: 'UTC',
-  list: { separator: ';', open: '', close: '' },
+  list: { separator: ';', open: '', close: '', escape: '\\' },
 };
 
 /** The stored JSON text of a value; `null` where it holds none (null, or an empty text). */

@@ -37,8 +37,20 @@ export function partsOf(updates: readonly StagedUpdate[]): StagedParts {
     append: [...written.append],
     increment: [...written.increment],
     consent: updates.some((update) => update.consent !== null),
+    groups: groupTypesOf(updates).map((typeId) => ({ typeId, create: true, replace: false })),
     mixed: added.filter((name) => written.assign.has(name) || written.fill.has(name)),
   };
+}
+
+function groupTypesOf(updates: readonly StagedUpdate[]): readonly number[] {
+  return [...new Set(updates.flatMap(({ groups }) => groups.map(({ typeId }) => typeId)))];
+}
+
+/** Position of the link -> keys, as JSON text. */
+function groupsText({ groups }: StagedUpdate, typeIds: readonly number[]): string | null {
+  if (groups.length === 0) return null;
+  const links = typeIds.map((typeId) => groups.filter((group) => group.typeId === typeId).map(({ key }) => key));
+  return JSON.stringify(Object.fromEntries(links.entries()));
 }
 
 /** Whether the order of the items matters beyond what folding keeps: a property is written by rules of several kinds. */
@@ -89,15 +101,17 @@ function partText(writes: readonly StagedWrite[], part: WritePart): string | nul
 /** One line per update, `index` + 1. */
 export async function insertRows(tx: Transaction, shape: MergeShape, updates: readonly StagedUpdate[]): Promise<void> {
   const columns = stagingColumns(shape);
+  const groupTypes = groupTypesOf(updates);
   const values = columns.map((column) => {
     if (column === 'line') return sql`${updates.map(({ index }) => index + 1)}::bigint[]`;
     if (column.startsWith('id_')) {
       const position = Number(column.slice(3)) - 1;
       return sql`${updates.map((update) => identityAt(update, shape.namespaceIds, position))}::text[]`;
     }
-    const text = isWritePart(column)
-      ? updates.map((update) => partText(update.writes, column))
-      : updates.map((update) => update.consent);
+    const text = updates.map((update) => {
+      if (isWritePart(column)) return partText(update.writes, column);
+      return column === 'groups' ? groupsText(update, groupTypes) : update.consent;
+    });
     return sql`${text}::jsonb[]`;
   });
   await tx.query(

@@ -23,6 +23,11 @@ export interface StagedEvent {
   readonly listRows: number;
 }
 
+export interface StagedGroup {
+  readonly typeId: number;
+  readonly key: string;
+}
+
 /** The part of a staged row that a merge rule writes. */
 export type WritePart = 'assign' | 'fill' | 'append' | 'increment';
 
@@ -41,6 +46,7 @@ export interface StagedUpdate {
   readonly writes: readonly StagedWrite[];
   /** JSON object as text. */
   readonly consent: string | null;
+  readonly groups: readonly StagedGroup[];
   readonly events: readonly StagedEvent[];
 }
 
@@ -118,8 +124,18 @@ function stage(index: number, update: ProfileUpdate, catalogue: Catalogue): Stag
     identities: stageIdentities(update, catalogue),
     writes: [...writes.values()].filter((write) => write !== undefined),
     consent: consent.length === 0 ? null : `{${consent.join(',')}}`,
+    groups: stageGroups(update, catalogue),
     events: update.events.map((event, position) => stageEvent(event, `events.${position}`, catalogue)),
   };
+}
+
+function stageGroups(update: ProfileUpdate, catalogue: Catalogue): readonly StagedGroup[] {
+  return update.groups.map(({ type, key }, position) => {
+    const found = catalogue.groupTypes.get(type);
+    if (found === undefined)
+      throw new Rejected(`groups.${position}.type: the workspace has no group type ${JSON.stringify(type)}`);
+    return { typeId: found.id, key };
+  });
 }
 
 function stageIdentities(update: ProfileUpdate, catalogue: Catalogue): readonly StagedIdentity[] {

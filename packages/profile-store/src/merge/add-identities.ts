@@ -10,7 +10,7 @@ function identitiesOf(shape: MergeShape, line: Sql): Sql {
 }
 
 /** The identities the chunk's components need: (component, profile_id, namespace_id, value). */
-function neededIdentities({ shape, inChunk }: ChunkContext): Sql {
+function neededIdentities({ shape, inChunk, inLines }: ChunkContext): Sql {
   const [plan, staging, lines] = [tableOf(shape.plan), tableOf(shape.staging), tableOf(shape.planLines)];
   const identities = identitiesOf(shape, sql`s`);
   // With one identifier an existing profile was found by the very identity it would be given.
@@ -18,7 +18,7 @@ function neededIdentities({ shape, inChunk }: ChunkContext): Sql {
   return sql`
     SELECT pl.component, pl.profile_id, v.namespace_id, v.value
     FROM ${plan} pl JOIN ${staging} s ON s.line = pl.component ${identities}
-    WHERE ${inChunk} AND pl.rows = 1 AND v.value IS NOT NULL${single}
+    WHERE ${inChunk} AND ${inLines} AND pl.rows = 1 AND v.value IS NOT NULL${single}
     UNION ALL
     SELECT DISTINCT pl.component, pl.profile_id, v.namespace_id, v.value
     FROM ${plan} pl JOIN ${lines} l ON l.component = pl.component JOIN ${staging} s ON s.line = l.line ${identities}
@@ -29,14 +29,14 @@ function neededIdentities({ shape, inChunk }: ChunkContext): Sql {
  * The usual chunk: nothing but new profiles with one row and one identifier each. Without ON CONFLICT each key is looked up once
  * instead of twice. Returns false, with nothing written, when a concurrent writer took one of them.
  */
-export async function addNewIdentities(tx: Transaction, { shape, inChunk }: ChunkContext): Promise<boolean> {
+export async function addNewIdentities(tx: Transaction, { shape, inChunk, inLines }: ChunkContext): Promise<boolean> {
   await tx.query(sql`SAVEPOINT identities`);
   try {
     await tx.query(sql`
       INSERT INTO profile.identity (workspace_id, namespace_id, value, profile_id)
       SELECT ${shape.workspaceId}::int, ${shape.namespaceIds[0]}::int, s.id_1, pl.profile_id
       FROM ${tableOf(shape.plan)} pl JOIN ${tableOf(shape.staging)} s ON s.line = pl.component
-      WHERE ${inChunk} ORDER BY s.id_1`);
+      WHERE ${inChunk} AND ${inLines} ORDER BY s.id_1`);
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
     await tx.query(sql`ROLLBACK TO SAVEPOINT identities`);

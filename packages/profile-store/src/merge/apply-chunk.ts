@@ -11,19 +11,28 @@ import { applyConsent } from './apply-consent.js';
 import { applyEvents, type EventCounts } from './apply-events.js';
 import type { ChunkContext } from './chunk-context.js';
 import { addIdentities, addNewIdentities } from './add-identities.js';
+import { applyGroupChunk } from './apply-group-chunk.js';
 import { eraseFlagged, lockMergedAndErased, type ErasureCounts } from './erase-flagged.js';
 import { holdBack, holdsBack, type HeldBackCounts } from './hold-back.js';
+import { feedProducts } from './feed-products.js';
+import { linkGroups, linksGroups, lockLinkedGroups, type GroupLinkCounts } from './link-groups.js';
 import { foldedColumns, mergedProperties, plainColumns, writesProperty } from './merge-properties.js';
 import { tableOf, type MergeShape } from './merge-shape.js';
 
 /** Rows and profiles of one chunk by what became of them; `moved` components wait for `applyMoved`. */
-export interface ChunkCounts extends EventCounts, Partial<ErasureCounts>, Partial<HeldBackCounts> {
+export interface ChunkCounts
+  extends EventCounts, Partial<ErasureCounts>, Partial<GroupLinkCounts>, Partial<HeldBackCounts> {
   readonly created: number;
   readonly updated: number;
   readonly unchanged: number;
   readonly profilesCreated: number;
   readonly profilesUpdated: number;
   readonly profilesUnchanged: number;
+  readonly groupsCreated?: number;
+  readonly groupsUpdated?: number;
+  readonly groupsUnchanged?: number;
+  /** Added to the product store or changed there. */
+  readonly products?: number;
   readonly moved: number;
 }
 
@@ -31,20 +40,27 @@ export interface ChunkCounts extends EventCounts, Partial<ErasureCounts>, Partia
  * Applies one chunk of the plan inside the caller's transaction: identities, profiles, consent, events, segments, outbox.
  * The caller records "chunk k applied" in the same transaction and commits. Components whose identities a concurrent
  * writer took meanwhile are marked and left for `applyMoved`. Locks are taken in the order every writer keeps:
- * definitions, profiles by id, identities by key.
+ * definitions, groups by type and key, profiles by id, identities by key.
  */
 export async function applyChunk(tx: Transaction, shape: MergeShape, chunk: number): Promise<ChunkCounts> {
-  const lines = sql`pl.component >= ${chunk * shape.chunkLines}::bigint AND pl.component < ${(chunk + 1) * shape.chunkLines}::bigint`;
-  const inChunk = sql`${lines} AND pl.chunk = ${chunk}::int`;
-  const inMerge = sql`${inChunk} AND pl.status = 'a'`;
-  if (shape.uses.erase !== true) return applyComponents(tx, shape, inMerge);
+  const within = (column: Sql): Sql =>
+    sql`${column} >= ${chunk * shape.chunkLines}::bigint AND ${column} < ${(chunk + 1) * shape.chunkLines}::bigint`;
+  const inChunk = sql`${within(sql`pl.component`)} AND pl.chunk = ${chunk}::int`;
+  const chosen = { inChunk: sql`${inChunk} AND pl.status = 'a'`, inLines: within(sql`s.line`) };
+  if (shape.groupTypeId !== undefined) return applyGroupChunk(tx, shape, shape.groupTypeId, chosen.inChunk);
+  if (shape.uses.erase !== true) return applyComponents(tx, shape, chosen);
+  if (linksGroups(shape)) await lockLinkedGroups(tx, shape, chosen.inChunk);
   await lockMergedAndErased(tx, shape, inChunk);
-  const counts = await applyComponents(tx, shape, inMerge);
+  const counts = await applyComponents(tx, shape, chosen);
   return { ...counts, ...(await eraseFlagged(tx, shape, inChunk)) };
 }
 
-/** Applies the components `inChunk` chooses. */
-export async function applyComponents(tx: Transaction, shape: MergeShape, inChunk: Sql): Promise<ChunkCounts> {
+/** Applies the components that the conditions choose. */
+export async function applyComponents(
+  tx: Transaction,
+  shape: MergeShape,
+  { inChunk, inLines }: Pick<ChunkContext, 'inChunk' | 'inLines'>,
+): Promise<ChunkCounts> {
   await tx.query(sql`SET LOCAL jit = off`);
   await tx.query(sql`SET LOCAL work_mem = '64MB'`);
   // A batch may apply several times in one transaction.
@@ -55,10 +71,12 @@ export async function applyComponents(tx: Transaction, shape: MergeShape, inChun
     shape,
     catalogue,
     inChunk,
+    inLines,
     streamed: await streamedProperties(tx, shape.workspaceId),
   };
   let { simple, other } = await countKinds(tx, context);
   let moved = 0;
+  if (linksGroups(shape)) await lockLinkedGroups(tx, shape, inChunk);
   if (other > 0) moved += await lockExisting(tx, context);
   const heldBack = holdsBack(shape) ? await holdBack(tx, context) : undefined;
   if (heldBack !== undefined && heldBack.rows > 0) ({ simple, other } = await countKinds(tx, context));
@@ -66,23 +84,34 @@ export async function applyComponents(tx: Transaction, shape: MergeShape, inChun
   const onlyNew = other === 0 && shape.namespaceIds.length === 1;
   if (simple + other > 0 && !(onlyNew && (await addNewIdentities(tx, context))))
     moved += (await addIdentities(tx, context)).moved;
-  const followUp = catalogue.segments.size > 0 || shape.events !== undefined || shape.uses.consent;
+  const followUp =
+    catalogue.segments.size > 0 || shape.events !== undefined || shape.uses.consent || linksGroups(shape);
   const touchSimple = simple > 0 && followUp;
   if (touchSimple || other > 0) await createTouched(tx);
+  let links: GroupLinkCounts | undefined;
   const created = simple > 0 ? await insertSimple(tx, context, touchSimple) : 0;
   if (other > 0) await mergeIncoming(tx, context, moved);
   if (touchSimple || other > 0) {
     if (shape.uses.consent) await applyConsent(tx, context);
+    if (linksGroups(shape)) links = await linkGroups(tx, context);
   }
   const events =
     shape.events === undefined ? { events: 0, eventLines: 0, eventsConflicting: 0 } : await applyEvents(tx, context);
+  const products = (shape.productFeeds ?? []).length === 0 ? undefined : await feedProducts(tx, context);
   if (touchSimple || other > 0) {
     await evaluateSegments(tx, catalogue);
     await writeOutbox(tx, shape.workspaceId, context.streamed !== undefined);
   }
   if (created > 0 && !touchSimple && context.streamed !== undefined) await outboxOfCreated(tx, context);
   const counts = await countOutcomes(tx, touchSimple || other > 0, touchSimple ? 0 : created);
-  return { ...counts, ...events, ...heldBack?.counts, moved };
+  return {
+    ...counts,
+    ...events,
+    ...links,
+    ...(products === undefined ? {} : { products }),
+    ...heldBack?.counts,
+    moved,
+  };
 }
 
 interface Kinds {
@@ -116,7 +145,7 @@ async function lockExisting(tx: Transaction, { shape, inChunk }: ChunkContext): 
 }
 
 /** Rows that are not simply one new profile each, folded to one row per profile, in a temporary table `incoming`. */
-async function collectIncoming(tx: Transaction, { shape, inChunk }: ChunkContext): Promise<void> {
+async function collectIncoming(tx: Transaction, { shape, inChunk, inLines }: ChunkContext): Promise<void> {
   const [plan, staging, lines] = [tableOf(shape.plan), tableOf(shape.staging), tableOf(shape.planLines)];
   await tx.query(sql`
     CREATE TEMP TABLE incoming ON COMMIT DROP AS
@@ -127,7 +156,7 @@ async function collectIncoming(tx: Transaction, { shape, inChunk }: ChunkContext
     INSERT INTO incoming
     SELECT pl.component, pl.profile_id, pl.is_new, pl.rows, ${plainColumns(shape.uses)}
     FROM ${plan} pl JOIN ${staging} s ON s.line = pl.component
-    WHERE ${inChunk} AND pl.rows = 1 AND NOT pl.is_new`);
+    WHERE ${inChunk} AND ${inLines} AND pl.rows = 1 AND NOT pl.is_new`);
   await tx.query(sql`
     INSERT INTO incoming
     SELECT pl.component, pl.profile_id, pl.is_new, pl.rows, ${foldedColumns(shape.uses)}
@@ -137,12 +166,12 @@ async function collectIncoming(tx: Transaction, { shape, inChunk }: ChunkContext
 }
 
 async function insertSimple(tx: Transaction, context: ChunkContext, touch: boolean): Promise<number> {
-  const { shape, inChunk } = context;
+  const { shape, inChunk, inLines } = context;
   const { rowCount } = await tx.query(sql`
     INSERT INTO profile.profile (id, workspace_id, domain_group_id, properties, version)
     SELECT pl.profile_id, ${shape.workspaceId}::int, ${shape.domainGroupId}::int, ${mergedProperties(shape.uses, sql`s`, undefined)}, ${firstVersion}
     FROM ${tableOf(shape.plan)} pl JOIN ${tableOf(shape.staging)} s ON s.line = pl.component
-    WHERE ${inChunk} AND pl.is_new AND pl.rows = 1`);
+    WHERE ${inChunk} AND ${inLines} AND pl.is_new AND pl.rows = 1`);
   if (touch) {
     await tx.query(sql`
       INSERT INTO touched (profile_id, component, outcome, version, identities)

@@ -5,13 +5,13 @@ import { nextVersion } from '../profiles/version.js';
 import { tableOf } from './merge-shape.js';
 
 /** Writes the consent columns of the chunk's rows; a real change marks the profile in `touched`. */
-export async function applyConsent(tx: Transaction, { shape, inChunk }: ChunkContext): Promise<void> {
+export async function applyConsent(tx: Transaction, { shape, inChunk, inLines }: ChunkContext): Promise<void> {
   const [plan, staging, lines] = [tableOf(shape.plan), tableOf(shape.staging), tableOf(shape.planLines)];
   await tx.query(sql`CREATE TEMP TABLE consent_change (profile_id uuid PRIMARY KEY) ON COMMIT DROP`);
   await tx.query(sql`
     WITH given AS (
       SELECT pl.profile_id, s.consent FROM ${plan} pl JOIN ${staging} s ON s.line = pl.component
-      WHERE ${inChunk} AND pl.rows = 1 AND s.consent IS NOT NULL
+      WHERE ${inChunk} AND ${inLines} AND pl.rows = 1 AND s.consent IS NOT NULL
       UNION ALL
       SELECT pl.profile_id, profile.jsonb_merge(s.consent ORDER BY s.line)
       FROM ${plan} pl JOIN ${lines} l ON l.component = pl.component JOIN ${staging} s ON s.line = l.line

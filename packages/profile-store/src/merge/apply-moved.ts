@@ -80,7 +80,10 @@ export async function applyMoved(tx: Transaction, shape: MergeShape, chunk: numb
       FROM moved_target t JOIN ${plan} p USING (component) WHERE t.found = 1${shape.allowCreation ? sql` OR t.found = 0` : sql.empty}
     ) g
     WHERE g.component = pl.component`);
-  const counts = await applyComponents(tx, shape, sql`pl.chunk = ${chunk}::int AND pl.status = 'a'`);
+  const counts = await applyComponents(tx, shape, {
+    inChunk: sql`pl.chunk = ${chunk}::int AND pl.status = 'a'`,
+    inLines: sql`true`,
+  });
   const rowsOf = (components: readonly { rows: number }[]): number =>
     components.reduce((sum, component) => sum + component.rows, 0);
   return { ...counts, ambiguous: rowsOf(ambiguous.rows), unmatched: rowsOf(unmatched.rows) };

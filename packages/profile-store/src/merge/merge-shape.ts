@@ -1,6 +1,16 @@
 import { sql, type Sql, type Transaction } from '@millrace/database';
 import type { StagedParts } from '@millrace/mapping';
 
+/** A nested list of events whose rows are about products; the names are those of its properties. */
+export interface ProductFeed {
+  readonly eventTypeId: number;
+  readonly list: string;
+  readonly id: string;
+  readonly name?: string | undefined;
+  readonly quantity?: string | undefined;
+  readonly properties: readonly string[];
+}
+
 export interface TableName {
   readonly schema: string;
   readonly name: string;
@@ -10,7 +20,7 @@ export interface TableName {
 export interface MergeShape {
   readonly workspaceId: number;
   readonly domainGroupId: number;
-  /** line bigint, id_1 .. id_n text, assign jsonb, and fill, append, increment, consent jsonb and erase boolean as `uses` says. */
+  /** line bigint, id_1 .. id_n text, assign jsonb, and fill, append, increment, consent, groups jsonb and erase boolean as `uses` says. */
   readonly staging: TableName;
   /** component bigint (its first line), profile_id, is_new, rows, chunk, status. Written by `resolveRows`. */
   readonly plan: TableName;
@@ -20,6 +30,9 @@ export interface MergeShape {
   readonly events?: TableName | undefined;
   /** `events` also has linked_rows int: how many rows of linked files went into the event, for the caller's accounts. */
   readonly eventsHaveLinkedRows?: boolean;
+  readonly productFeeds?: readonly ProductFeed[];
+  /** The rows are groups of this type: id_1 is their key, and the plan's profile_id the id of a group. */
+  readonly groupTypeId?: number | undefined;
   /** Namespaces of id_1 .. id_n, in the goal's order of priority. */
   readonly namespaceIds: readonly number[];
   readonly uses: StagedParts;
@@ -64,6 +77,7 @@ export function stagingColumns(shape: Pick<MergeShape, 'namespaceIds' | 'uses'>)
     ...(uses.append.length > 0 ? ['append'] : []),
     ...(uses.increment.length > 0 ? ['increment'] : []),
     ...(uses.consent ? ['consent'] : []),
+    ...((uses.groups ?? []).length > 0 ? ['groups'] : []),
     ...(uses.erase === true ? ['erase'] : []),
   ];
 }

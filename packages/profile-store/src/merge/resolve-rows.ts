@@ -17,7 +17,10 @@ export interface PlanSummary {
 export async function resolveRows(tx: Transaction, shape: MergeShape): Promise<PlanSummary> {
   await tx.query(sql`SET LOCAL work_mem = '256MB'`);
   await tx.query(sql`SET LOCAL jit = off`);
-  await tx.query(sql`ANALYZE ${tableOf(shape.staging)}`);
+  // A small sample tells what the plans below need; sampling the staged documents would cost as much as the plan itself.
+  await tx.query(sql`SET LOCAL default_statistics_target = 10`);
+  const identifiers = shape.namespaceIds.map((_, index) => idColumn(index));
+  await tx.query(sql`ANALYZE ${tableOf(shape.staging)} (line, ${sql.join(identifiers)})`);
   if (shape.namespaceIds.length === 1) await planBySingleIdentifier(tx, shape);
   else await planBySeveralIdentifiers(tx, shape);
   if (shape.uses.erase === true) await markErasures(tx, shape);
@@ -48,29 +51,53 @@ function planColumns(shape: MergeShape, source: Sql, ambiguous: Sql): Sql {
 }
 
 function identityJoin(shape: MergeShape, namespaceIndex: number): Sql {
+  if (shape.groupTypeId !== undefined)
+    return sql`LEFT JOIN (SELECT id AS profile_id, key FROM profile.group WHERE group_type_id = ${sql.integer(shape.groupTypeId)}) i
+      ON i.key = s.${idColumn(namespaceIndex)}`;
   return sql`LEFT JOIN profile.identity i ON i.workspace_id = ${sql.integer(shape.workspaceId)}
     AND i.namespace_id = ${sql.integer(shape.namespaceIds[namespaceIndex]!)} AND i.value = s.${idColumn(namespaceIndex)}`;
 }
 
 async function planBySingleIdentifier(tx: Transaction, shape: MergeShape): Promise<void> {
+  if (!(await planDistinctRows(tx, shape))) await planRepeatedRows(tx, shape);
+}
+
+async function isFound(tx: Transaction, query: Sql): Promise<boolean> {
+  const { rows } = await tx.query<{ found: boolean }>(sql`SELECT EXISTS (${query}) AS found`);
+  return rows[0]!.found;
+}
+
+/** The usual file: every row is another profile's, and so a component of its own. Returns false, with no plan, where it is not so. */
+async function planDistinctRows(tx: Transaction, shape: MergeShape): Promise<boolean> {
+  const [plan, staging] = [tableOf(shape.plan), tableOf(shape.staging)];
+  if (await isFound(tx, sql`SELECT FROM ${staging} GROUP BY id_1 HAVING count(*) > 1`)) return false;
+  const single = sql`SELECT s.line AS component, i.profile_id, 1 AS rows FROM ${staging} s ${identityJoin(shape, 0)}`;
+  await tx.query(createTableAs(shape, plan, planColumns(shape, single, sql`false`)));
+  // Two identifiers of one namespace may be the same profile's.
+  if (await isFound(tx, sql`SELECT FROM ${plan} WHERE NOT is_new GROUP BY profile_id HAVING count(*) > 1`)) {
+    await tx.query(sql`DROP TABLE ${plan}`);
+    return false;
+  }
+  await tx.query(createTableAs(shape, tableOf(shape.planLines), noLines));
+  return true;
+}
+
+const noLines = sql`SELECT 0::bigint AS line, 0::bigint AS component WHERE false`;
+
+async function planRepeatedRows(tx: Transaction, shape: MergeShape): Promise<void> {
   const grouped = sql`
     SELECT min(s.line) AS component, i.profile_id, count(*) AS rows
     FROM ${tableOf(shape.staging)} s ${identityJoin(shape, 0)}
     GROUP BY i.profile_id, CASE WHEN i.profile_id IS NULL THEN s.id_1 END`;
   await tx.query(createTableAs(shape, tableOf(shape.plan), planColumns(shape, grouped, sql`false`)));
-  const repeated = await tx.query<{ found: boolean }>(
-    sql`SELECT EXISTS (SELECT FROM ${tableOf(shape.plan)} WHERE rows > 1) AS found`,
-  );
   const node = sql`coalesce('p' || i.profile_id::text, 'v' || s.id_1)`;
-  const lines = repeated.rows[0]?.found
-    ? sql`
+  const lines = sql`
       SELECT s.line, c.component
       FROM (SELECT s.line, ${node} AS node FROM ${tableOf(shape.staging)} s ${identityJoin(shape, 0)}) s
       JOIN (
         SELECT min(s.line) AS component, ${node} AS node FROM ${tableOf(shape.staging)} s ${identityJoin(shape, 0)}
         GROUP BY 2 HAVING count(*) > 1
-      ) c USING (node)`
-    : sql`SELECT 0::bigint AS line, 0::bigint AS component WHERE false`;
+      ) c USING (node)`;
   await tx.query(createTableAs(shape, tableOf(shape.planLines), lines));
 }
 

@@ -117,6 +117,8 @@ CREATE TABLE profile.group_type (
   id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   workspace_id integer NOT NULL REFERENCES profile.workspace,
   code text NOT NULL,
+  -- Declared properties: an array of {name, type, list}.
+  properties jsonb NOT NULL DEFAULT '[]',
   created_at timestamptz NOT NULL DEFAULT now(),
   UNIQUE (workspace_id, code)
 );
@@ -130,6 +132,7 @@ CREATE TABLE profile.group (
   updated_at timestamptz NOT NULL DEFAULT now(),
   UNIQUE (group_type_id, key)
 );
+CREATE INDEX group_changed ON profile.group (group_type_id, changed_xid);
 
 CREATE TABLE profile.group_member (
   profile_id uuid NOT NULL,
@@ -138,6 +141,30 @@ CREATE TABLE profile.group_member (
   PRIMARY KEY (profile_id, group_id)
 );
 CREATE INDEX group_member_group ON profile.group_member (group_id);
+CREATE INDEX group_member_changed ON profile.group_member (changed_xid);
+
+-- A product as the latest order line described it.
+CREATE TABLE profile.product (
+  workspace_id integer NOT NULL REFERENCES profile.workspace,
+  id text NOT NULL,
+  name text,
+  properties jsonb NOT NULL DEFAULT '{}',
+  -- When the order was made that described it last.
+  described_at timestamptz NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (workspace_id, id)
+);
+
+-- Which nested lists of events are order lines, and which of their properties say what was bought.
+CREATE TABLE profile.product_list (
+  event_type_id integer NOT NULL REFERENCES profile.event_type,
+  list text NOT NULL,
+  id_property text NOT NULL,
+  name_property text,
+  quantity_property text,
+  PRIMARY KEY (event_type_id, list)
+);
 
 CREATE TABLE profile.segment (
   id uuid PRIMARY KEY DEFAULT uuidv7(),
@@ -174,6 +201,17 @@ CREATE TABLE profile.membership (
   PRIMARY KEY (profile_id, segment_id)
 );
 CREATE INDEX membership_changed ON profile.membership (segment_id, changed_xid);
+
+CREATE TABLE profile.lifecycle (
+  id uuid PRIMARY KEY DEFAULT uuidv7(),
+  workspace_id integer NOT NULL REFERENCES profile.workspace,
+  name text NOT NULL,
+  -- From the first to the last: an array of {name, segmentId}.
+  stages jsonb NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  UNIQUE (workspace_id, name)
+);
 
 -- Memberships of a segment version under construction, kept by writers and the build alike.
 CREATE TABLE profile.membership_build (

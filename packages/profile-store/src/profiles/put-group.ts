@@ -25,13 +25,19 @@ export async function putGroup(
 ): Promise<{ readonly unknownMembers: number }> {
   const { workspaceId } = catalogue;
   await lockDefinitions(tx, workspaceId, 'shared');
-  // One writer of a group at a time, from before its members are looked up: a member the other one adds must be evaluated too.
-  await tx.query(
-    sql`SELECT pg_advisory_xact_lock(hashtextextended(${JSON.stringify([workspaceId, group.type, group.key])}, 7238413))`,
-  );
   await tx.query(
     sql`INSERT INTO profile.group_type (workspace_id, code) VALUES (${workspaceId}, ${group.type}) ON CONFLICT DO NOTHING`,
   );
+  // Made and locked before its members are looked up: one that somebody else adds must be evaluated too.
+  const ofType = sql`g.group_type_id = (SELECT id FROM profile.group_type WHERE workspace_id = ${workspaceId} AND code = ${group.type})`;
+  await tx.query(sql`
+    INSERT INTO profile.group (group_type_id, key)
+    SELECT id, ${group.key} FROM profile.group_type WHERE workspace_id = ${workspaceId} AND code = ${group.type}
+    ON CONFLICT DO NOTHING`);
+  const locked = await tx.query<{ id: string }>(
+    sql`SELECT g.id FROM profile.group g WHERE ${ofType} AND g.key = ${group.key} FOR NO KEY UPDATE`,
+  );
+  const groupId = locked.rows[0]!.id;
   const wanted = group.members.map(({ namespace, value }, index) => {
     const found = catalogue.namespaces.get(namespace);
     if (found === undefined) {
@@ -49,21 +55,18 @@ export async function putGroup(
     JOIN profile.identity i ON i.workspace_id = ${workspaceId} AND i.namespace_id = w.namespace_id AND i.value = w.value`);
   const added = members.rows.map((row) => row.id);
   // Everyone whose segments may change is locked by id before anything is written.
-  const present = await tx.query<{ id: string }>(sql`
-    SELECT gm.profile_id AS id FROM profile.group_member gm JOIN profile.group g ON g.id = gm.group_id
-    JOIN profile.group_type t ON t.id = g.group_type_id WHERE t.workspace_id = ${workspaceId} AND t.code = ${group.type} AND g.key = ${group.key}`);
+  const present = await tx.query<{ id: string }>(
+    sql`SELECT profile_id AS id FROM profile.group_member WHERE group_id = ${groupId}::uuid`,
+  );
   const concerned = [...added, ...present.rows.map((row) => row.id)];
   const touched = await tx.query<{ id: string }>(
     sql`SELECT p.id FROM profile.profile p WHERE p.id = ANY (${concerned}::uuid[]) ORDER BY p.id FOR NO KEY UPDATE`,
   );
-  const written = await tx.query<{ id: string }>(sql`
-    INSERT INTO profile.group AS g (group_type_id, key, properties)
-    SELECT id, ${group.key}, ${group.properties}::jsonb FROM profile.group_type WHERE workspace_id = ${workspaceId} AND code = ${group.type}
-    ON CONFLICT (group_type_id, key) DO UPDATE
-      SET properties = g.properties || excluded.properties, updated_at = now(), changed_xid = pg_current_xact_id()
-    RETURNING g.id`);
   await tx.query(sql`
-    INSERT INTO profile.group_member (profile_id, group_id) SELECT id, ${written.rows[0]!.id}::uuid FROM profile.profile WHERE id = ANY (${added}::uuid[]) ON CONFLICT DO NOTHING`);
+    UPDATE profile.group SET properties = properties || ${group.properties}::jsonb, updated_at = now(), changed_xid = pg_current_xact_id()
+    WHERE id = ${groupId}::uuid AND properties || ${group.properties}::jsonb <> properties`);
+  await tx.query(sql`
+    INSERT INTO profile.group_member (profile_id, group_id) SELECT id, ${groupId}::uuid FROM profile.profile WHERE id = ANY (${added}::uuid[]) ON CONFLICT DO NOTHING`);
   await createTouched(tx);
   await tx.query(sql`
     INSERT INTO touched (profile_id, outcome, version)

@@ -1,6 +1,7 @@
 import { sql, type Database, type Executor, type Transaction } from '@millrace/database';
 import { InputError, type SegmentDefinition, type SegmentRule } from '@millrace/domain';
 import { compileSegment } from '@millrace/mapping';
+import { listLifecycles } from '../definitions/lifecycles.js';
 import { loadCatalogue } from '../definitions/load-catalogue.js';
 import { lockDefinitions } from '../definitions/lock-definitions.js';
 
@@ -66,6 +67,14 @@ export async function deleteSegment(database: Database, workspaceId: number, id:
   await database.transaction(async (tx) => {
     await lockDefinitions(tx, workspaceId, 'exclusive');
     await segmentById(tx, workspaceId, id);
+    const stageOf = (await listLifecycles(tx, workspaceId)).find(({ stages }) =>
+      stages.some(({ segmentId }) => segmentId === id),
+    );
+    if (stageOf !== undefined)
+      throw new InputError(
+        'segment-in-use-conflict',
+        `the segment is a stage of the lifecycle ${JSON.stringify(stageOf.name)}: change or delete that first`,
+      );
     for (const table of ['membership', 'membership_build', 'membership_timer']) {
       await tx.query(sql`DELETE FROM ${sql.id('profile', table)} WHERE segment_id = ${id}::uuid`);
     }
