@@ -253,6 +253,9 @@ CREATE TABLE profile.outbox (
   segments uuid[] NOT NULL DEFAULT '{}',
   identities boolean NOT NULL DEFAULT false,
   consent boolean NOT NULL DEFAULT false,
+  -- The profile was erased: what streams must still be told of it, {version, identities: [[namespace id, value]], memberships:
+  -- [[segment id, '+' or '-', epoch milliseconds]]}.
+  erased jsonb,
   occurred_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (lane, id)
 );
@@ -262,9 +265,12 @@ CREATE TABLE profile.tombstone (
   workspace_id integer NOT NULL,
   version bigint NOT NULL,
   identity_hashes text[] NOT NULL DEFAULT '{}',
+  -- Those it was ever in: who exports them is told that it is gone.
+  segment_ids uuid[] NOT NULL DEFAULT '{}',
   changed_xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
   erased_at timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX tombstone_changed ON profile.tombstone (workspace_id, changed_xid);
 
 CREATE FUNCTION profile.lane(profile_id uuid) RETURNS smallint LANGUAGE sql IMMUTABLE PARALLEL SAFE
   RETURN (get_byte(uuid_send(profile_id), 15))::smallint;
