@@ -1,9 +1,9 @@
+import { sampleLinks, sampleNullWords, sampleOrderEvents, samplePersonMappings } from '@millrace/dev-stack';
+
 /** What the exchange of these tests consists of, as the API takes it: every merge rule, events with lists, consent, three files. */
 
 export const importFolder = 'incoming';
 export const exportFolder = 'exports';
-
-const nullWords = ['NULL', '\\N'];
 
 export const properties = [
   { name: 'person.name.firstName' },
@@ -32,24 +32,8 @@ export function importGoal(bucket: string): Record<string, unknown> {
     kind: 'import-profiles',
     name: 'Import customers and orders',
     source: { bucket, directory: importFolder, pattern: { kind: 'wildcard', pattern: 'customers*.csv.gz.pgp' } },
-    csv: { delimiter: ';', nullWords },
-    linked: [
-      {
-        alias: 'orders',
-        pattern: { kind: 'wildcard', pattern: 'orders*.csv.gz' },
-        column: 'customer id',
-        parentColumn: 'customer id',
-        csv: { nullWords },
-      },
-      {
-        alias: 'lines',
-        pattern: { kind: 'wildcard', pattern: 'order-lines*.txt' },
-        parent: 'orders',
-        column: 'order id',
-        parentColumn: 'order id',
-        csv: { delimiter: '\t', nullWords },
-      },
-    ],
+    csv: { delimiter: ';', nullWords: sampleNullWords },
+    linked: sampleLinks('orders*.csv.gz', 'order-lines*.txt'),
     matching: {
       identifiers: [
         { column: 'customer id', namespace: 'customerId' },
@@ -58,42 +42,12 @@ export function importGoal(bucket: string): Record<string, unknown> {
       ],
     },
     mappings: [
-      { column: 'first name', property: 'person.name.firstName' },
+      ...samplePersonMappings,
       { column: 'last name', property: 'person.name.lastName', rule: 'set-if-empty' },
-      { column: 'birthday', property: 'person.birthday', rule: 'set-or-clear' },
-      { column: 'street', property: 'address.street' },
-      { column: 'city', property: 'address.city' },
-      { column: 'postal code', property: 'address.postalCode' },
-      { column: 'country', property: 'address.country' },
       { column: 'points', property: 'loyalty.points', rule: 'sum' },
-      { column: 'note', property: 'notes', rule: 'add' },
     ],
     consent: [{ column: 'newsletter', objective: 'newsletter' }],
-    events: [
-      {
-        file: 'orders',
-        type: 'order',
-        idColumn: 'order id',
-        occurredAtColumn: 'ordered at',
-        mappings: [
-          { column: 'currency', property: 'currency' },
-          { column: 'status', property: 'status' },
-        ],
-        lists: [
-          {
-            name: 'products',
-            file: 'lines',
-            mappings: [
-              { column: 'product id', property: 'productId' },
-              { column: 'product', property: 'name' },
-              { column: 'unit price', property: 'unitPrice' },
-              { column: 'quantity', property: 'quantity' },
-              { column: 'discount', property: 'discount' },
-            ],
-          },
-        ],
-      },
-    ],
+    events: sampleOrderEvents,
   };
 }
 

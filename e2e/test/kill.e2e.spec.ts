@@ -1,45 +1,27 @@
-import { FaultProxy, waitFor, type FaultRule } from '@millrace/testing';
+import { waitFor, type FaultProxy, type FaultRule } from '@millrace/testing';
+import { BreakableSystem } from './breakable-system.js';
 import { Exchange } from './exchange.js';
 import { chunksOf, gate, holdProfile, openUnits, somebodyWaits } from './hold.js';
-import { Millrace } from './millrace.js';
-import { customersFromBefore, expectSameOutcome, ingestBefore, outcomeOf, type Outcome } from './outcome.js';
+import type { Millrace } from './millrace.js';
+import { customersFromBefore, expectSameOutcome, type Outcome } from './outcome.js';
 import { completing, layInWay, puttingRecords, reading, uploading, writingManifest } from './requests.js';
-import { makeSample, type Sample } from './sample.js';
+import type { Sample } from './sample.js';
 
 describe('a process killed in the middle of its work', () => {
+  let system: BreakableSystem;
   let millrace: Millrace;
   let sample: Sample;
   let undisturbed: Outcome;
   let s3: FaultProxy;
   let kinesis: FaultProxy;
+  const prepare = (workspace: string): Promise<Exchange> => system.prepare(workspace);
 
   beforeAll(async () => {
-    [millrace, sample] = await Promise.all([
-      // Small chunks, so that there is a middle to be killed in.
-      Millrace.start('kill', { MILLRACE_IMPORT_CHUNK_LINES: '200' }),
-      makeSample({ customers: 1500, orders: 2500, linesPerOrder: 2, seed: 11 }),
-    ]);
-    s3 = await FaultProxy.start(millrace.stack.urls.s3);
-    kinesis = await FaultProxy.start(millrace.stack.urls.kinesis);
-    const exchange = await prepare('undisturbed');
-    undisturbed = await outcomeOf(exchange, await exchange.run());
+    system = await BreakableSystem.start('kill', 11);
+    ({ millrace, sample, undisturbed, s3, kinesis } = system);
   });
-
-  afterEach(() => {
-    s3.clear();
-    kinesis.clear();
-  });
-
-  afterAll(async () => {
-    await millrace?.stop();
-    await Promise.all([s3?.stop(), kinesis?.stop()]);
-  });
-
-  async function prepare(workspace: string): Promise<Exchange> {
-    const exchange = await Exchange.prepare(millrace, workspace, sample, { s3: s3.url, kinesis: kinesis.url });
-    await ingestBefore(exchange, sample);
-    return exchange;
-  }
+  afterEach(() => system.clearFaults());
+  afterAll(() => system?.stop());
 
   it('has an undisturbed run to be compared with, in which every kind of outcome occurs', () => {
     const { imported, exported, store } = undisturbed;
@@ -143,7 +125,11 @@ describe('a process killed in the middle of its work', () => {
       await inMiddle();
       await millrace.services.kill('config-api', 'SIGKILL');
       open();
-      await waitFor(async () => (await openUnits(millrace.database, run)).length === 0, 30_000, 'the worker to finish');
+      await waitFor(
+        async () => (await openUnits(millrace.database, run)).length === 0,
+        120_000,
+        'the worker to finish',
+      );
       await millrace.services.restart('config-api');
       await expectSameOutcome(exchange, await exchange.end(run), undisturbed);
     }
@@ -158,7 +144,7 @@ describe('a process killed in the middle of its work', () => {
       await addPoints('first', 1);
       const letGo = await holdProfile(millrace.database, exchange.workspace, ada);
       const answer = addPoints('second', 10).catch(() => 'no answer');
-      await waitFor(async () => await somebodyWaits(millrace.database), 10_000, 'the batch to be under way');
+      await waitFor(async () => await somebodyWaits(millrace.database), 120_000, 'the batch to be under way');
       await millrace.services.restart('config-api', 'SIGKILL');
       await letGo();
       expect(await answer).toBe('no answer');

@@ -1,58 +1,42 @@
 import { sql } from '@millrace/database';
 import type { ServiceName } from '@millrace/dev-stack';
-import { FaultProxy, waitFor } from '@millrace/testing';
+import { waitFor, type FaultProxy } from '@millrace/testing';
+import { BreakableSystem } from './breakable-system.js';
 import { Exchange } from './exchange.js';
 import { chunksOf, gate, holdProfile, openUnits, somebodyWaits, type Gate } from './hold.js';
-import { Millrace } from './millrace.js';
-import { customersFromBefore, expectSameOutcome, ingestBefore, outcomeOf, type Outcome } from './outcome.js';
+import type { Millrace } from './millrace.js';
+import { customersFromBefore, expectSameOutcome, type Outcome } from './outcome.js';
 import { layInWay, puttingRecords, reading, uploading } from './requests.js';
-import { makeSample, type Sample } from './sample.js';
+import type { Sample } from './sample.js';
 
 describe('a service asked to stop in the middle of its work', () => {
+  let system: BreakableSystem;
   let millrace: Millrace;
   let sample: Sample;
   let undisturbed: Outcome;
   let s3: FaultProxy;
   let kinesis: FaultProxy;
   let held: Gate;
+  const prepare = (workspace: string): Promise<Exchange> => system.prepare(workspace);
 
   beforeAll(async () => {
-    [millrace, sample] = await Promise.all([
-      // Leases that outlast the tests: what is taken up again was given back, and had not just run out.
-      Millrace.start('stop', {
-        MILLRACE_IMPORT_CHUNK_LINES: '200',
-        MILLRACE_IMPORT_LEASE_MS: '300000',
-        MILLRACE_EXPORT_LEASE_MS: '300000',
-        MILLRACE_STREAM_LEASE_MS: '300000',
-      }),
-      makeSample({ customers: 1500, orders: 2500, linesPerOrder: 2, seed: 12 }),
-    ]);
-    s3 = await FaultProxy.start(millrace.stack.urls.s3);
-    kinesis = await FaultProxy.start(millrace.stack.urls.kinesis);
-    const exchange = await prepare('undisturbed');
-    undisturbed = await outcomeOf(exchange, await exchange.run());
+    // Leases that outlast the tests: what is taken up again was given back, and had not just run out.
+    const leaseMs = '300000';
+    system = await BreakableSystem.start('stop', 12, {
+      MILLRACE_IMPORT_LEASE_MS: leaseMs,
+      MILLRACE_EXPORT_LEASE_MS: leaseMs,
+      MILLRACE_STREAM_LEASE_MS: leaseMs,
+    });
+    ({ millrace, sample, undisturbed, s3, kinesis } = system);
   });
-
   beforeEach(() => {
     held = gate();
   });
-
   afterEach(() => {
     held.open();
-    s3.clear();
-    kinesis.clear();
+    system.clearFaults();
   });
-
-  afterAll(async () => {
-    await millrace?.stop();
-    await Promise.all([s3?.stop(), kinesis?.stop()]);
-  });
-
-  async function prepare(workspace: string): Promise<Exchange> {
-    const exchange = await Exchange.prepare(millrace, workspace, sample, { s3: s3.url, kinesis: kinesis.url });
-    await ingestBefore(exchange, sample);
-    return exchange;
-  }
+  afterAll(() => system?.stop());
 
   /** Sends SIGTERM; the process is gone within 10 s, by itself and without an error. `meanwhile`: once it has the signal. */
   async function stop(service: ServiceName, meanwhile?: () => Promise<void>): Promise<void> {

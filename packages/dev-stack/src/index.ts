@@ -22,3 +22,4 @@ export {
   type ServicesOptions,
 } from './services.js';
 export { generateSampleData, type SampleFacts, type SampleSizes } from './sample-data/generate.js';
+export { sampleLinks, sampleNullWords, sampleOrderEvents, samplePersonMappings } from './sample-data/sample-mapping.js';

@@ -1,8 +1,12 @@
 import path from 'node:path';
 import type { SampleFacts } from '../sample-data/generate.js';
+import {
+  sampleLinks,
+  sampleNullWords,
+  sampleOrderEvents,
+  samplePersonMappings,
+} from '../sample-data/sample-mapping.js';
 import type { Scenario } from './scenario.js';
-
-const nullWords = ['NULL', '\\N'];
 
 /** The generated sample: customers, their orders, the orders' lines. `directory` holds the three files, `facts` is what went into them. */
 export function generatedScenario(directory: string, facts: SampleFacts): Scenario {
@@ -42,26 +46,9 @@ export function generatedScenario(directory: string, facts: SampleFacts): Scenar
       },
     ],
     importGoal: {
-      csv: { delimiter: ';', nullWords },
+      csv: { delimiter: ';', nullWords: sampleNullWords },
       source: { pattern: { kind: 'wildcard', pattern: 'customers*.csv' } },
-      linked: [
-        {
-          alias: 'orders',
-          pattern: { kind: 'wildcard', pattern: 'orders*.csv.gz' },
-          parent: 'root',
-          column: 'customer id',
-          parentColumn: 'customer id',
-          csv: { delimiter: ',', nullWords },
-        },
-        {
-          alias: 'lines',
-          pattern: { kind: 'wildcard', pattern: 'order-lines*.txt' },
-          parent: 'orders',
-          column: 'order id',
-          parentColumn: 'order id',
-          csv: { delimiter: '\t', nullWords },
-        },
-      ],
+      linked: sampleLinks('orders*.csv.gz', 'order-lines*.txt'),
       matching: {
         identifiers: [
           { column: 'customer id', namespace: 'customerId' },
@@ -69,42 +56,12 @@ export function generatedScenario(directory: string, facts: SampleFacts): Scenar
         ],
       },
       mappings: [
-        { column: 'first name', property: 'person.name.firstName' },
+        ...samplePersonMappings,
         { column: 'last name', property: 'person.name.lastName' },
-        { column: 'birthday', property: 'person.birthday', rule: 'set-or-clear' },
-        { column: 'street', property: 'address.street' },
-        { column: 'city', property: 'address.city' },
-        { column: 'postal code', property: 'address.postalCode' },
-        { column: 'country', property: 'address.country' },
         { column: 'points', property: 'loyalty.points' },
         { column: 'newsletter', property: 'newsletter' },
-        { column: 'note', property: 'notes', rule: 'add' },
       ],
-      events: [
-        {
-          file: 'orders',
-          type: 'order',
-          idColumn: 'order id',
-          occurredAtColumn: 'ordered at',
-          mappings: [
-            { column: 'currency', property: 'currency' },
-            { column: 'status', property: 'status' },
-          ],
-          lists: [
-            {
-              name: 'products',
-              file: 'lines',
-              mappings: [
-                { column: 'product id', property: 'productId' },
-                { column: 'product', property: 'name' },
-                { column: 'unit price', property: 'unitPrice' },
-                { column: 'quantity', property: 'quantity' },
-                { column: 'discount', property: 'discount' },
-              ],
-            },
-          ],
-        },
-      ],
+      events: sampleOrderEvents,
     },
     exportSegment: 'buyers',
     exportColumns: [
