@@ -33,8 +33,6 @@ export function checkExport(
   checkName('fileName', goal.fileName, macros, complaints);
   if (goal.tokenFile !== undefined)
     checkName('tokenFile', goal.tokenFile, new Set([...macros, '%FILE_NAME%']), complaints);
-  if (goal.splitRows !== undefined && goal.parts > 1)
-    complaints.add(['splitRows'], 'cannot stand beside parts: files follow from the rows, or their number is given');
   for (const index of repeatedAt(goal.manifests, ({ kind }) => kind)) {
     complaints.add(['manifests', index], 'is a dialect that stands further up already');
   }

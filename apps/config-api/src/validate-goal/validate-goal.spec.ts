@@ -286,11 +286,6 @@ describe('an export goal', () => {
       'tokenFile: %NOW% is no macro: use %SEGMENT_ID%, %SEGMENT_NAME%, %DATETIME%, %TIMESTAMP%, %FILE_NAME%',
     ],
     [
-      'a split by rows and by number',
-      { splitRows: 10, parts: 2 },
-      'splitRows: cannot stand beside parts: files follow from the rows, or their number is given',
-    ],
-    [
       'a manifest dialect asked for twice',
       { manifests: [{ kind: 'pega' }, { kind: 'pega', processType: 'x' }] },
       'manifests.1: is a dialect that stands further up already',
