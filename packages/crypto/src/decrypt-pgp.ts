@@ -3,6 +3,7 @@ import { ReadableStream } from 'node:stream/web';
 import { decrypt, enums, readMessage, type Message, type PrivateKey, type PublicKey } from 'openpgp';
 import { byteStream, withHead } from '@millrace/byte-stream';
 import { InputError, TransientError } from '@millrace/domain';
+import { ArmoredMessage } from './armored-message.js';
 import { pgpForm, pgpHeadBytes } from './pgp-detect.js';
 import { openPrivateKeys, readVerifiers } from './pgp-keys.js';
 
@@ -26,6 +27,7 @@ export interface DecryptPgpOptions {
  *
  * It ends with the source's error or an InputError: `pgp-not-pgp`, `pgp-not-encrypted`, `pgp-password-only`,
  * `pgp-wrong-key`, `pgp-tampered` (the integrity check failed), `pgp-damaged` (cut off or not well formed),
+ * `pgp-cipher-unsupported`, `pgp-several-messages` (something stands behind the end of an armored message),
  * `pgp-not-protected` (encrypted without integrity check), `pgp-too-large`, `pgp-not-signed`, `pgp-signature-unknown`,
  * `pgp-signature-invalid`; or one of `checkPgpKeys`. Destroying it destroys the source.
  */
@@ -37,15 +39,22 @@ async function* decrypted(source: Readable, options: DecryptPgpOptions): AsyncGe
   try {
     const privateKeys = await openPrivateKeys(options.privateKey, options.passphrase);
     const verifiers = await readVerifiers(options.verifiers ?? []);
-    const message = await openMessage(source);
+    const { message, checkRest } = await openMessage(source);
     checkRecipient(message, privateKeys);
     yield* plaintext(message, privateKeys, verifiers, options);
+    await checkRest();
   } catch (error) {
     throw explain(error, options.maxOutputBytes);
   }
 }
 
-async function openMessage(source: Readable): Promise<Message<ReadableStream<Uint8Array>>> {
+interface OpenedMessage {
+  readonly message: Message<ReadableStream<Uint8Array>>;
+  /** Reads what stands behind the message. */
+  readonly checkRest: () => Promise<void>;
+}
+
+async function openMessage(source: Readable): Promise<OpenedMessage> {
   const { head, chunks } = await withHead(source, pgpHeadBytes);
   const form = pgpForm(head);
   if (form === undefined) {
@@ -56,12 +65,14 @@ async function openMessage(source: Readable): Promise<Message<ReadableStream<Uin
     await chunks.return(undefined);
     throw new InputError('pgp-not-encrypted', 'the file is an OpenPGP key or a signed text, not an encrypted message');
   }
-  if (form === 'armored') return readMessage({ armoredMessage: ReadableStream.from(asText(chunks)) as never });
-  return readMessage({ binaryMessage: ReadableStream.from(chunks) as never });
-}
-
-async function* asText(chunks: AsyncIterable<Buffer>): AsyncGenerator<string> {
-  for await (const chunk of chunks) yield chunk.toString('latin1');
+  if (form === 'armored') {
+    const armor = new ArmoredMessage(chunks);
+    const message = await readMessage({ armoredMessage: ReadableStream.from(armor.text()) as never });
+    return { message, checkRest: () => armor.checkRest() };
+  }
+  // A binary message is followed by packets that belong to it, or it is damaged: OpenPGP.js reads on by itself.
+  const message = await readMessage({ binaryMessage: ReadableStream.from(chunks) as never });
+  return { message, checkRest: () => Promise.resolve() };
 }
 
 function checkRecipient(message: Message<ReadableStream<Uint8Array>>, privateKeys: readonly PrivateKey[]): void {
@@ -145,6 +156,11 @@ function explain(error: unknown, maxOutputBytes: number): unknown {
   if (/message is not authenticated/i.test(message)) {
     const text = 'the message is encrypted without integrity protection, as only very old programs do; encrypt it anew';
     return new InputError('pgp-not-protected', text, { cause: error });
+  }
+  if (/non-preferred symmetric|unsupported cipher|invalid enum value/i.test(message)) {
+    const text =
+      'the message is encrypted with a cipher other than AES, 3DES or CAST5, or one its key does not name: use AES';
+    return new InputError('pgp-cipher-unsupported', text, { cause: error });
   }
   if (/modification detected|authentication tag|data check|invalid|inflate|unexpected end of file/i.test(message)) {
     const text = 'the message was changed or damaged after it was encrypted: its integrity check failed';

@@ -3,6 +3,7 @@ import { ReadableStream } from 'node:stream/web';
 import { createMessage, encrypt, enums } from 'openpgp';
 import { byteStream, withHead } from '@millrace/byte-stream';
 import { InputError } from '@millrace/domain';
+import { endingAtFailure } from './ending-at-failure.js';
 import { readRecipients, readSigners } from './pgp-keys.js';
 
 export interface EncryptPgpOptions {
@@ -53,27 +54,4 @@ async function* encrypted(source: Readable, options: EncryptPgpOptions): AsyncGe
     yield typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : chunk;
   }
   input.throwFailure();
-}
-
-/**
- * The chunks up to where their source fails, then `throwFailure` throws what it failed with. While OpenPGP.js signs it keeps
- * promises that nobody looks at: an input that fails would reject them, which ends the process. One that ends does not,
- * and what is made of the shortened input is not handed on.
- */
-function endingAtFailure(chunks: AsyncIterable<Buffer>): {
-  readonly chunks: AsyncGenerator<Buffer>;
-  readonly throwFailure: () => void;
-} {
-  let failure: Error | undefined;
-  async function* quiet(): AsyncGenerator<Buffer> {
-    try {
-      yield* chunks;
-    } catch (error) {
-      failure = error instanceof Error ? error : new Error('the source failed', { cause: error });
-    }
-  }
-  const throwFailure = (): void => {
-    if (failure !== undefined) throw failure;
-  };
-  return { chunks: quiet(), throwFailure };
 }

@@ -11,12 +11,14 @@ if (gnupgMissing !== undefined) process.stderr.write(`Skipping the tests against
   let gnupg: Gnupg;
   let rsa: GnupgKey;
   let curve: GnupgKey;
+  let nist: GnupgKey;
   let locked: GnupgKey;
 
   beforeAll(() => {
     gnupg = new Gnupg();
     rsa = gnupg.generate('rsa@example.org', 'rsa2048');
     curve = gnupg.generate('curve@example.org', 'future-default');
+    nist = gnupg.generate('nist@example.org', 'nistp256');
     locked = gnupg.generate('locked@example.org', 'future-default', 'correct horse');
   });
 
@@ -25,8 +27,8 @@ if (gnupgMissing !== undefined) process.stderr.write(`Skipping the tests against
   const encryptWithGnupg = (options: readonly string[], recipients: readonly GnupgKey[]): Buffer =>
     gnupg.run([...options, ...recipients.flatMap(({ email }) => ['--recipient', email]), '--encrypt'], text);
 
-  describe.each(['rsa', 'curve'] as const)('%s keys', (which) => {
-    const key = (): GnupgKey => (which === 'rsa' ? rsa : curve);
+  describe.each(['rsa', 'curve', 'nist'] as const)('%s keys', (which) => {
+    const key = (): GnupgKey => ({ rsa, curve, nist })[which];
 
     it.each([
       ['binary', []],
@@ -37,6 +39,9 @@ if (gnupgMissing !== undefined) process.stderr.write(`Skipping the tests against
       ['compressed with bzip2', ['--compress-algo', 'bzip2']],
       ['with the recipient hidden', ['--throw-keyids']],
       ['for AES-128', ['--cipher-algo', 'AES128']],
+      ['for 3DES', ['--cipher-algo', '3DES']],
+      ['in one piece', ['--set-filesize', String(text.length), '--compress-algo', 'none']],
+      ['armored with a comment', ['--armor', '--comment', 'made by hand', '--emit-version']],
     ])('decrypt what GnuPG encrypted: %s', async (_name, options) => {
       const message = encryptWithGnupg(options, [key()]);
       expect(isPgp(message.subarray(0, 64))).toBe(true);
@@ -79,6 +84,63 @@ if (gnupgMissing !== undefined) process.stderr.write(`Skipping the tests against
         ),
       ).toMatchObject({ code: undefined });
     });
+  });
+
+  it('whatever byte is changed, nothing ends well', async () => {
+    const message = encryptWithGnupg(['--sign', '--local-user', rsa.email], [rsa]);
+    const options = { privateKey: rsa.privateKey, verifiers: [rsa.publicKey], maxOutputBytes };
+    expect((await outcome(decryptPgp(inChunks(message), options))).code).toBeUndefined();
+    for (let part = 1; part <= 20; part += 1) {
+      const changed = Buffer.from(message);
+      const at = Math.floor((part * (message.length - 1)) / 20);
+      changed[at] = (changed[at] ?? 0) ^ 0x10;
+      expect([at, (await outcome(decryptPgp(inChunks(changed), options))).code]).toEqual([
+        at,
+        expect.stringMatching(/^pgp-/),
+      ]);
+    }
+  });
+
+  it.each([
+    ['binary', [], 'pgp-damaged'],
+    ['armored', ['--armor'], 'pgp-several-messages'],
+  ])('a message behind another one is not passed over: %s', async (_name, form, code) => {
+    const twice = Buffer.concat([encryptWithGnupg(form, [rsa]), encryptWithGnupg(form, [rsa])]);
+    for (const size of [7, 10_000])
+      expect(
+        await outcome(decryptPgp(inChunks(twice, size), { privateKey: rsa.privateKey, maxOutputBytes })),
+      ).toMatchObject({ code });
+  });
+
+  it('white space around an armored message, and its line ends, do not matter', async () => {
+    const armored = encryptWithGnupg(['--armor'], [rsa]).toString('latin1');
+    for (const changed of [
+      `\r\n${armored}\r\n\n`,
+      armored.replace(/\r?\n/g, '\r\n'),
+      armored.trimEnd(),
+      `${armored}\0\0`,
+    ]) {
+      const source = inChunks(Buffer.from(changed, 'latin1'), 1000);
+      expect(digest(await collect(decryptPgp(source, { privateKey: rsa.privateKey, maxOutputBytes })))).toBe(
+        digest(text),
+      );
+    }
+  });
+
+  it.each(['BLOWFISH', 'TWOFISH', 'CAMELLIA256', 'IDEA'])('%s is refused as what it is', async (cipher) => {
+    const message = encryptWithGnupg(['--cipher-algo', cipher], [rsa]);
+    expect(await outcome(decryptPgp(inChunks(message), { privateKey: rsa.privateKey, maxOutputBytes }))).toEqual({
+      bytes: 0,
+      code: 'pgp-cipher-unsupported',
+    });
+  });
+
+  it('a key that has expired still opens what was encrypted for it, and proves what it signed before', async () => {
+    const past = gnupg.generate('past@example.org', 'future-default', '', '2024-02-01', '20240101');
+    const before = [...gnupg.at('20240110'), '--sign', '--local-user', past.email];
+    const message = encryptWithGnupg(before, [past]);
+    const options = { privateKey: past.privateKey, maxOutputBytes, verifiers: [past.publicKey] };
+    expect(await outcome(decryptPgp(inChunks(message), options))).toEqual({ bytes: text.length, code: undefined });
   });
 
   it('several recipients can each read a message, in both directions', async () => {

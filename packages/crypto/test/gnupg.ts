@@ -23,13 +23,16 @@ export class Gnupg {
     return execFileSync('gpg', all, { input, maxBuffer: 1024 * 1024 * 1024, stdio: ['pipe', 'pipe', 'pipe'] });
   }
 
-  /** `algorithm`: `rsa2048`, `future-default` (Ed25519 and Curve25519), ...; a key without expiry and an encryption subkey. */
-  generate(email: string, algorithm: string, passphrase = '', expires = 'never'): GnupgKey {
-    const secret = ['--pinentry-mode', 'loopback', '--passphrase', passphrase];
+  /**
+   * `algorithm`: `rsa2048`, `nistp256`, `future-default` (Ed25519 and Curve25519), ...; with an encryption subkey.
+   * @param on the day it is made, `20240101`; today by default
+   */
+  generate(email: string, algorithm: string, passphrase = '', expires = 'never', on?: string): GnupgKey {
+    const secret = [...this.at(on), '--pinentry-mode', 'loopback', '--passphrase', passphrase];
     this.run([...secret, '--quick-generate-key', `Test <${email}>`, algorithm, 'default', expires]);
     const listing = this.run(['--with-colons', '--list-keys', email]).toString();
     const fingerprint = /^fpr:+([0-9A-F]+):/m.exec(listing)?.[1] ?? '';
-    if (algorithm.startsWith('rsa'))
+    if (algorithm !== 'future-default')
       this.run([...secret, '--quick-add-key', fingerprint, algorithm, 'encrypt', expires]);
     return {
       email,
@@ -37,6 +40,11 @@ export class Gnupg {
       publicKey: this.run(['--armor', '--export', email]).toString(),
       privateKey: this.run([...secret, '--armor', '--export-secret-keys', email]).toString(),
     };
+  }
+
+  /** What makes GnuPG believe that it is another day. */
+  at(day: string | undefined): readonly string[] {
+    return day === undefined ? [] : ['--faked-system-time', `${day}T120000!`];
   }
 
   /** The revocation certificate GnuPG makes with each key, usable. */
