@@ -3,7 +3,7 @@ import type { Catalogue } from './catalogue.js';
 import type { ColumnIndex } from './columns.js';
 import { fieldReader } from './field-reader.js';
 import type { FieldRejection } from './import-row.js';
-import { describeType, jsonString, scalarParser, timestampParser } from './parse-value.js';
+import { describeType, jsonString, scalarParser, timestampReader } from './parse-value.js';
 
 export type MappedEvent =
   | {
@@ -54,7 +54,7 @@ export function compileEventRow(
     columns,
   );
   const read = fieldReader(dialect);
-  const parseTime = timestampParser(dialect.timeZone);
+  const parseTime = timestampReader(dialect);
   return {
     eventTypeId,
     map(fields, quoted) {
@@ -76,7 +76,7 @@ export function compileEventRow(
           kind: 'rejected',
           column: mapping.occurredAtColumn,
           code: 'bad-value',
-          message: `the event time is not ${describeType('timestamp', false)}`,
+          message: `the event time is not ${describeType('timestamp', false, dialect)}`,
         };
       }
       const properties = mapObject(fields, quoted);
@@ -132,7 +132,7 @@ function objectMapper(
       position: columns.optionalPosition(column),
       key: `${jsonString(property)}:`,
       parse: scalarParser(type, dialect),
-      expected: describeType(type, false),
+      expected: describeType(type, false, dialect),
     };
   });
   const read = fieldReader(dialect);

@@ -132,7 +132,7 @@ export function compileImportRow(
       clears: rule === 'set-or-clear',
       key: `${jsonString(name)}:`,
       parse: (property.list || rule === 'add' ? listParser : scalarParser)(property.type, goal.csv),
-      expected: describeType(property.type, property.list),
+      expected: describeType(property.type, property.list, goal.csv),
     });
   }
   for (const { column, objective } of goal.consent) {

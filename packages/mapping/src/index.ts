@@ -55,3 +55,4 @@ export {
   profilePartitions,
   type SelectionOptions,
 } from './export-selection.js';
+export { valueFormatMisfits, type FormatMisfit } from './value-format-misfits.js';

@@ -145,7 +145,7 @@ export function scalarParser(type: PropertyType, format: ValueFormat): ValuePars
       };
     }
     case 'timestamp': {
-      const parse = patternedTimestampParser(format) ?? timestampParser(format.timeZone);
+      const parse = timestampReader(format);
       return (text) => {
         const iso = parse(text.trim());
         return iso === undefined ? undefined : `"${iso}"`;
@@ -224,15 +224,24 @@ function listSplitter({ separator, escape }: ValueFormat['list']): (text: string
   };
 }
 
+/** Timestamps as a dialect writes them, as ISO-8601 in UTC; undefined where the text is none. */
+export function timestampReader(format: ValueFormat): (text: string) => string | undefined {
+  return patternedTimestampParser(format) ?? timestampParser(format.timeZone);
+}
+
 /** What a value of the type looks like, for messages. */
-export function describeType(type: PropertyType, list: boolean): string {
+export function describeType(
+  type: PropertyType,
+  list: boolean,
+  format: Partial<Pick<ValueFormat, 'datePattern' | 'timestampPattern'>> = {},
+): string {
   const single: Record<PropertyType, string> = {
     string: 'text',
     integer: 'a whole number',
     decimal: 'a decimal number',
     boolean: 'true or false in the words of the CSV options',
-    date: 'a date (YYYY-MM-DD)',
-    timestamp: 'a timestamp (YYYY-MM-DD HH:MM:SS, zone optional)',
+    date: `a date (${format.datePattern ?? 'YYYY-MM-DD'})`,
+    timestamp: `a timestamp (${format.timestampPattern ?? 'YYYY-MM-DD HH:MM:SS, zone optional'})`,
   };
   return list ? `a list, each element ${single[type]}` : single[type];
 }

@@ -1,5 +1,18 @@
-import { prefixClash, type EventMapping, type EventType, type ImportProfilesGoal } from '@millrace/domain';
-import { inputsOf, outputsOf, processorMisfit, type Catalogue, type CatalogueProperty } from '@millrace/mapping';
+import {
+  prefixClash,
+  type CsvDialect,
+  type EventMapping,
+  type EventType,
+  type ImportProfilesGoal,
+} from '@millrace/domain';
+import {
+  inputsOf,
+  outputsOf,
+  processorMisfit,
+  valueFormatMisfits,
+  type Catalogue,
+  type CatalogueProperty,
+} from '@millrace/mapping';
 import { checkFiles, type Ancestors } from './check-files.js';
 import { quoted, repeatedAt, type Complaints } from './complaints.js';
 
@@ -12,10 +25,20 @@ export function checkImport(goal: ImportProfilesGoal, catalogue: Catalogue, comp
     complaints.add(['consent', index, 'objective'], 'is set by another column already');
   }
   const ancestors = checkFiles(goal, complaints);
+  checkFormats(goal, complaints);
   checkProcessors(goal, complaints);
   checkGroupLinks(goal, catalogue, complaints);
   goal.events.forEach((event, index) => checkEvent(event, ['events', index], ancestors, catalogue, complaints));
   checkColumns(goal, complaints);
+}
+
+function checkFormats({ csv, linked }: ImportProfilesGoal, complaints: Complaints): void {
+  const check = (dialect: CsvDialect | undefined, path: Path): void => {
+    if (dialect === undefined) return;
+    for (const { field, message } of valueFormatMisfits(dialect)) complaints.add([...path, field], message);
+  };
+  check(csv, ['csv']);
+  linked.forEach((link, index) => check(link.csv, ['linked', index, 'csv']));
 }
 
 function checkMatching(goal: ImportProfilesGoal, catalogue: Catalogue, complaints: Complaints): void {

@@ -68,6 +68,16 @@ it('tells processors that can never work', () => {
   ]);
 });
 
+it('tells what no value of a file can be read by, of root and linked files', () => {
+  const linked = [{ ...orders, csv: { timeZone: 'Nowhere' } }];
+  expect(problems(importing({ csv: { datePattern: 'DD.MM.YYYY', falseWords: ['yes'] }, linked }))).toEqual([
+    expect.stringMatching(/^csv\.datePattern: the date pattern/),
+    'csv.trueWords: "yes" stands for true and for false',
+    'linked.0.csv.timeZone: there is no time zone "Nowhere"',
+  ]);
+  expect(() => importing({ csv: { delimiter: '||' } })).toThrow('must be one character');
+});
+
 it('tells that mapping by name needs names', () => {
   const matching = { identifiers: [{ column: '1', namespace: 'email' }] };
   expect(problems(importing({ csv: { header: false }, mapAll: {}, matching }))).toEqual([
