@@ -10,8 +10,9 @@ import { openEndpoint } from '@millrace/crypto';
 import { Database, sql } from '@millrace/database';
 import { createKinesisEventStream } from '@millrace/event-stream';
 import { JobQueueModule, newOwner, WAKE_UPS, type WakeUps } from '@millrace/job-queue';
-import { HEALTH, METRICS, type HealthRegistry, type Logger, type Metrics } from '@millrace/service-kit';
+import { HEALTH, METRICS, SERVICE_TOKEN, type HealthRegistry, type Logger, type Metrics } from '@millrace/service-kit';
 import { publisherSettings, type Config } from './config.js';
+import { LOOK_DATABASE, LookAtStreamController } from './look-at-stream/look-at-stream.controller.js';
 import type { OpenStream } from './publish-changes/goal-registry.js';
 import { PublisherEvents } from './publish-changes/publisher.events.js';
 import { Publisher } from './publish-changes/publisher.js';
@@ -22,6 +23,7 @@ const PUBLISHER = Symbol('Publisher');
 interface Databases {
   readonly work: Database;
   readonly leases: Database;
+  readonly looks: Database;
 }
 
 @Module({})
@@ -42,7 +44,7 @@ class AppModule implements OnApplicationBootstrap, BeforeApplicationShutdown, On
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await Promise.all([this.databases.work.end(), this.databases.leases.end()]);
+    await Promise.all([this.databases.work.end(), this.databases.leases.end(), this.databases.looks.end()]);
   }
 }
 
@@ -55,7 +57,10 @@ export function appModule(
   return {
     module: AppModule,
     imports: [JobQueueModule.forRoot({ redisUrl: config.MILLRACE_REDIS_URL, consumes: ['stream-lane'], log })],
+    controllers: [LookAtStreamController],
     providers: [
+      { provide: SERVICE_TOKEN, useValue: config.MILLRACE_SERVICE_TOKEN },
+      { provide: LOOK_DATABASE, inject: [DATABASES], useFactory: ({ looks }: Databases) => looks },
       { provide: DATABASES, useFactory: () => openDatabases(config, log) },
       {
         provide: PUBLISHER,
@@ -80,14 +85,15 @@ function openDatabases(config: Config, log: Logger): Databases {
   const url = config.MILLRACE_DATABASE_URL;
   const onIdleError = (error: Error): void => log.warn({ err: error }, 'an idle database connection was lost');
   return {
-    // One per slot, and one each for commands, backfill and the figures.
+    // One per slot, and one each for commands, backfill, figures and totals.
     work: new Database({
       url,
       applicationName: 'millrace-publisher',
-      maxConnections: config.MILLRACE_STREAM_SLOTS + 3,
+      maxConnections: config.MILLRACE_STREAM_SLOTS + 4,
       onIdleError,
     }),
     leases: new Database({ url, applicationName: 'millrace-publisher-leases', maxConnections: 2, onIdleError }),
+    looks: new Database({ url, applicationName: 'millrace-publisher-looks', maxConnections: 2, onIdleError }),
   };
 }
 

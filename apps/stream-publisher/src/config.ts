@@ -19,6 +19,8 @@ export const configSchema = z
     MILLRACE_STREAM_IDLE_POLL_MS: milliseconds(10, 10_000).default(250),
     MILLRACE_STREAM_BACKFILL_SLICE: z.coerce.number().int().min(1).max(100_000).default(5000),
     MILLRACE_STREAM_BACKFILL_PENDING: z.coerce.number().int().min(1).max(10_000_000).default(20_000),
+    MILLRACE_STREAM_DEAD_LETTER_DAYS: z.coerce.number().min(1).max(3650).default(30),
+    MILLRACE_SERVICE_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
   })
   // A request is sent only while its lanes' leases outlast its timeout, and leases are renewed every fifth of their length:
   // with shorter ones there would hardly be a moment to send.
@@ -41,5 +43,7 @@ export function publisherSettings(config: Config): PublisherSettings {
       pendingPerGoal: config.MILLRACE_STREAM_BACKFILL_PENDING,
     },
     backlogEveryMs: 10_000,
+    totalsEveryMs: 5000,
+    deadLetterDays: config.MILLRACE_STREAM_DEAD_LETTER_DAYS,
   };
 }

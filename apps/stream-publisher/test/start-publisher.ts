@@ -14,6 +14,8 @@ export const quickSettings: PublisherSettings = {
   sweepMs: 50,
   backfill: { members: 100, pendingPerGoal: 1000 },
   backlogEveryMs: 100,
+  totalsEveryMs: 50,
+  deadLetterDays: 30,
 };
 
 export interface RunningPublisher {

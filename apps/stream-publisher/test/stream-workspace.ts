@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { Database, migrate, sql, type Executor } from '@millrace/database';
-import { streamGoal, type GoalSnapshot, type StreamGoal } from '@millrace/domain';
+import { goalSnapshot, streamGoal, type CommandBody, type GoalSnapshot, type StreamGoal } from '@millrace/domain';
 import { saveGoalSnapshot, sendCommand, workMigrations } from '@millrace/job-queue';
-import { createProperty, createWorkspace, profileMigrations } from '@millrace/profile-store';
+import { createProperty, createWorkspace, eraseProfiles, profileMigrations } from '@millrace/profile-store';
 import { createTestDatabase } from '@millrace/testing';
 import { publisherMigrations } from '../src/migrations/publisher-migrations.js';
 
@@ -78,8 +78,12 @@ export class StreamWorkspace {
     return id;
   }
 
-  snapshot(goal: Partial<StreamGoal> & Pick<StreamGoal, 'segmentIds'>, goalId: string = randomUUID()): GoalSnapshot {
-    return {
+  snapshot(
+    goal: Partial<StreamGoal> & Pick<StreamGoal, 'segmentIds'>,
+    goalId: string = randomUUID(),
+    consentObjectives: readonly string[] = [],
+  ): GoalSnapshot {
+    return goalSnapshot.parse({
       version: 1,
       workspaceId: this.workspaceId,
       connectionId: '019a0000-0000-7000-8000-0000000000c1',
@@ -93,8 +97,8 @@ export class StreamWorkspace {
         ...goal,
       }),
       endpoint: { region: 'us-east-1', credentials: { kind: 'default-chain' } },
-      consentObjectives: [],
-    };
+      consentObjectives,
+    });
   }
 
   /** Commands the activation; a publisher carries it out. Returns the goal's id. */
@@ -107,7 +111,37 @@ export class StreamWorkspace {
   }
 
   async deactivate(goalId: string): Promise<void> {
-    await sendCommand(this.database, { kind: 'deactivate-stream', goalId });
+    await this.command({ kind: 'deactivate-stream', goalId });
+  }
+
+  async command(body: CommandBody): Promise<void> {
+    await sendCommand(this.database, body);
+  }
+
+  /** No command waits to be carried out. */
+  async obeyed(): Promise<boolean> {
+    const { rows } = await this.database.query<{ open: number }>(
+      sql`SELECT count(*)::int AS open FROM work.command WHERE handled_at IS NULL`,
+    );
+    return rows[0]?.open === 0;
+  }
+
+  /** As a writer does: the person says yes or no to an objective, and the outbox says that consent changed. */
+  async consent(profileId: string, objective: string, granted: boolean): Promise<void> {
+    await this.database.transaction(async (tx) => {
+      await tx.query(sql`
+        INSERT INTO profile.consent (profile_id, objective, granted) VALUES (${profileId}, ${objective}, ${granted})
+        ON CONFLICT (profile_id, objective) DO UPDATE SET granted = excluded.granted`);
+      await this.change(profileId, { consent: true }, tx);
+    });
+  }
+
+  /** Whether there was such a profile. */
+  async erase(profileId: string): Promise<boolean> {
+    const erased = await this.database.transaction((tx) =>
+      eraseProfiles(tx, this.workspaceId, sql`SELECT ${profileId}::uuid`),
+    );
+    return erased === 1;
   }
 
   /** A profile in a segment, without anything in the outbox. */

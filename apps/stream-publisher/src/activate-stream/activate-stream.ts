@@ -1,10 +1,10 @@
 import type { Transaction } from '@millrace/database';
-import { InputError, type GoalSnapshot } from '@millrace/domain';
+import { InputError, isReservedInRecords, type GoalSnapshot } from '@millrace/domain';
 import { loadGoalSnapshot } from '@millrace/job-queue';
 import { loadCatalogue, lockDefinitions, registerStreamTarget, removeStreamTarget } from '@millrace/profile-store';
 import type { Catalogue } from '@millrace/mapping';
-import { reservedNames } from '../build-record/record-template.js';
-import { deactivateGoal, findGoal, saveGoal, startBackfills } from '../storage/goals.js';
+import { deactivateGoal, lockGoal, removeGoal, saveGoal, startBackfills } from '../storage/goals.js';
+import { forgetAllTold, noteAllTold } from '../storage/told-profiles.js';
 import { backfillScope, type StreamSnapshot } from './backfill-scope.js';
 
 interface Activation {
@@ -27,10 +27,10 @@ export async function activateStream(tx: Transaction, goalId: string, snapshotId
   checkSegmentsAndKey(catalogue, snapshot);
   await registerStreamTarget(tx, { goalId, workspaceId, propertyIds, suppressSameValue: goal.suppressSameValue });
 
-  const before = await findGoal(tx, goalId);
+  const before = await lockGoal(tx, goalId);
   // An inactive goal has missed changes: as if it had never been sent.
   const collecting = before !== undefined && before.state !== 'inactive';
-  const previous = collecting ? streamSnapshot(await loadGoalSnapshot(tx, before.snapshotId)) : undefined;
+  const last = before === undefined ? undefined : streamSnapshot(await loadGoalSnapshot(tx, before.snapshotId));
   await saveGoal(tx, {
     goalId,
     workspaceId,
@@ -38,21 +38,34 @@ export async function activateStream(tx: Transaction, goalId: string, snapshotId
     propertyIds,
     segmentIds: goal.segmentIds,
     suppressSameValue: goal.suppressSameValue,
+    consentObjectives: snapshot.consentObjectives,
+    maxLagSeconds: goal.maxLagSeconds,
   });
-  const segmentIds = backfillScope(previous, snapshot);
+  if (snapshot.consentObjectives.length === 0) await forgetAllTold(tx, goalId);
+  else if (last?.consentObjectives.length === 0) await noteAllTold(tx, goalId, last.goal.segmentIds);
+  const segmentIds = backfillScope(collecting ? last : undefined, snapshot);
   await startBackfills(tx, goalId, segmentIds, collecting ? undefined : before?.deactivatedAt);
   return { workspaceId, backfills: segmentIds.length };
 }
 
-/** Stops a stream goal. What it still owes stays, and is sent when it is activated again. */
+/** Stops a stream goal. What changes left unsent stays, and is sent when it is activated again; backfills end. */
 export async function deactivateStream(tx: Transaction, goalId: string): Promise<void> {
-  const goal = await findGoal(tx, goalId);
+  const goal = await lockGoal(tx, goalId);
   if (goal === undefined) return;
   await removeStreamTarget(tx, goal.workspaceId, goalId);
   await deactivateGoal(tx, goalId);
 }
 
-function streamSnapshot(snapshot: GoalSnapshot): StreamSnapshot {
+/** Stops a stream goal that was deleted, and forgets it. */
+export async function removeStream(tx: Transaction, goalId: string): Promise<void> {
+  const goal = await lockGoal(tx, goalId);
+  if (goal === undefined) return;
+  await removeStreamTarget(tx, goal.workspaceId, goalId);
+  await removeGoal(tx, goalId);
+}
+
+/** @throws InputError `goal-kind` */
+export function streamSnapshot(snapshot: GoalSnapshot): StreamSnapshot {
   if (snapshot.goal.kind !== 'stream')
     throw new InputError('goal-kind', `goal ${snapshot.goalId} is not a stream goal`);
   return { ...snapshot, goal: snapshot.goal };
@@ -69,11 +82,10 @@ function propertyId(catalogue: Catalogue, name: string): number {
       },
     );
   }
-  const top = name.split('.')[0] ?? '';
-  if ((Object.values(reservedNames) as string[]).includes(top)) {
+  if (isReservedInRecords(name)) {
     throw new InputError(
       'property-reserved',
-      `a record uses ${JSON.stringify(top)} itself: rename the property ${JSON.stringify(name)}`,
+      `a record uses the beginning of ${JSON.stringify(name)} itself: take the property off the goal`,
       {
         at: 'properties',
       },

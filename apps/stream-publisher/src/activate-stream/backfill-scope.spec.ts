@@ -1,4 +1,4 @@
-import { streamGoal } from '@millrace/domain';
+import { goalSnapshot, streamGoal } from '@millrace/domain';
 import { backfillScope, type StreamSnapshot } from './backfill-scope.js';
 
 const first = '019a0000-0000-7000-8000-000000000001';
@@ -7,23 +7,26 @@ const second = '019a0000-0000-7000-8000-000000000002';
 function snapshot(
   change: Record<string, unknown> = {},
   endpoint: Partial<StreamSnapshot['endpoint']> = {},
+  consentObjectives: readonly string[] = [],
 ): StreamSnapshot {
-  return {
+  const goal = streamGoal.parse({
+    kind: 'stream',
+    name: 'g',
+    streamName: 's',
+    segmentIds: [first],
+    properties: ['a', 'b'],
+    ...change,
+  });
+  const frozen = goalSnapshot.parse({
     version: 1,
     workspaceId: 1,
     connectionId: '019a0000-0000-7000-8000-0000000000c1',
     goalId: '019a0000-0000-7000-8000-0000000000d1',
-    goal: streamGoal.parse({
-      kind: 'stream',
-      name: 'g',
-      streamName: 's',
-      segmentIds: [first],
-      properties: ['a', 'b'],
-      ...change,
-    }),
+    goal,
     endpoint: { region: 'us-east-1', credentials: { kind: 'default-chain' }, ...endpoint },
-    consentObjectives: [],
-  };
+    consentObjectives,
+  });
+  return { ...frozen, goal };
 }
 
 describe('backfillScope', () => {
@@ -51,5 +54,10 @@ describe('backfillScope', () => {
     ['another partition key', snapshot({ partitionKey: { kind: 'identity', namespace: 'email' } })],
   ])('is every segment after a change to %s', (_name, next) => {
     expect(backfillScope(snapshot(), next)).toEqual([first]);
+  });
+
+  it('is every segment when the objectives to consent to are others', () => {
+    expect(backfillScope(snapshot(), snapshot({}, {}, ['news']))).toEqual([first]);
+    expect(backfillScope(snapshot({}, {}, ['a', 'b']), snapshot({}, {}, ['b', 'a']))).toEqual([]);
   });
 });

@@ -15,7 +15,7 @@ export function backfillScope(previous: StreamSnapshot | undefined, next: Stream
 }
 
 // What a receiver would notice. Not the key or the sealed secret: they change without the stream being another.
-function fingerprint({ goal, endpoint }: StreamSnapshot): string {
+function fingerprint({ goal, endpoint, consentObjectives }: StreamSnapshot): string {
   return JSON.stringify([
     endpoint.region,
     endpoint.endpoint,
@@ -25,5 +25,6 @@ function fingerprint({ goal, endpoint }: StreamSnapshot): string {
     goal.includeSegmentTimestamps,
     goal.envelope,
     goal.partitionKey,
+    [...consentObjectives].sort(),
   ]);
 }

@@ -1,4 +1,4 @@
-import { decideRecord } from './decide-record.js';
+import { decideRecord, type RecordQuestion } from './decide-record.js';
 import type { ProfileMembership, ProfileState } from './record-template.js';
 
 const mapped = '019a0000-0000-7000-8000-000000000001';
@@ -13,6 +13,18 @@ function profileIn(
     attributes: [],
     identities: [],
     memberships: memberships.map(([segmentId, status]) => ({ segmentId, status, qualifiedAtMs: 0 })),
+    consents: [],
+  };
+}
+
+function question(more: Partial<RecordQuestion> = {}): RecordQuestion {
+  return {
+    mappedSegments: new Set([mapped]),
+    changedSegments: [],
+    erased: false,
+    objectives: [],
+    told: false,
+    ...more,
   };
 }
 
@@ -31,6 +43,36 @@ describe('decideRecord', () => {
     ['sends nothing for a profile in no segment', profileIn(), [mapped], 'not-eligible'],
     ['knows a profile that is gone', undefined, [mapped], 'gone'],
   ] as const)('%s', (_name, state, changed, decision) => {
-    expect(decideRecord(state, new Set([mapped]), changed)).toBe(decision);
+    expect(decideRecord(state, question({ changedSegments: changed }))).toBe(decision);
+  });
+
+  it('tells of an erasure where the profile was in a mapped segment, and only there', () => {
+    expect(decideRecord(undefined, question({ erased: true, changedSegments: [mapped] }))).toBe('erase');
+    expect(decideRecord(undefined, question({ erased: true }))).toBe('gone');
+  });
+
+  describe('where consent matters', () => {
+    const objectives = ['news', 'offers'];
+    const member = profileIn([mapped, 'realized']);
+
+    it('sends who has granted one of the objectives', () => {
+      expect(decideRecord({ ...member, consents: ['other', 'offers'] }, question({ objectives }))).toBe('send');
+    });
+
+    it('withholds whoever has not, however much changed', () => {
+      const asked = question({ objectives, changedSegments: [mapped] });
+      expect(decideRecord(member, asked)).toBe('withheld');
+      expect(decideRecord({ ...member, consents: ['other'] }, asked)).toBe('withheld');
+    });
+
+    it('takes back whom the stream knows', () => {
+      expect(decideRecord(member, question({ objectives, told: true }))).toBe('withdraw');
+    });
+
+    it('tells of an erasure where the stream knows the profile, and names nobody to one that does not', () => {
+      const erased = { objectives, erased: true, changedSegments: [mapped] };
+      expect(decideRecord(undefined, question({ ...erased, told: true }))).toBe('erase');
+      expect(decideRecord(undefined, question(erased))).toBe('gone');
+    });
   });
 });

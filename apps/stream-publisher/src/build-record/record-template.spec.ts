@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import {
   compileRecordTemplate,
+  takenBack,
   type ProfileState,
   type RecordCatalogue,
   type RecordOccasion,
@@ -48,6 +49,14 @@ describe('compileRecordTemplate', () => {
     ['envelope', { envelope: true }],
   ])('renders the golden record: %s', (name, options) => {
     expect(`${render(options)}\n`).toBe(read(`${name}.record.txt`));
+  });
+
+  it('renders the golden record of an erased profile: no attributes, in no segment, known by its identities', () => {
+    const template = compileRecordTemplate({ ...plain, envelope: true }, attributeIndex, catalogue);
+    const occasion = { ...fixture.occasion, reasons: ['erasure'], erased: true };
+    expect(`${template.render(takenBack(fixture.state, fixture.occasion.occurredAtMs), occasion)}\n`).toBe(
+      read('erased.record.txt'),
+    );
   });
 
   it('holds nothing but attributes, memberships and identities unless the envelope is on', () => {

@@ -1,4 +1,4 @@
-import type { StreamGoal } from '@millrace/domain';
+import { reservedRecordNames, type StreamGoal } from '@millrace/domain';
 
 /** What a profile looks like at one moment; every piece of JSON is text, so that numbers keep all their digits. */
 export interface ProfileState {
@@ -11,6 +11,8 @@ export interface ProfileState {
   readonly identities: readonly ProfileIdentity[];
   /** By segment id. */
   readonly memberships: readonly ProfileMembership[];
+  /** Objectives the profile has granted; empty too where no goal asks. */
+  readonly consents: readonly string[];
 }
 
 export interface ProfileIdentity {
@@ -48,19 +50,13 @@ export interface RecordOccasion {
   readonly reasons: readonly string[];
   /** Epoch milliseconds of the latest change the record stands for. */
   readonly occurredAtMs: number;
+  readonly erased: boolean;
 }
 
 export interface RecordTemplate {
   /** The record as JSON text, without spaces; keys in a fixed order. */
   render(state: ProfileState, occasion: RecordOccasion): string;
 }
-
-/** Names no mapped property may begin with: the record uses them itself. */
-export const reservedNames = {
-  membership: 'segmentMembership',
-  identities: 'identityMap',
-  envelope: 'millrace',
-} as const;
 
 type Options = Pick<StreamGoal, 'properties' | 'includeSegmentNames' | 'includeSegmentTimestamps' | 'envelope'>;
 
@@ -89,9 +85,9 @@ export function compileRecordTemplate(
   return {
     render(state, occasion) {
       let text = attributes(state.attributes);
-      text += `${text === '' ? '' : ','}"segmentMembership":{"ups":{${membershipsJson(state.memberships, segmentFacts)}}}`;
-      text += `,"identityMap":{${identitiesJson(state.identities, catalogue)}}`;
-      if (goal.envelope) text += `,"millrace":${envelopeJson(state, occasion)}`;
+      text += `${text === '' ? '' : ','}"${reservedRecordNames.membership}":{"ups":{${membershipsJson(state.memberships, segmentFacts)}}}`;
+      text += `,"${reservedRecordNames.identities}":{${identitiesJson(state.identities, catalogue)}}`;
+      if (goal.envelope) text += `,"${reservedRecordNames.envelope}":${envelopeJson(state, occasion)}`;
       return `{${text}}`;
     },
   };
@@ -189,7 +185,23 @@ function identitiesJson(identities: readonly ProfileIdentity[], catalogue: Recor
 }
 
 function envelopeJson(state: ProfileState, occasion: RecordOccasion): string {
-  const { eventId, reasons, occurredAtMs } = occasion;
+  const { eventId, reasons, occurredAtMs, erased } = occasion;
   const head = `"eventId":${JSON.stringify(eventId)},"profileId":"${state.profileId}","version":${state.version}`;
-  return `{${head},"reasons":${JSON.stringify(reasons)},"occurredAt":"${new Date(occurredAtMs).toISOString()}","erased":false}`;
+  return `{${head},"reasons":${JSON.stringify(reasons)},"occurredAt":"${new Date(occurredAtMs).toISOString()}","erased":${erased}}`;
+}
+
+/**
+ * The same profile as a receiver is told to forget it: no attributes, and in no segment any more. Those it was in, it left at `atMs`
+ * (epoch milliseconds).
+ */
+export function takenBack(state: ProfileState, atMs: number): ProfileState {
+  return {
+    ...state,
+    attributes: [],
+    memberships: state.memberships.map(({ segmentId, status, qualifiedAtMs }) => ({
+      segmentId,
+      status: 'exited',
+      qualifiedAtMs: status === 'exited' ? qualifiedAtMs : Math.trunc(atMs),
+    })),
+  };
 }

@@ -13,10 +13,17 @@ CREATE TABLE publisher.goal (
   property_ids integer[] NOT NULL,
   segment_ids uuid[] NOT NULL,
   suppress_same_value boolean NOT NULL,
+  -- A profile must have granted one of these; empty: everyone is sent.
+  consent_objectives text[] NOT NULL DEFAULT '{}',
   -- Consent changes trigger only goals that read consent.
-  reads_consent boolean NOT NULL DEFAULT false,
+  reads_consent boolean NOT NULL GENERATED ALWAYS AS (consent_objectives <> '{}') STORED,
+  -- The oldest unsent change may be so old.
+  max_lag_seconds integer NOT NULL DEFAULT 600,
+  -- Since when it has been older; null: it is not.
+  late_since timestamptz,
   activated_at timestamptz NOT NULL DEFAULT now(),
   deactivated_at timestamptz,
+  paused_at timestamptz,
   -- Why the goal as a whole cannot send at present, in words for its owner; null while it can.
   fault jsonb,
   updated_at timestamptz NOT NULL DEFAULT now()
@@ -47,6 +54,27 @@ CREATE TABLE publisher.backfill (
 );
 CREATE INDEX backfill_running ON publisher.backfill (started_at) WHERE state = 'running';
 
+-- What a goal has done since it was first activated; publishers add to it every few seconds.
+CREATE TABLE publisher.goal_total (
+  goal_id uuid PRIMARY KEY REFERENCES publisher.goal ON DELETE CASCADE,
+  records bigint NOT NULL DEFAULT 0,
+  bytes bigint NOT NULL DEFAULT 0,
+  retries bigint NOT NULL DEFAULT 0,
+  throttled bigint NOT NULL DEFAULT 0,
+  dead_letters bigint NOT NULL DEFAULT 0,
+  withheld bigint NOT NULL DEFAULT 0,
+  withdrawn bigint NOT NULL DEFAULT 0,
+  erased bigint NOT NULL DEFAULT 0,
+  last_sent_at timestamptz
+);
+
+-- Of goals that read consent: whom the stream knows, or may know, so that withdrawal is told to it, and nobody else is named.
+CREATE TABLE publisher.told (
+  goal_id uuid NOT NULL REFERENCES publisher.goal ON DELETE CASCADE,
+  profile_id uuid NOT NULL,
+  PRIMARY KEY (goal_id, profile_id)
+);
+
 -- Never the same number twice, not even for a row deleted and made again: whoever acknowledges a number
 -- that is gone acknowledges nothing.
 CREATE SEQUENCE publisher.delivery_seq CACHE 32;
@@ -59,10 +87,12 @@ CREATE TABLE publisher.delivery (
   -- 0: a change as it happens; 1: backfill, which waits behind those.
   priority smallint NOT NULL DEFAULT 0,
   seq bigint NOT NULL DEFAULT nextval('publisher.delivery_seq'),
-  -- Bits: 1 segment, 2 identity, 4 attribute, 8 consent, 16 backfill, 32 replay.
+  -- Bits: 1 segment, 2 identity, 4 attribute, 8 consent, 16 backfill, 32 replay, 64 erasure.
   reasons integer NOT NULL,
   -- The mapped segments that changed since the last record.
   segments uuid[] NOT NULL DEFAULT '{}',
+  -- The profile was erased: by which identities and segments the receiver knows it, as profile.outbox has it. Gone with the delivery.
+  erased jsonb,
   state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'failed')),
   attempts smallint NOT NULL DEFAULT 0,
   not_before timestamptz NOT NULL DEFAULT now(),

@@ -1,6 +1,8 @@
+import type { StreamDecision } from '@millrace/domain';
 import { partitionKeyOf, recordBytes, type StreamRecord } from '@millrace/event-stream';
 import { decideRecord } from '../build-record/decide-record.js';
-import type { ProfileState } from '../build-record/record-template.js';
+import { erasedState } from '../build-record/erased-profile.js';
+import { takenBack, type ProfileState } from '../build-record/record-template.js';
 import type { DeliveryKey, DueDelivery, FailedDelivery } from '../storage/deliveries.js';
 import { reasonNames } from '../storage/reasons.js';
 import type { SendingGoal } from './sending-goal.js';
@@ -9,43 +11,86 @@ export interface BuiltRecord extends StreamRecord {
   readonly delivery: DueDelivery;
   /** Data and partition key together, as the service counts them. */
   readonly bytes: number;
+  /** `send` shows the profile as it is; the others take it back. */
+  readonly kind: RecordKind;
+  /** Once it is acknowledged the receiver has no profile of that id in a mapped segment any more. */
+  readonly leaves: boolean;
 }
+
+type RecordKind = 'send' | 'withdraw' | 'erase';
 
 interface BuiltRecords {
   readonly records: readonly BuiltRecord[];
-  /** Nothing is owed: the profile is in no mapped segment, or is gone. */
+  /** Nothing is owed: the profile is in no mapped segment, does not consent, or is gone. */
   readonly settled: readonly DeliveryKey[];
+  /** How many of those were withheld for want of consent. */
+  readonly withheld: number;
   /** Can never be sent as they are. */
   readonly unsendable: readonly FailedDelivery[];
 }
 
-/** Turns what is due into records of the profiles' present state. */
+type RecordingGoal = Pick<SendingGoal, 'goal' | 'mappedSegments' | 'consentObjectives' | 'template' | 'partitionKey'>;
+type Delivery = Pick<DueDelivery, 'profileId' | 'seq' | 'segments' | 'reasons' | 'changedAtMs' | 'erased'>;
+
+/** Turns what is due into records of the profiles' present state. `told`: profiles the stream knows, where consent matters. */
 export function buildRecords(
-  goal: SendingGoal,
+  goal: RecordingGoal,
   due: readonly DueDelivery[],
   states: ReadonlyMap<string, ProfileState>,
+  told: ReadonlySet<string>,
 ): BuiltRecords {
   const records: BuiltRecord[] = [];
   const settled: DeliveryKey[] = [];
   const unsendable: FailedDelivery[] = [];
+  let withheld = 0;
   for (const delivery of due) {
-    const state = states.get(delivery.profileId);
-    if (state === undefined || decideRecord(state, goal.mappedSegments, delivery.segments) !== 'send') {
-      settled.push(delivery);
-      continue;
-    }
-    const text = goal.template.render(state, {
-      eventId: `${delivery.profileId}:${state.version}:${delivery.seq}`,
-      reasons: reasonNames(delivery.reasons),
-      occurredAtMs: delivery.changedAtMs,
-    });
-    const data = Buffer.from(text);
-    const partitionKey = partitionKeyOf(goal.partitionKey(state));
-    const bytes = recordBytes({ data, partitionKey });
-    if (bytes > goal.goal.maxRecordBytes) unsendable.push(tooLarge(delivery, bytes, goal.goal.maxRecordBytes));
-    else records.push({ data, partitionKey, delivery, bytes });
+    const { profileId } = delivery;
+    const { decision, record } = renderDelivery(goal, delivery, states.get(profileId), told.has(profileId));
+    if (decision === 'withheld') withheld += 1;
+    if (record === undefined) settled.push(delivery);
+    else if (record.bytes > goal.goal.maxRecordBytes)
+      unsendable.push(tooLarge(delivery, record.bytes, goal.goal.maxRecordBytes));
+    else records.push({ ...record, delivery });
   }
-  return { records, settled, unsendable };
+  return { records, settled, withheld, unsendable };
+}
+
+/** What becomes of one delivery: the decision, and its record where there is one. */
+export function renderDelivery(
+  goal: RecordingGoal,
+  delivery: Delivery,
+  present: ProfileState | undefined,
+  told: boolean,
+): { readonly decision: StreamDecision; readonly record: Omit<BuiltRecord, 'delivery'> | undefined } {
+  const decision = decideRecord(present, {
+    mappedSegments: goal.mappedSegments,
+    changedSegments: delivery.segments,
+    erased: delivery.erased !== null,
+    objectives: goal.consentObjectives,
+    told,
+  });
+  if (decision !== 'send' && decision !== 'withdraw' && decision !== 'erase') return { decision, record: undefined };
+  const state =
+    decision === 'send'
+      ? present
+      : (present ?? (delivery.erased === null ? undefined : erasedState(delivery.profileId, delivery.erased)));
+  if (state === undefined) return { decision: 'gone', record: undefined };
+  const shown = decision === 'send' ? state : takenBack(state, delivery.changedAtMs);
+  const text = goal.template.render(shown, {
+    eventId: `${delivery.profileId}:${state.version}:${delivery.seq}`,
+    reasons: reasonNames(delivery.reasons),
+    occurredAtMs: delivery.changedAtMs,
+    erased: decision === 'erase',
+  });
+  const data = Buffer.from(text);
+  const partitionKey = partitionKeyOf(goal.partitionKey(state));
+  const leaves = !shown.memberships.some(
+    ({ segmentId, status }) => status === 'realized' && goal.mappedSegments.has(segmentId),
+  );
+  return {
+    decision,
+    record: { data, partitionKey, bytes: recordBytes({ data, partitionKey }), kind: decision, leaves },
+  };
 }
 
 function tooLarge({ goalId, profileId, seq }: DueDelivery, bytes: number, limit: number): FailedDelivery {

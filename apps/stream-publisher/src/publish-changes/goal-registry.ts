@@ -86,7 +86,8 @@ export class GoalRegistry {
       if (goal !== undefined) opened.push({ row, goal });
     }
     const properties = [...new Set(opened.flatMap(({ goal }) => goal.goal.properties))];
-    const attributes = { properties, attributeIndex: new Map(properties.map((name, index) => [name, index])) };
+    const consent = opened.some(({ row }) => row.consentObjectives.length > 0);
+    const attributes = { properties, consent, attributeIndex: new Map(properties.map((name, index) => [name, index])) };
     const compiled: SendingGoal[] = [];
     for (const { row, goal } of opened) {
       const catalogue = await loadRecordCatalogue(this.#database, row.workspaceId, row.goalId);

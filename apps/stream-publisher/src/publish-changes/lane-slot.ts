@@ -12,6 +12,7 @@ import {
 } from '../storage/deliveries.js';
 import { setGoalFault } from '../storage/goals.js';
 import { readProfileStates } from '../storage/profile-states.js';
+import { forgetTold } from '../storage/told-profiles.js';
 import { LaneFloors } from '../storage/outbox-horizon.js';
 import { takeOutbox, type TakenChanges } from '../storage/take-outbox.js';
 import type { ProfileState } from '../build-record/record-template.js';
@@ -19,6 +20,7 @@ import { buildRecords } from './build-records.js';
 import { GoalFlow } from './goal-flow.js';
 import { groupBy } from './group-by.js';
 import type { HeldLanes } from './held-lanes.js';
+import { knowReceivers } from './know-receivers.js';
 import type { PublisherEvents } from './publisher.events.js';
 import { sendRecords } from './send-records.js';
 import type { SendingGoal } from './sending-goal.js';
@@ -47,9 +49,20 @@ interface Settlement {
   readonly done: readonly DeliveryKey[];
   /** Of those done, the ones that had failed before. */
   readonly recovered: readonly DeliveryKey[];
+  /** Of those done, whom the receiver knows no more, where the goal asks for consent. */
+  readonly left: readonly DeliveryKey[];
   readonly failures: readonly FailedDelivery[];
   /** Called once it is written down. */
   readonly settled: () => void;
+}
+
+/** What was read of the profiles of a batch. */
+interface Reading {
+  readonly states: ReadonlyMap<string, ProfileState>;
+  /** Whom the stream knows, where the goal asks for consent. */
+  readonly told: ReadonlySet<string>;
+  /** `performance.now()` */
+  readonly readAt: number;
 }
 
 interface InFlight {
@@ -199,17 +212,15 @@ export class LaneSlot {
       if (workspaceId === undefined) continue;
       const readAt = performance.now();
       const profileIds = [...new Set(group.flatMap((batch) => batch.due.map((delivery) => delivery.profileId)))];
-      const states = await readProfileStates(this.#database, workspaceId, attributes.properties, profileIds);
-      for (const { goal, due } of group) this.#send(goal, due, states, readAt);
+      const states = await readProfileStates(this.#database, workspaceId, attributes, profileIds);
+      for (const { goal, due } of group) {
+        const told = await knowReceivers(this.#database, goal, due, states);
+        this.#send(goal, due, { states, told, readAt });
+      }
     }
   }
 
-  #send(
-    goal: SendingGoal,
-    due: readonly DueDelivery[],
-    states: ReadonlyMap<string, ProfileState>,
-    readAt: number,
-  ): void {
+  #send(goal: SendingGoal, due: readonly DueDelivery[], reading: Reading): void {
     const flow = this.#flow(goal.goalId);
     flow.busy = true;
     let end: () => void = () => undefined;
@@ -223,7 +234,7 @@ export class LaneSlot {
       this.#inFlight.delete(flight);
       end();
     };
-    void this.#deliver(goal, flow, due, states, readAt).then((outcome) => {
+    void this.#deliver(goal, flow, due, reading).then((outcome) => {
       // Until the outcome is written down the goal stays busy here: read again, an acknowledged delivery would still be due.
       if (outcome.done.length > 0 || outcome.failures.length > 0) this.#settlements.push({ ...outcome, settled });
       else settled();
@@ -236,11 +247,10 @@ export class LaneSlot {
     goal: SendingGoal,
     flow: GoalFlow,
     due: readonly DueDelivery[],
-    states: ReadonlyMap<string, ProfileState>,
-    readAt: number,
+    { states, told, readAt }: Reading,
   ): Promise<Omit<Settlement, 'settled'>> {
     try {
-      const built = buildRecords(goal, due, states);
+      const built = buildRecords(goal, due, states, told);
       const { requestTimeoutMs } = this.#options;
       const outcome = await sendRecords(goal, built.records, {
         timeoutMs: requestTimeoutMs,
@@ -256,14 +266,19 @@ export class LaneSlot {
       else if (outcome.acknowledged.length > 0) await this.#goalWorks(goal, flow, outcome.acknowledged);
       this.#events.sent(goal.goalId, outcome, performance.now() - readAt);
       this.#events.unsendable(goal.goalId, built.unsendable);
+      this.#events.withheld(goal.goalId, built.withheld);
       const failures = [...built.unsendable, ...outcome.failures];
       for (const { retryInMs } of failures) if (retryInMs !== undefined) flow.lookBy(performance.now() + retryInMs);
       const acknowledged = outcome.acknowledged.map((record) => record.delivery);
       const recovered = acknowledged.filter((delivery) => delivery.attempts > 0);
-      return { done: [...built.settled, ...acknowledged], recovered, failures };
+      const left =
+        goal.consentObjectives.length === 0
+          ? []
+          : outcome.acknowledged.filter((record) => record.leaves).map((record) => record.delivery);
+      return { done: [...built.settled, ...acknowledged], recovered, left, failures };
     } catch (error) {
       await this.#goalFailed(goal, flow, error, due.length);
-      return { done: [], recovered: [], failures: [] };
+      return { done: [], recovered: [], left: [], failures: [] };
     }
   }
 
@@ -303,7 +318,10 @@ export class LaneSlot {
       const done = settlements.flatMap((settlement) => settlement.done);
       const failures = settlements.flatMap((settlement) => settlement.failures);
       const recovered = settlements.flatMap((settlement) => settlement.recovered);
+      const left = settlements.flatMap((settlement) => settlement.left);
       if (done.length > 0) await removeDeliveries(this.#database, done);
+      // Its lanes send nothing of the goal meanwhile, so nobody is told again before this is written down.
+      if (left.length > 0) await forgetTold(this.#database, left);
       if (recovered.length > 0) await forgetFailures(this.#database, recovered);
       if (failures.length > 0) await noteFailures(this.#database, failures);
     } catch (error) {

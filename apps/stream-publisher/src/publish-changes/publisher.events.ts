@@ -3,6 +3,7 @@ import type { Logger, Metrics } from '@millrace/service-kit';
 import type { BackfillSlice } from '../storage/backfills.js';
 import type { GoalBacklog } from '../storage/backlog.js';
 import type { FailedDelivery } from '../storage/deliveries.js';
+import { noCounts, type GoalCounts } from '../storage/goal-totals.js';
 import type { SendOutcome } from './send-records.js';
 
 // One line per this many milliseconds and cause is enough while something stays broken.
@@ -24,6 +25,11 @@ export class PublisherEvents {
   readonly #backlog;
   readonly #lag;
   readonly #outboxAge;
+  readonly #withheld;
+  readonly #withdrawn;
+  readonly #erased;
+  readonly #late;
+  #counts = new Map<string, GoalCounts>();
 
   constructor(log: Logger, metrics: Metrics) {
     this.#log = log;
@@ -35,7 +41,7 @@ export class PublisherEvents {
     });
     this.#bytes = metrics.counter({
       name: 'millrace_stream_record_bytes_total',
-      help: 'Bytes of acknowledged records',
+      help: 'Bytes of acknowledged records, partition keys included',
       labels: ['goal'],
     });
     this.#requestFailures = metrics.counter({
@@ -82,6 +88,26 @@ export class PublisherEvents {
       name: 'millrace_stream_outbox_age_seconds',
       help: 'Age of the oldest change no publisher has taken up',
     });
+    this.#withheld = metrics.counter({
+      name: 'millrace_stream_withheld_total',
+      help: 'Changes not sent for want of consent',
+      labels: ['goal'],
+    });
+    this.#withdrawn = metrics.counter({
+      name: 'millrace_stream_withdrawn_total',
+      help: 'Records that took a profile back after consent was withdrawn',
+      labels: ['goal'],
+    });
+    this.#erased = metrics.counter({
+      name: 'millrace_stream_erased_total',
+      help: 'Records that told of an erasure',
+      labels: ['goal'],
+    });
+    this.#late = metrics.gauge({
+      name: 'millrace_stream_late',
+      help: '1: the oldest unsent change is older than the goal allows',
+      labels: ['goal'],
+    });
   }
 
   outboxTaken(rows: number): void {
@@ -93,15 +119,30 @@ export class PublisherEvents {
     const labels = { goal: goalId };
     if (outcome.acknowledged.length > 0) {
       this.#records.inc(labels, outcome.acknowledged.length);
-      let bytes = 0;
+      let [bytes, withdrawn, erased] = [0, 0, 0];
       for (const record of outcome.acknowledged) {
-        bytes += record.data.length;
+        bytes += record.bytes;
+        if (record.kind === 'withdraw') withdrawn += 1;
+        if (record.kind === 'erase') erased += 1;
         this.#latency.observe(labels, (record.delivery.waitedMs + elapsedMs) / 1000);
       }
       this.#bytes.inc(labels, bytes);
+      if (withdrawn > 0) this.#withdrawn.inc(labels, withdrawn);
+      if (erased > 0) this.#erased.inc(labels, erased);
+      this.#count(goalId, { records: outcome.acknowledged.length, bytes, withdrawn, erased });
     }
-    if (outcome.throttled > 0) this.#throttled.inc(labels, outcome.throttled);
+    if (outcome.throttled > 0) {
+      this.#throttled.inc(labels, outcome.throttled);
+      this.#count(goalId, { throttled: outcome.throttled });
+    }
     this.#refused(goalId, outcome.failures);
+  }
+
+  /** So many changes were not sent for want of consent. */
+  withheld(goalId: string, changes: number): void {
+    if (changes === 0) return;
+    this.#withheld.inc({ goal: goalId }, changes);
+    this.#count(goalId, { withheld: changes });
   }
 
   unsendable(goalId: string, failures: readonly FailedDelivery[]): void {
@@ -112,6 +153,7 @@ export class PublisherEvents {
     if (failures.length === 0) return;
     const dead = failures.filter((failure) => failure.retryInMs === undefined);
     this.#retries.inc({ goal: goalId }, failures.length - dead.length);
+    this.#count(goalId, { retries: failures.length - dead.length, deadLetters: dead.length });
     if (dead.length === 0) return;
     this.#deadLetters.inc({ goal: goalId }, dead.length);
     const codes = [...new Set(dead.map((failure) => failure.code))];
@@ -152,6 +194,38 @@ export class PublisherEvents {
     this.#log.info({ goalId }, 'a stream goal is inactive');
   }
 
+  removed(goalId: string): void {
+    this.#log.info({ goalId }, 'a stream goal was deleted, and what it still owed with it');
+  }
+
+  paused(goalId: string): void {
+    this.#log.info({ goalId }, 'a stream goal is paused: its changes are collected');
+  }
+
+  resumed(goalId: string): void {
+    this.#log.info({ goalId }, 'a stream goal goes on');
+  }
+
+  backfillCancelled(goalId: string, backfills: number): void {
+    this.#log.info({ goalId, backfills }, 'backfills were cancelled');
+  }
+
+  replayed(goalId: string, deadLetters: number): void {
+    this.#log.info({ goalId, deadLetters }, 'dead letters are sent again');
+  }
+
+  deadLettersRemoved(deadLetters: number): void {
+    this.#log.warn({ deadLetters }, 'dead letters were removed: nobody sent them again in time');
+  }
+
+  late(goalId: string): void {
+    this.#log.error({ goalId }, 'the oldest unsent change of a stream goal is older than the goal allows');
+  }
+
+  lateNoMore(goalId: string): void {
+    this.#log.info({ goalId }, 'a stream goal is no longer late');
+  }
+
   backfillSlice(slice: BackfillSlice): void {
     if (!slice.finished) return;
     this.#log.info(
@@ -163,13 +237,33 @@ export class PublisherEvents {
   backlog(goals: readonly GoalBacklog[], outboxAgeSeconds: number): void {
     this.#backlog.reset();
     this.#lag.reset();
-    for (const { goalId, pending, backfill, failed, oldestSeconds } of goals) {
+    this.#late.reset();
+    for (const { goalId, pending, backfill, failed, oldestSeconds, late } of goals) {
       this.#backlog.set({ goal: goalId, state: 'pending' }, pending);
       this.#backlog.set({ goal: goalId, state: 'backfill' }, backfill);
       this.#backlog.set({ goal: goalId, state: 'failed' }, failed);
       this.#lag.set({ goal: goalId }, oldestSeconds);
+      this.#late.set({ goal: goalId }, late ? 1 : 0);
     }
     this.#outboxAge.set(outboxAgeSeconds);
+  }
+
+  /** What was counted since the last call. */
+  takeCounts(): ReadonlyMap<string, Readonly<GoalCounts>> {
+    const counts = this.#counts;
+    this.#counts = new Map();
+    return counts;
+  }
+
+  /** Counts that could not be written down: for the next call. */
+  giveBackCounts(counts: ReadonlyMap<string, Readonly<GoalCounts>>): void {
+    for (const [goalId, count] of counts) this.#count(goalId, count);
+  }
+
+  #count(goalId: string, counted: Partial<GoalCounts>): void {
+    let counts = this.#counts.get(goalId);
+    if (counts === undefined) this.#counts.set(goalId, (counts = { ...noCounts }));
+    for (const name of Object.keys(counted) as (keyof GoalCounts)[]) counts[name] += counted[name] ?? 0;
   }
 
   #logRepeated(cause: string, log: () => void): void {

@@ -3,7 +3,9 @@ import { LaneShare, type WakeUps } from '@millrace/job-queue';
 import type { Logger } from '@millrace/service-kit';
 import { handleCommands } from '../activate-stream/handle-commands.js';
 import { queueBackfillSlice, type SliceLimits } from '../storage/backfills.js';
-import { readBacklog, readOutboxAge } from '../storage/backlog.js';
+import { noteLate, readBacklog } from '../storage/backlog.js';
+import { removeOldDeadLetters } from '../storage/dead-letters.js';
+import { addGoalCounts } from '../storage/goal-totals.js';
 import { OutboxHorizon } from '../storage/outbox-horizon.js';
 import { GoalRegistry, type OpenStream } from './goal-registry.js';
 import { heldLanes, laneOf, laneResources, type HeldLanes } from './held-lanes.js';
@@ -18,7 +20,13 @@ export interface PublisherSettings extends LaneSlotOptions {
   readonly leaseMs: number;
   readonly backfill: SliceLimits;
   readonly backlogEveryMs: number;
+  /** How often what the goals did is added to their totals. */
+  readonly totalsEveryMs: number;
+  /** Dead letters are kept so long. */
+  readonly deadLetterDays: number;
 }
+
+const retentionEveryMs = 3_600_000;
 
 interface PublisherOptions {
   /** At least one connection per slot and two more. */
@@ -44,6 +52,8 @@ export class Publisher {
   readonly #control: Repeating;
   readonly #backfill: Repeating;
   readonly #backlog: Repeating;
+  readonly #totals: Repeating;
+  readonly #retention: Repeating;
   #unsubscribe: () => void = () => undefined;
 
   constructor(options: PublisherOptions) {
@@ -72,11 +82,14 @@ export class Publisher {
     const onError = (error: unknown): void => events.turnFailed(error);
     this.#control = new Repeating({ minMs: 200, maxMs: 1000, onError }, () => this.#handleControl());
     this.#backfill = new Repeating({ minMs: 20, maxMs: 1000, onError }, () => this.#queueBackfill());
-    this.#backlog = new Repeating(
-      { minMs: settings.backlogEveryMs, maxMs: settings.backlogEveryMs, onError },
-      async () => {
-        events.backlog(await readBacklog(database), await readOutboxAge(database));
-      },
+    this.#backlog = new Repeating({ minMs: settings.backlogEveryMs, maxMs: settings.backlogEveryMs, onError }, () =>
+      this.#lookAtBacklog(),
+    );
+    this.#totals = new Repeating({ minMs: settings.totalsEveryMs, maxMs: settings.totalsEveryMs, onError }, () =>
+      this.#writeTotals(),
+    );
+    this.#retention = new Repeating({ minMs: retentionEveryMs, maxMs: retentionEveryMs, onError }, () =>
+      this.#removeOld(),
     );
   }
 
@@ -87,6 +100,8 @@ export class Publisher {
     for (const slot of this.#slots) slot.start();
     this.#backfill.start();
     this.#backlog.start();
+    this.#totals.start();
+    this.#retention.start();
     this.#unsubscribe = this.#options.wakeUps.onWakeUp('stream-lane', () => {
       for (const slot of this.#slots) slot.wake();
       this.#control.wake();
@@ -100,10 +115,14 @@ export class Publisher {
       this.#control.stop(),
       this.#backfill.stop(),
       this.#backlog.stop(),
+      this.#totals.stop(),
+      this.#retention.stop(),
       ...this.#slots.map((slot) => slot.stop()),
     ]);
     await this.#lanes.stop();
     this.#registry.close();
+    // Figures only: that they are lost must not make a stop fail.
+    await this.#writeTotals().catch((error: unknown) => this.#options.events.turnFailed(error));
   }
 
   /** How many lanes are held now. */
@@ -118,8 +137,39 @@ export class Publisher {
     await this.#horizon.advance(database);
     if (handled > 0) {
       this.#backfill.wake();
-      for (const slot of this.#slots) slot.wake();
+      for (const slot of this.#slots) slot.lookEverywhere();
     }
+  }
+
+  async #lookAtBacklog(): Promise<void> {
+    const { database, events } = this.#options;
+    const { goals, outboxSeconds } = await readBacklog(database);
+    events.backlog(goals, outboxSeconds);
+    const { began, ended } = await noteLate(database, goals);
+    for (const goalId of began) events.late(goalId);
+    for (const goalId of ended) events.lateNoMore(goalId);
+  }
+
+  async #writeTotals(): Promise<void> {
+    const { database, events } = this.#options;
+    const counts = events.takeCounts();
+    if (counts.size === 0) return;
+    try {
+      await addGoalCounts(database, counts);
+    } catch (error) {
+      events.giveBackCounts(counts);
+      throw error;
+    }
+  }
+
+  async #removeOld(): Promise<void> {
+    const { database, events, settings } = this.#options;
+    let [removed, last] = [0, 0];
+    do {
+      last = await removeOldDeadLetters(database, settings.deadLetterDays);
+      removed += last;
+    } while (last > 0);
+    if (removed > 0) events.deadLettersRemoved(removed);
   }
 
   async #queueBackfill(): Promise<void> {

@@ -22,13 +22,14 @@ function goalOn(put: Put): SendingGoal {
     workspaceId: 1,
     snapshotId: 'snapshot',
     recordVersion: '',
+    consentObjectives: [],
     goal,
     // Only `put` is called.
     stream: stream as unknown as EventStream,
     mappedSegments: new Set(goal.segmentIds),
     template: { render: () => '' },
     partitionKey: (state) => state.profileId,
-    attributes: { properties: [], attributeIndex: new Map() },
+    attributes: { properties: [], consent: false, attributeIndex: new Map() },
   };
 }
 
@@ -48,7 +49,10 @@ function records(count: number, bytes = 10, attempts = 0): readonly BuiltRecord[
       changedAtMs: 0,
       waitedMs: 0,
       dueSinceMs: 0,
+      erased: null,
     },
+    kind: 'send',
+    leaves: false,
   }));
 }
 

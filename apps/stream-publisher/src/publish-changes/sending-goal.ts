@@ -18,6 +18,8 @@ export interface SendingGoal extends GoalToSend {
 /** The properties read of each profile, and where each stands in `ProfileState.attributes`. */
 interface ReadAttributes {
   readonly properties: readonly string[];
+  /** Whether a goal asks for the profiles' consent. */
+  readonly consent: boolean;
   readonly attributeIndex: ReadonlyMap<string, number>;
 }
 
@@ -40,7 +42,7 @@ export function compileSendingGoal(
 }
 
 /** The profile id, or the profile's first identity (by value) of the chosen namespace; the id again where it has none. */
-function compilePartitionKey(
+export function compilePartitionKey(
   { partitionKey }: StreamGoal,
   catalogue: RecordCatalogue,
 ): (state: ProfileState) => string {

@@ -6,19 +6,33 @@ export interface GoalBacklog {
   readonly pending: number;
   readonly backfill: number;
   readonly failed: number;
-  /** Age of the oldest live change that is not on the stream, in seconds; 0 when all are. */
+  /** Age of the oldest live change that is not on the stream, in seconds, those no publisher took up included; 0 when all are. */
   readonly oldestSeconds: number;
+  /** It is older than the goal allows. */
+  readonly late: boolean;
 }
 
-export async function readBacklog(executor: Executor): Promise<readonly GoalBacklog[]> {
+interface Backlog {
+  readonly goals: readonly GoalBacklog[];
+  /** Age in seconds of the oldest change that no publisher has taken up; 0 when there is none. */
+  readonly outboxSeconds: number;
+}
+
+export async function readBacklog(executor: Executor): Promise<Backlog> {
+  const outbox = await executor.query<{ workspace_id: number; age: number }>(sql`
+    SELECT workspace_id, date_part('epoch', clock_timestamp() - min(occurred_at)) AS age FROM profile.outbox GROUP BY workspace_id`);
+  const ages = new Map(outbox.rows.map((row) => [row.workspace_id, Math.max(0, row.age)]));
   const { rows } = await executor.query<{
     goal_id: string;
+    workspace_id: number;
+    state: string;
+    max_lag_seconds: number;
     pending: number;
     backfill: number;
     failed: number;
     oldest: number;
   }>(sql`
-    SELECT g.goal_id,
+    SELECT g.goal_id, g.workspace_id, g.state, g.max_lag_seconds,
       count(d.goal_id) FILTER (WHERE d.state = 'pending' AND d.priority = 0)::int AS pending,
       count(d.goal_id) FILTER (WHERE d.state = 'pending' AND d.priority > 0)::int AS backfill,
       count(d.goal_id) FILTER (WHERE d.state = 'failed')::int AS failed,
@@ -26,19 +40,31 @@ export async function readBacklog(executor: Executor): Promise<readonly GoalBack
     FROM publisher.goal g
     LEFT JOIN publisher.delivery d ON d.goal_id = g.goal_id
     GROUP BY g.goal_id`);
-  return rows.map((row) => ({
-    goalId: row.goal_id,
-    pending: row.pending,
-    backfill: row.backfill,
-    failed: row.failed,
-    oldestSeconds: row.oldest,
-  }));
+  const goals = rows.map((row) => {
+    const waiting = row.state === 'inactive' ? 0 : (ages.get(row.workspace_id) ?? 0);
+    const oldestSeconds = Math.max(0, row.oldest, waiting);
+    return {
+      goalId: row.goal_id,
+      pending: row.pending,
+      backfill: row.backfill,
+      failed: row.failed,
+      oldestSeconds,
+      late: row.state === 'active' && oldestSeconds > row.max_lag_seconds,
+    };
+  });
+  return { goals, outboxSeconds: Math.max(0, ...ages.values()) };
 }
 
-/** Age in seconds of the oldest change that no publisher has taken up; 0 when there is none. */
-export async function readOutboxAge(executor: Executor): Promise<number> {
-  const { rows } = await executor.query<{ age: number | null }>(
-    sql`SELECT date_part('epoch', clock_timestamp() - min(occurred_at)) AS age FROM profile.outbox`,
-  );
-  return Math.max(0, rows[0]?.age ?? 0);
+/** Writes down which goals are late; returns those that were not until now, and those that are no longer: each is told to one asker. */
+export async function noteLate(
+  executor: Executor,
+  goals: readonly GoalBacklog[],
+): Promise<{ readonly began: readonly string[]; readonly ended: readonly string[] }> {
+  const { rows } = await executor.query<{ goal_id: string; late: boolean }>(sql`
+    UPDATE publisher.goal g SET late_since = CASE WHEN k.late THEN now() END
+    FROM unnest(${goals.map(({ goalId }) => goalId)}::uuid[], ${goals.map(({ late }) => late)}::boolean[]) AS k (goal_id, late)
+    WHERE g.goal_id = k.goal_id AND (g.late_since IS NOT NULL) <> k.late AND (g.state = 'active' OR NOT k.late)
+    RETURNING g.goal_id, k.late`);
+  const which = (late: boolean): readonly string[] => rows.filter((row) => row.late === late).map((row) => row.goal_id);
+  return { began: which(true), ended: which(false) };
 }

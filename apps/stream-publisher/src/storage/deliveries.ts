@@ -18,6 +18,8 @@ export interface DueDelivery {
   readonly waitedMs: number;
   /** Epoch milliseconds since when it may be sent. */
   readonly dueSinceMs: number;
+  /** JSON of an `ErasedProfile`; null: the profile was not erased. */
+  readonly erased: string | null;
 }
 
 interface DueRow {
@@ -31,6 +33,7 @@ interface DueRow {
   readonly changed_ms: number;
   readonly waited_ms: number;
   readonly since_ms: number;
+  readonly erased: string | null;
 }
 
 interface DueGoal {
@@ -53,7 +56,8 @@ export async function readDue(executor: Executor, request: DueRequest): Promise<
   const { rows } = await executor.query<DueRow>(sql`
     SELECT due.goal_id, due.profile_id, due.lane, due.seq, due.reasons, array_to_string(due.segments, ',') AS segments, due.attempts,
       date_part('epoch', due.changed_at) * 1000 AS changed_ms,
-      date_part('epoch', clock_timestamp() - due.first_change_at) * 1000 AS waited_ms, date_part('epoch', due.not_before) * 1000 AS since_ms
+      date_part('epoch', clock_timestamp() - due.first_change_at) * 1000 AS waited_ms, date_part('epoch', due.not_before) * 1000 AS since_ms,
+      due.erased
     FROM unnest(
       ${request.goals.map((goal) => goal.goalId)}::uuid[], ${request.goals.map((goal) => goal.snapshotId)}::uuid[],
       ${request.goals.map((goal) => goal.dueAfterMs)}::float8[]
@@ -62,7 +66,7 @@ export async function readDue(executor: Executor, request: DueRequest): Promise<
     CROSS JOIN unnest(${request.lanes}::smallint[]) AS held (lane)
     CROSS JOIN LATERAL (
       SELECT d.goal_id, d.profile_id, d.lane, d.seq, d.reasons, d.segments, d.attempts, d.changed_at, d.first_change_at,
-        d.priority, d.not_before
+        d.priority, d.not_before, d.erased
       FROM publisher.delivery d
       WHERE d.goal_id = g.goal_id AND d.lane = held.lane AND d.state = 'pending' AND d.not_before <= now()
         AND d.not_before > to_timestamp(asked.after_ms / 1000)
@@ -81,6 +85,7 @@ export async function readDue(executor: Executor, request: DueRequest): Promise<
     changedAtMs: row.changed_ms,
     waitedMs: row.waited_ms,
     dueSinceMs: row.since_ms,
+    erased: row.erased,
   }));
 }
 

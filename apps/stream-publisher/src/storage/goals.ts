@@ -1,5 +1,6 @@
-import { sql, type Executor } from '@millrace/database';
+import { sql, type Executor, type Sql, type Transaction } from '@millrace/database';
 import type { ErrorSummary } from '@millrace/domain';
+import { reason } from './reasons.js';
 
 /** `active`: collected and sent. `paused`: collected only. `inactive`: writers make no outbox rows for it. */
 type GoalState = 'active' | 'paused' | 'inactive';
@@ -20,9 +21,19 @@ interface StoredGoal {
   readonly deactivated_at: Date | null;
 }
 
+/** Locked until the transaction ends. */
+export async function lockGoal(tx: Transaction, goalId: string): Promise<GoalRow | undefined> {
+  return await selectGoal(tx, goalId, sql`FOR UPDATE`);
+}
+
 export async function findGoal(executor: Executor, goalId: string): Promise<GoalRow | undefined> {
-  const { rows } = await executor.query<StoredGoal>(sql`
-    SELECT goal_id, workspace_id, snapshot_id, state, deactivated_at FROM publisher.goal WHERE goal_id = ${goalId} FOR UPDATE`);
+  return await selectGoal(executor, goalId, sql``);
+}
+
+async function selectGoal(executor: Executor, goalId: string, lock: Sql): Promise<GoalRow | undefined> {
+  const { rows } = await executor.query<StoredGoal>(
+    sql`SELECT goal_id, workspace_id, snapshot_id, state, deactivated_at FROM publisher.goal WHERE goal_id = ${goalId} ${lock}`,
+  );
   const row = rows[0];
   return row === undefined
     ? undefined
@@ -42,17 +53,23 @@ interface SavedGoal {
   readonly propertyIds: readonly number[];
   readonly segmentIds: readonly string[];
   readonly suppressSameValue: boolean;
+  /** Empty: consent does not matter. */
+  readonly consentObjectives: readonly string[];
+  readonly maxLagSeconds: number;
 }
 
-/** Writes the goal as active, and since when each of its segments is mapped. */
+/** Writes the goal as active, or still paused, and since when each of its segments is mapped. */
 export async function saveGoal(executor: Executor, goal: SavedGoal): Promise<void> {
   await executor.query(sql`
-    INSERT INTO publisher.goal (goal_id, workspace_id, snapshot_id, state, property_ids, segment_ids, suppress_same_value)
+    INSERT INTO publisher.goal (goal_id, workspace_id, snapshot_id, state, property_ids, segment_ids, suppress_same_value,
+      consent_objectives, max_lag_seconds)
     VALUES (${goal.goalId}, ${goal.workspaceId}, ${goal.snapshotId}, 'active', ${goal.propertyIds}::int[], ${goal.segmentIds}::uuid[],
-      ${goal.suppressSameValue})
-    ON CONFLICT (goal_id) DO UPDATE SET snapshot_id = excluded.snapshot_id, state = 'active', property_ids = excluded.property_ids,
+      ${goal.suppressSameValue}, ${goal.consentObjectives}::text[], ${goal.maxLagSeconds})
+    ON CONFLICT (goal_id) DO UPDATE SET snapshot_id = excluded.snapshot_id,
+      state = CASE WHEN publisher.goal.state = 'paused' THEN 'paused' ELSE 'active' END, property_ids = excluded.property_ids,
       segment_ids = excluded.segment_ids, suppress_same_value = excluded.suppress_same_value,
-      activated_at = CASE WHEN publisher.goal.state = 'active' THEN publisher.goal.activated_at ELSE excluded.activated_at END,
+      consent_objectives = excluded.consent_objectives, max_lag_seconds = excluded.max_lag_seconds,
+      activated_at = CASE WHEN publisher.goal.state <> 'inactive' THEN publisher.goal.activated_at ELSE excluded.activated_at END,
       deactivated_at = NULL, fault = NULL, updated_at = now()`);
   await executor.query(sql`
     WITH unmapped AS (
@@ -84,11 +101,61 @@ export async function startBackfills(
       exited_since = least(excluded.exited_since, CASE WHEN b.state = 'running' THEN b.exited_since END)`);
 }
 
+/**
+ * Inactive from now on. What changes left unsent stays; members queued by backfills do not: the next activation sends them anyway.
+ */
 export async function deactivateGoal(executor: Executor, goalId: string): Promise<void> {
   await executor.query(sql`
-    UPDATE publisher.goal SET state = 'inactive', updated_at = now(),
+    UPDATE publisher.goal SET state = 'inactive', updated_at = now(), paused_at = NULL, late_since = NULL, fault = NULL,
       deactivated_at = CASE WHEN state = 'inactive' THEN deactivated_at ELSE now() END
     WHERE goal_id = ${goalId}`);
+  await cancelBackfills(executor, goalId, undefined);
+}
+
+/** Collected only, until `resumeGoal`. Whether there was such an active goal. */
+export async function pauseGoal(executor: Executor, goalId: string): Promise<boolean> {
+  const { rowCount } = await executor.query(sql`
+    UPDATE publisher.goal SET state = 'paused', paused_at = now(), late_since = NULL, updated_at = now()
+    WHERE goal_id = ${goalId} AND state = 'active'`);
+  return rowCount > 0;
+}
+
+/** What gathered meanwhile counts as late only from now on. */
+export async function resumeGoal(executor: Executor, goalId: string): Promise<boolean> {
+  const { rowCount } = await executor.query(sql`
+    UPDATE publisher.goal SET state = 'active', paused_at = NULL, updated_at = now() WHERE goal_id = ${goalId} AND state = 'paused'`);
+  return rowCount > 0;
+}
+
+/** Everything of a goal that was deleted. */
+export async function removeGoal(executor: Executor, goalId: string): Promise<void> {
+  await executor.query(sql`DELETE FROM publisher.delivery WHERE goal_id = ${goalId}`);
+  await executor.query(sql`DELETE FROM publisher.goal WHERE goal_id = ${goalId}`);
+}
+
+/** Ends the running backfills of a goal, of one segment or all, and takes back what they queued and nothing else asks for. */
+export async function cancelBackfills(
+  executor: Executor,
+  goalId: string,
+  segmentId: string | undefined,
+): Promise<number> {
+  const { rowCount } = await executor.query(sql`
+    UPDATE publisher.backfill SET state = 'cancelled', finished_at = now()
+    WHERE goal_id = ${goalId} AND state = 'running' AND (${segmentId ?? null}::uuid IS NULL OR segment_id = ${segmentId ?? null}::uuid)`);
+  const queued = sql`d.goal_id = ${goalId} AND d.priority = 1 AND d.state = 'pending' AND d.reasons = ${reason.backfill}::int AND d.segments = '{}'`;
+  await executor.query(
+    segmentId === undefined
+      ? sql`DELETE FROM publisher.delivery d WHERE ${queued}`
+      : sql`
+        DELETE FROM publisher.delivery d
+        WHERE ${queued}
+          AND EXISTS (SELECT FROM profile.membership m WHERE m.profile_id = d.profile_id AND m.segment_id = ${segmentId})
+          AND NOT EXISTS (
+            -- Another segment's backfill may have queued it as well.
+            SELECT FROM publisher.backfill b JOIN profile.membership m ON m.segment_id = b.segment_id AND m.profile_id = d.profile_id
+            WHERE b.goal_id = d.goal_id AND b.segment_id <> ${segmentId} AND b.state <> 'cancelled')`,
+  );
+  return rowCount;
 }
 
 /** What the publisher sends for, and a text that changes whenever records of the goal may look different. */
@@ -97,6 +164,8 @@ export interface GoalToSend {
   readonly workspaceId: number;
   readonly snapshotId: string;
   readonly recordVersion: string;
+  /** A profile must have granted one of these; empty: everyone is sent. */
+  readonly consentObjectives: readonly string[];
 }
 
 export async function listGoalsToSend(executor: Executor): Promise<readonly GoalToSend[]> {
@@ -105,8 +174,9 @@ export async function listGoalsToSend(executor: Executor): Promise<readonly Goal
     workspace_id: number;
     snapshot_id: string;
     record_version: string;
+    consent_objectives: string[];
   }>(sql`
-    SELECT g.goal_id, g.workspace_id, g.snapshot_id, concat_ws('/', g.snapshot_id, g.updated_at, w.segments, w.namespaces) AS record_version
+    SELECT g.goal_id, g.workspace_id, g.snapshot_id, g.consent_objectives, concat_ws('/', g.snapshot_id, g.updated_at, w.segments, w.namespaces) AS record_version
     FROM publisher.goal g
     CROSS JOIN LATERAL (
       SELECT (SELECT concat_ws('/', count(*), max(s.updated_at)) FROM profile.segment s WHERE s.workspace_id = g.workspace_id) AS segments,
@@ -119,6 +189,7 @@ export async function listGoalsToSend(executor: Executor): Promise<readonly Goal
     workspaceId: row.workspace_id,
     snapshotId: row.snapshot_id,
     recordVersion: row.record_version,
+    consentObjectives: row.consent_objectives,
   }));
 }
 

@@ -10,18 +10,19 @@ interface StateRow {
   readonly attributes: string;
   readonly identities: string | null;
   readonly memberships: string | null;
+  readonly consents: string | null;
 }
 
 /**
  * The present state of profiles of one workspace, each of one moment, by profile id; profiles that are gone are left out.
- * `properties` gives the order of `ProfileState.attributes`.
+ * `properties` gives the order of `ProfileState.attributes`; consent is read where a goal asks for it.
  *
  * One text column per aspect, put together by PostgreSQL: arrays and JSON would cost the driver more to take apart than all the rest.
  */
 export async function readProfileStates(
   executor: Executor,
   workspaceId: number,
-  properties: readonly string[],
+  { properties, consent }: { readonly properties: readonly string[]; readonly consent: boolean },
   profileIds: readonly string[],
 ): Promise<ReadonlyMap<string, ProfileState>> {
   if (profileIds.length === 0) return new Map();
@@ -34,7 +35,12 @@ export async function readProfileStates(
       (SELECT string_agg(
          m.segment_id || CASE m.status WHEN 'realized' THEN '+' ELSE '-' END || trunc(date_part('epoch', m.qualified_at) * 1000 + 0.0005)::bigint,
          ${separator} ORDER BY m.segment_id)
-       FROM profile.membership m WHERE m.profile_id = p.id) AS memberships
+       FROM profile.membership m WHERE m.profile_id = p.id) AS memberships,
+      ${
+        consent
+          ? sql`(SELECT string_agg(to_json(c.objective)::text, ${separator}) FROM profile.consent c WHERE c.profile_id = p.id AND c.granted)`
+          : sql`NULL::text`
+      } AS consents
     FROM unnest(${`{${profileIds.join(',')}}`}::uuid[]) AS wanted (id)
     CROSS JOIN LATERAL (
       -- OFFSET 0 keeps this a look-up by key in the one partition concerned: a join may be planned as a scan of them all.
@@ -50,6 +56,7 @@ function toState(row: StateRow): ProfileState {
     attributes: row.attributes.split(separator),
     identities: row.identities === null ? [] : row.identities.split(separator).map(toIdentity),
     memberships: row.memberships === null ? [] : row.memberships.split(separator).map(toMembership),
+    consents: row.consents === null ? [] : row.consents.split(separator).map((text) => JSON.parse(text) as string),
   };
 }
 

@@ -24,8 +24,8 @@ interface LaneToTake {
  * taken back: the sending.
  *
  * A goal cares when a mapped segment changed, an identity came or went, a mapped property was written (changed, for goals that
- * suppress same-value writes), or consent changed and the goal reads consent. Whether the profile is eligible is decided when
- * it is sent, by its state then.
+ * suppress same-value writes), or consent changed and the goal reads consent; and for every erasure. Whether the profile is eligible
+ * is decided when it is sent, by its state then.
  */
 export async function takeOutbox(
   executor: Executor,
@@ -42,20 +42,21 @@ export async function takeOutbox(
           SELECT o.ctid FROM profile.outbox o WHERE o.lane = held.lane AND o.id > held.after ORDER BY o.id LIMIT ${rowsPerLane}
         ) AS head
       ))
-      RETURNING lane, workspace_id, profile_id, written, changed, segments, identities, consent, occurred_at
+      RETURNING lane, workspace_id, profile_id, written, changed, segments, identities, consent, erased, occurred_at
     ), cared AS (
-      SELECT g.goal_id, t.profile_id, t.lane, t.occurred_at, t.segments, g.segment_ids,
-        CASE WHEN t.segments && g.segment_ids THEN ${reason.segment}::int ELSE 0 END
-        | CASE WHEN t.identities THEN ${reason.identity}::int ELSE 0 END
+      SELECT g.goal_id, t.profile_id, t.lane, t.occurred_at, t.segments, t.erased, g.segment_ids,
+        CASE WHEN t.erased IS NULL AND t.segments && g.segment_ids THEN ${reason.segment}::int ELSE 0 END
+        | CASE WHEN t.erased IS NOT NULL THEN ${reason.erasure}::int WHEN t.identities THEN ${reason.identity}::int ELSE 0 END
         | CASE WHEN CASE WHEN g.suppress_same_value THEN t.changed ELSE t.written || t.changed END && g.property_ids
             THEN ${reason.attribute}::int ELSE 0 END
         | CASE WHEN t.consent AND g.reads_consent THEN ${reason.consent}::int ELSE 0 END AS reasons
       FROM taken t
       JOIN publisher.goal g ON g.workspace_id = t.workspace_id AND g.state <> 'inactive'
     ), merged AS (
-      INSERT INTO publisher.delivery AS d (goal_id, profile_id, lane, reasons, segments, first_change_at, changed_at)
+      INSERT INTO publisher.delivery AS d (goal_id, profile_id, lane, reasons, segments, erased, first_change_at, changed_at)
       SELECT c.goal_id, c.profile_id, c.lane, bit_or(c.reasons),
-        COALESCE(array_agg(DISTINCT s.id) FILTER (WHERE s.id IS NOT NULL), '{}'), min(c.occurred_at), max(c.occurred_at)
+        COALESCE(array_agg(DISTINCT s.id) FILTER (WHERE s.id IS NOT NULL), '{}'),
+        (array_agg(c.erased) FILTER (WHERE c.erased IS NOT NULL))[1], min(c.occurred_at), max(c.occurred_at)
       FROM cared c
       LEFT JOIN LATERAL unnest(c.segments) AS s (id) ON s.id = ANY (c.segment_ids)
       WHERE c.reasons <> 0
@@ -68,6 +69,7 @@ export async function takeOutbox(
           WHEN excluded.segments = '{}' THEN d.segments
           WHEN d.segments = '{}' THEN excluded.segments
           ELSE ARRAY(SELECT DISTINCT unnest(d.segments || excluded.segments)) END,
+        erased = COALESCE(d.erased, excluded.erased),
         changed_at = greatest(d.changed_at, excluded.changed_at),
         -- A failed delivery starts anew; a backfill that something happened to meanwhile waits no longer.
         state = 'pending',

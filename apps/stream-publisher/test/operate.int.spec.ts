@@ -1,0 +1,274 @@
+import { sql } from '@millrace/database';
+import { waitFor } from '@millrace/testing';
+import { explainProfile } from '../src/look-at-stream/explain-profile.js';
+import { listDeadLetters, removeOldDeadLetters } from '../src/storage/dead-letters.js';
+import { readStreamState } from '../src/storage/stream-states.js';
+import { FakeStream } from './fake-stream.js';
+import { startPublisher, type RunningPublisher } from './start-publisher.js';
+import { StreamWorkspace } from './stream-workspace.js';
+
+let workspace: StreamWorkspace;
+let running: RunningPublisher | undefined;
+let stream: FakeStream;
+let segment: string;
+
+beforeEach(async () => {
+  workspace = await StreamWorkspace.create('operate');
+  segment = await workspace.segment('members');
+  stream = new FakeStream();
+});
+
+afterEach(async () => {
+  await running?.stop();
+  running = undefined;
+  await workspace.drop();
+});
+
+type Settings = Parameters<typeof startPublisher>[2];
+
+async function activated(
+  goal: Partial<Parameters<StreamWorkspace['snapshot']>[0]> = {},
+  settings: Settings = {},
+): Promise<string> {
+  const goalId = await workspace.activate(workspace.snapshot({ segmentIds: [segment], ...goal }));
+  running = await startPublisher(workspace.url, stream, settings);
+  await waitFor(() => workspace.obeyed());
+  // The backfill of nobody is over: what comes later comes from a change.
+  if (settings?.backfill === undefined) await waitFor(() => workspace.quiet());
+  return goalId;
+}
+
+async function members(count: number): Promise<readonly string[]> {
+  const ids: string[] = [];
+  for (let index = 0; index < count; index += 1)
+    ids.push(await workspace.profile({ membership: { [segment]: 'realized' } }));
+  return ids;
+}
+
+const touched = { written: ['points'] } as const;
+const order = { ...touched, changed: ['points'] } as const;
+
+async function failed(count: number): Promise<void> {
+  await waitFor(
+    async () => (await workspace.deliveries()).filter((delivery) => delivery.state === 'failed').length === count,
+  );
+}
+
+async function command(body: Parameters<StreamWorkspace['command']>[0]): Promise<void> {
+  await workspace.command(body);
+  await waitFor(() => workspace.obeyed());
+}
+
+describe('a goal that is paused', () => {
+  it('sends nothing meanwhile, and each changed profile once, as it is then, when it is resumed', async () => {
+    const goalId = await activated();
+    const ids = await members(5);
+    await command({ kind: 'pause-stream', goalId });
+    for (let round = 1; round <= 4; round += 1)
+      for (const id of ids) await workspace.change(id, { ...order, properties: { points: round } });
+    await waitFor(async () => {
+      const { rows } = await workspace.database.query(sql`SELECT FROM profile.outbox LIMIT 1`);
+      return rows.length === 0;
+    });
+    expect((await workspace.deliveries()).length).toBe(5);
+    expect(stream.accepted).toEqual([]);
+    expect(await readStreamState(workspace.database, goalId)).toMatchObject({
+      state: 'paused',
+      waiting: { changes: 5, backfill: 0, deadLetters: 0 },
+    });
+    await command({ kind: 'resume-stream', goalId });
+    await waitFor(() => workspace.quiet());
+    for (const id of ids) expect(stream.of(id).map((record) => record.json['points'])).toEqual([4]);
+  });
+
+  it('stays paused when it is edited, and is not late', async () => {
+    const goalId = await activated({ maxLagSeconds: 1 });
+    const [id] = (await members(1)) as [string];
+    await command({ kind: 'pause-stream', goalId });
+    await workspace.activate(workspace.snapshot({ segmentIds: [segment], properties: [], maxLagSeconds: 1 }, goalId));
+    await waitFor(() => workspace.obeyed());
+    await workspace.change(id, { identities: true });
+    await waitFor(async () => ((await readStreamState(workspace.database, goalId))?.lagSeconds ?? 0) > 1.5);
+    expect(await readStreamState(workspace.database, goalId)).toMatchObject({ state: 'paused' });
+    expect((await readStreamState(workspace.database, goalId))?.lateSince).toBeUndefined();
+    expect(stream.accepted).toEqual([]);
+  });
+});
+
+describe('dead letters', () => {
+  it('are listed, the oldest first, page by page, by reason and by time', async () => {
+    const goalId = await activated({ retries: 0 });
+    const ids = await members(5);
+    stream.judge = (record) =>
+      record.profileId === ids[4]
+        ? { code: 'InternalFailure', message: 'it broke' }
+        : { code: 'KMSThrottlingException', message: 'busy' };
+    for (const [index, id] of ids.entries()) {
+      await workspace.change(id, touched);
+      await failed(index + 1);
+    }
+    const list = async (query: Partial<Parameters<typeof listDeadLetters>[2]>) =>
+      await listDeadLetters(workspace.database, goalId, { filter: {}, limit: 100, ...query });
+    const all = await list({});
+    expect(all.items.map((item) => item.profileId)).toEqual(ids);
+    expect(all.next).toBeUndefined();
+    expect(all.items[4]).toMatchObject({
+      reason: 'InternalFailure',
+      message: 'it broke',
+      attempts: 1,
+      causes: ['attribute'],
+    });
+    const first = await list({ limit: 3 });
+    const second = await list({ limit: 3, after: first.next });
+    expect([...first.items, ...second.items]).toEqual(all.items);
+    expect(second.next).toBeUndefined();
+    const broken = await list({ filter: { reason: 'InternalFailure' } });
+    expect(broken.items.map((item) => item.profileId)).toEqual([ids[4]]);
+    const { rows } = await workspace.database.query<{ at: Date }>(
+      sql`SELECT failed_at + interval '1 microsecond' AS at FROM publisher.delivery WHERE profile_id = ${ids[2]}`,
+    );
+    const from = new Date((rows[0]?.at.getTime() ?? 0) + 1).toISOString();
+    expect((await list({ filter: { from } })).items.every((item) => ids.indexOf(item.profileId) >= 2)).toBe(true);
+    const early = await list({ filter: { to: all.items[0]?.failedAt ?? '' } });
+    expect(early.items).toEqual([]);
+  });
+
+  it('are replayed by id, by reason or all of the goal, with the state of now', async () => {
+    const goalId = await activated({ retries: 0 });
+    const ids = (await members(3)) as [string, string, string];
+    stream.judge = (record) => ({ code: record.profileId === ids[1] ? 'Other' : 'InternalFailure', message: 'no' });
+    for (const id of ids) await workspace.change(id, { ...order, properties: { points: 1 } });
+    await failed(3);
+    stream.judge = () => undefined;
+    await workspace.database.query(
+      sql`UPDATE profile.profile SET properties = properties || '{"points": 2}', version = version + 1 WHERE id = ANY (${ids}::uuid[])`,
+    );
+    const replay = async (filter: object): Promise<void> => {
+      await command({ kind: 'replay-dead-letters', goalId, filter });
+      await waitFor(() => workspace.quiet());
+    };
+    await replay({ profileIds: [ids[0]] });
+    expect(stream.accepted.map((record) => record.profileId)).toEqual([ids[0]]);
+    expect(stream.accepted[0]?.json).toMatchObject({ points: 2, millrace: { reasons: ['attribute', 'replay'] } });
+    await replay({ reason: 'Other' });
+    expect(stream.accepted.map((record) => record.profileId)).toEqual([ids[0], ids[1]]);
+    await replay({ from: new Date(Date.now() + 3_600_000).toISOString() });
+    expect(stream.accepted).toHaveLength(2);
+    await replay({});
+    expect(stream.accepted.map((record) => record.profileId)).toEqual([...ids]);
+    expect(await workspace.deliveries()).toEqual([]);
+  });
+
+  it('of a goal that is deleted go with it', async () => {
+    const goalId = await activated({ retries: 0 });
+    const [id] = (await members(1)) as [string];
+    stream.judge = () => ({ code: 'InternalFailure', message: 'no' });
+    await workspace.change(id, touched);
+    await failed(1);
+    await command({ kind: 'remove-stream', goalId });
+    expect(await workspace.deliveries()).toEqual([]);
+    for (const table of ['goal', 'backfill', 'mapped_segment', 'goal_total', 'told']) {
+      const { rowCount } = await workspace.database.query(sql`SELECT FROM ${sql.id('publisher', table)}`);
+      expect({ table, rowCount }).toEqual({ table, rowCount: 0 });
+    }
+    expect((await workspace.database.query(sql`SELECT FROM profile.stream_target`)).rowCount).toBe(0);
+  });
+
+  it('are removed when they have been kept as long as they may', async () => {
+    await activated({ retries: 0 });
+    const [old, recent] = (await members(2)) as [string, string];
+    stream.judge = () => ({ code: 'InternalFailure', message: 'no' });
+    for (const id of [old, recent]) await workspace.change(id, touched);
+    await failed(2);
+    await workspace.database.query(
+      sql`UPDATE publisher.delivery SET failed_at = now() - interval '31 days' WHERE profile_id = ${old}`,
+    );
+    expect(await removeOldDeadLetters(workspace.database, 30)).toBe(1);
+    expect((await workspace.deliveries()).map((delivery) => delivery.profile_id)).toEqual([recent]);
+  });
+});
+
+describe('a backfill', () => {
+  it('that is cancelled sends no more, and what changes is sent all the same', async () => {
+    await members(1);
+    await workspace.database.query(sql`
+      WITH made AS (
+        INSERT INTO profile.profile (id, workspace_id, domain_group_id, properties, version)
+        SELECT gen_random_uuid(), ${workspace.workspaceId}, 1, '{}', 1 FROM generate_series(1, 2000) RETURNING id
+      )
+      INSERT INTO profile.membership (profile_id, segment_id, status) SELECT id, ${segment}, 'realized' FROM made`);
+    let release: () => void = () => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    stream.before = () => released;
+    const goalId = await activated({}, { slots: 1, backfill: { members: 100, pendingPerGoal: 400 } });
+    await waitFor(() => stream.attempts.length === 1);
+    await waitFor(async () => (await workspace.deliveries()).length >= 400);
+    const [live] = (await members(1)) as [string];
+    await workspace.change(live, touched);
+    const running = await readStreamState(workspace.database, goalId);
+    expect(running?.backfills).toMatchObject([{ segmentId: segment, state: 'running' }]);
+    expect(running?.backfills[0]?.remaining).toBeGreaterThan(1000);
+    await command({ kind: 'cancel-backfill', goalId });
+    release();
+    await waitFor(() => workspace.quiet());
+    expect(stream.of(live)).toHaveLength(1);
+    expect(stream.accepted.length).toBeLessThan(600);
+    expect((await readStreamState(workspace.database, goalId))?.backfills).toMatchObject([
+      { state: 'cancelled', remaining: 0 },
+    ]);
+  });
+});
+
+describe('the state of a goal', () => {
+  it('counts what was sent, and says since when the oldest change is older than it may be', async () => {
+    const goalId = await activated({ maxLagSeconds: 1, retries: 20 });
+    const [id] = (await members(1)) as [string];
+    let refusing = true;
+    stream.judge = () => (refusing ? { code: 'InternalFailure', message: 'no' } : undefined);
+    await workspace.change(id, touched);
+    const late = await waitFor(async () => {
+      const state = await readStreamState(workspace.database, goalId);
+      return state?.lateSince === undefined ? undefined : state;
+    });
+    expect(late.lagSeconds).toBeGreaterThan(1);
+    const gauge = `millrace_stream_late{goal="${goalId}",service="stream-publisher"}`;
+    await waitFor(async () => (await running?.metrics.registry.metrics())?.includes(`${gauge} 1`));
+    refusing = false;
+    const calm = await waitFor(async () => {
+      const state = await readStreamState(workspace.database, goalId);
+      return state?.lateSince === undefined && state?.totals.records === 1 ? state : undefined;
+    });
+    expect(calm).toMatchObject({ state: 'active', lagSeconds: 0, waiting: { changes: 0, deadLetters: 0 } });
+    expect(calm.totals.bytes).toBeGreaterThan(100);
+    expect(calm.totals.retries).toBeGreaterThan(0);
+    expect(calm.lastSentAt).toBeDefined();
+    await waitFor(async () => (await running?.metrics.registry.metrics())?.includes(`${gauge} 0`));
+  });
+
+  it('explains what becomes of a profile', async () => {
+    const goalId = await activated({ retries: 0, envelope: false });
+    const [inside] = (await members(1)) as [string];
+    const outside = await workspace.profile();
+    const explain = (id: string) => explainProfile(workspace.database, goalId, id);
+    const sent = await explain(inside);
+    expect(sent).toMatchObject({
+      state: 'active',
+      decision: 'send',
+      memberships: [{ segmentId: segment, status: 'realized', mapped: true }],
+      partitionKey: inside,
+    });
+    expect(JSON.parse(sent.record ?? '')).toEqual({
+      segmentMembership: { ups: { [segment]: expect.anything() } },
+      identityMap: {},
+    });
+    expect(sent.delivery).toBeUndefined();
+    expect(await explain(outside)).toMatchObject({ decision: 'not-eligible' });
+    expect(await explain(goalId)).toMatchObject({ decision: 'gone' });
+    stream.judge = () => ({ code: 'InternalFailure', message: 'no' });
+    await workspace.change(inside, touched);
+    await failed(1);
+    expect(await explain(inside)).toMatchObject({
+      delivery: { state: 'failed', causes: ['attribute'], error: { code: 'InternalFailure' } },
+    });
+  });
+});
