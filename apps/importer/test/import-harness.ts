@@ -7,6 +7,7 @@ import {
   type ErrorSummary,
   type GoalEndpoint,
   type ImportCounts,
+  type ImportGoal,
   type ImportProfilesGoal,
   type PgpKeys,
   type Property,
@@ -159,7 +160,7 @@ export class ImportHarness {
   }
 
   /** Opens a run of the goal, as config-api does. Returns the run's id. */
-  async open(goal: ImportProfilesGoal, options: OpenOptions = {}): Promise<string> {
+  async open(goal: ImportGoal, options: OpenOptions = {}): Promise<string> {
     const runId = randomUUID();
     const endpoint = this.endpoint(options.pgp);
     const { workspaceId, connectionId, goalId } = this;
@@ -234,7 +235,7 @@ export class ImportHarness {
   }
 
   /** Opens a run and waits for its end; a worker must be running. */
-  async run(goal: ImportProfilesGoal, options: OpenOptions = {}): Promise<FinishedRun> {
+  async run(goal: ImportGoal, options: OpenOptions = {}): Promise<FinishedRun> {
     return this.finished(await this.open(goal, options));
   }
 

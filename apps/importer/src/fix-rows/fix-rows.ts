@@ -1,8 +1,15 @@
 import { derivePseudonymKey } from '@millrace/crypto';
 import { sql, type Database, type Transaction } from '@millrace/database';
-import { csvDialect, InputError, type FixedRows, type ImportCounts, type ImportProfilesGoal } from '@millrace/domain';
+import {
+  csvDialect,
+  InputError,
+  type FixedRows,
+  type ImportCounts,
+  type GoalSnapshot,
+  type ImportGoal,
+} from '@millrace/domain';
 import { loadGoalSnapshot, writeRunEvent, type WakeUps } from '@millrace/job-queue';
-import { ColumnIndex, type Catalogue } from '@millrace/mapping';
+import { ColumnIndex } from '@millrace/mapping';
 import {
   applyChunk,
   applyMoved,
@@ -15,7 +22,7 @@ import {
 import { linkEvents } from '../link-files/link-events.js';
 import { planLinks } from '../link-files/plan-links.js';
 import { addCounts, appliedCounts, assertBalanced, noCounts, plannedCounts } from '../run-import/counts.js';
-import { isImportSnapshot, mergeShape } from '../run-import/import-job.js';
+import { goalInWorkspace, isImportSnapshot, mergeShape, type GoalInWorkspace } from '../run-import/import-job.js';
 import { toleranceOf } from '../stage-file/column-drift.js';
 import { CopyWriter } from '../stage-file/copy-writer.js';
 import { compileRowEncoder, filtered } from '../stage-file/row-encoders.js';
@@ -106,7 +113,7 @@ export class FixRows {
     tx: Transaction,
     runId: string,
     file: RejectedFile,
-    { goal, consentObjectives, workspaceId }: GoalOfRun,
+    snapshot: GoalOfRun,
     sent: readonly SentRow[],
     total: Tally,
   ): Promise<void> {
@@ -114,15 +121,10 @@ export class FixRows {
     const header = file.headers.root ?? [];
     const accepted = await acceptRows(tx, file, before.state, header, sent, total);
     if (accepted.length === 0) return;
-    const catalogue = await loadCatalogue(tx, workspaceId);
+    const { workspaceId } = snapshot;
+    const goal = goalInWorkspace(snapshot, await loadCatalogue(tx, workspaceId));
     const pseudonymKey = derivePseudonymKey(this.#services.sealingKey, workspaceId);
-    const { counts, applied } = await applyRows(
-      tx,
-      { goal, consentObjectives, workspaceId, catalogue, pseudonymKey },
-      file,
-      accepted,
-      total,
-    );
+    const { counts, applied } = await applyRows(tx, { ...goal, workspaceId, pseudonymKey }, file, accepted, total);
     await markFixed(tx, file.id, applied);
     const after = {
       ...addCounts(before.counts, { ...counts, rowsRead: 0, rejected: counts.rejected - accepted.length }),
@@ -136,7 +138,7 @@ export class FixRows {
   }
 }
 
-type GoalOfRun = Pick<GoalAtRun, 'goal' | 'consentObjectives' | 'workspaceId'>;
+type GoalOfRun = Pick<GoalSnapshot, 'consentObjectives' | 'workspaceId'> & { readonly goal: ImportGoal };
 
 interface Tally {
   counts: ImportCounts;
@@ -195,21 +197,19 @@ async function acceptRows(
   }
 }
 
-interface GoalAtRun {
-  readonly goal: ImportProfilesGoal;
-  readonly consentObjectives: readonly string[];
+interface GoalAtRun extends GoalInWorkspace {
   readonly workspaceId: number;
-  readonly catalogue: Catalogue;
   readonly pseudonymKey: Uint8Array;
 }
 
 async function applyRows(
   tx: Transaction,
-  { goal, consentObjectives, workspaceId, catalogue, pseudonymKey }: GoalAtRun,
+  at: GoalAtRun,
   file: RejectedFile,
   rows: readonly SentRow[],
   total: Tally,
 ): Promise<{ readonly counts: ImportCounts; readonly applied: readonly number[] }> {
+  const { goal, catalogue, pseudonymKey } = at;
   const header = file.headers.root ?? [];
   const links = planLinks(goal);
   const [root] = links;
@@ -226,7 +226,7 @@ async function applyRows(
   });
   // Tables of the importer like those of an import, seen by nobody else: they end with the transaction.
   const [stage, plan] = [await nextTableNumber(tx), await nextTableNumber(tx)];
-  const shape = mergeShape({ goal, consentObjectives, catalogue, workspaceId }, { stage, plan, chunkLines });
+  const shape = mergeShape(at, { stage, plan, chunkLines });
   await createStagingTable(tx, shape, linkingColumnDefinitions(root));
   for (const linked of links.slice(1)) await createLinkedTable(tx, stage, linked);
   const columns = sql.join(encoder.columns.map((name) => sql.id(name)));

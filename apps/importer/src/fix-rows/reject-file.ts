@@ -91,7 +91,9 @@ class Dialects {
     if (dialect === undefined) {
       const snapshot = await loadGoalSnapshot(this.#database, snapshotId);
       if (!isImportSnapshot(snapshot)) throw new Error('rejects of a goal that is no import');
-      dialect = snapshot.goal.linked.find((link) => link.alias === alias)?.csv ?? snapshot.goal.csv;
+      const { goal } = snapshot;
+      const linked = goal.kind === 'import-profiles' ? goal.linked : [];
+      dialect = linked.find((link) => link.alias === alias)?.csv ?? goal.csv;
       this.#known.set(name, dialect);
     }
     return dialect;

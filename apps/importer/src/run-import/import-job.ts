@@ -1,9 +1,9 @@
 import type { Database } from '@millrace/database';
-import type { GoalSnapshot, ImportProfilesGoal, PgpKeys } from '@millrace/domain';
+import type { GoalSnapshot, ImportGoal, ImportProfilesGoal, PgpKeys } from '@millrace/domain';
 import type { Unit, UnitContext, WakeUps } from '@millrace/job-queue';
-import { ColumnIndex, compileImportRow, type Catalogue } from '@millrace/mapping';
+import { ColumnIndex, compileImportRow, importTarget, type Catalogue, type ImportTarget } from '@millrace/mapping';
 import type { ObjectStore } from '@millrace/object-store';
-import type { MergeShape } from '@millrace/profile-store';
+import type { MergeShape, ProductFeed } from '@millrace/profile-store';
 import type { ImportEvents } from '../import.events.js';
 import { planLinks, type LinkPlan } from '../link-files/plan-links.js';
 import { configHash } from '../select-files/config-hash.js';
@@ -34,6 +34,8 @@ export interface ImportJob {
   readonly configHash: string;
   readonly links: LinkPlan;
   readonly catalogue: Catalogue;
+  /** The goal imports groups of this type, and goal and catalogue stand for them. */
+  readonly groupTypeId?: number | undefined;
   readonly pgp: PgpKeys | undefined;
   /** Of the workspace. */
   readonly pseudonymKey: Uint8Array;
@@ -47,20 +49,36 @@ export interface ImportJob {
   readonly dryRun: boolean;
 }
 
-/** The parts of a goal that do not depend on a file. Throws InputError where the goal does not fit the workspace. */
-export function outlineGoal(
-  { goal, consentObjectives }: Pick<ImportJob, 'goal' | 'consentObjectives'>,
+/** A goal as its rows are read and merged, with what the workspace has for it. */
+export type GoalInWorkspace = Pick<ImportJob, 'goal' | 'consentObjectives' | 'catalogue' | 'groupTypeId'>;
+
+/** Consent is of persons: groups are imported without it. @throws InputError where the workspace has no such group type */
+export function goalInWorkspace(
+  { goal, consentObjectives }: { readonly goal: ImportGoal; readonly consentObjectives: readonly string[] },
   catalogue: Catalogue,
-): Pick<ImportJob, 'configHash' | 'links'> {
+): GoalInWorkspace {
+  const target: ImportTarget = importTarget(goal, catalogue);
+  return { ...target, consentObjectives: target.groupTypeId === undefined ? consentObjectives : [] };
+}
+
+/** The parts of a goal that do not depend on a file. Throws InputError where the goal does not fit the workspace. */
+export function outlineGoal({
+  goal,
+  consentObjectives,
+  catalogue,
+  groupTypeId,
+}: GoalInWorkspace): Pick<ImportJob, 'configHash' | 'links'> {
   const links = planLinks(goal);
   rowMapperOutline(goal, catalogue);
-  return { configHash: configHash(goal, consentObjectives), links };
+  return { configHash: configHash(goal, consentObjectives, groupTypeId), links };
 }
 
 /** What staging holds follows from the goal alone: a frozen plan can be applied without reading the file again. */
 function rowMapperOutline(goal: ImportProfilesGoal, catalogue: Catalogue): Pick<MergeShape, 'namespaceIds' | 'uses'> {
   const flag = goal.deleteFlag === undefined ? [] : [goal.deleteFlag];
-  const named = [...goal.matching.identifiers, ...goal.mappings, ...goal.consent, ...flag].map(({ column }) => column);
+  const named = [...goal.matching.identifiers, ...goal.mappings, ...goal.consent, ...goal.groupLinks, ...flag].map(
+    ({ column }) => column,
+  );
   const columns = [...new Set(named)];
   return compileImportRow(goal, new ColumnIndex('the file', columns, columns.length), catalogue);
 }
@@ -71,11 +89,8 @@ export interface NumberedTables {
   readonly chunkLines: number;
 }
 
-export function mergeShape(
-  job: Pick<ImportJob, 'goal' | 'consentObjectives' | 'catalogue' | 'workspaceId'>,
-  tables: NumberedTables,
-): MergeShape {
-  const { goal, consentObjectives, catalogue, workspaceId } = job;
+export function mergeShape(job: GoalInWorkspace & Pick<ImportJob, 'workspaceId'>, tables: NumberedTables): MergeShape {
+  const { goal, consentObjectives, catalogue, groupTypeId, workspaceId } = job;
   const { namespaceIds, uses } = rowMapperOutline(goal, catalogue);
   return {
     workspaceId,
@@ -85,6 +100,8 @@ export function mergeShape(
     planLines: { schema: stagingSchema, name: `${planName(tables.plan)}_lines` },
     events: goal.events.length === 0 ? undefined : { schema: stagingSchema, name: eventTableName(tables.stage) },
     eventsHaveLinkedRows: true,
+    productFeeds: productFeedsOf(goal, catalogue),
+    groupTypeId,
     namespaceIds,
     uses,
     allowCreation: goal.matching.allowCreation,
@@ -96,6 +113,13 @@ export function mergeShape(
   };
 }
 
-export function isImportSnapshot(snapshot: GoalSnapshot): snapshot is GoalSnapshot & { goal: ImportProfilesGoal } {
-  return snapshot.goal.kind === 'import-profiles';
+function productFeedsOf({ events }: ImportProfilesGoal, catalogue: Catalogue): readonly ProductFeed[] {
+  return events.flatMap(({ type, products }) => {
+    const eventTypeId = catalogue.eventTypes.get(type)?.id;
+    return products === undefined || eventTypeId === undefined ? [] : [{ eventTypeId, ...products }];
+  });
+}
+
+export function isImportSnapshot(snapshot: GoalSnapshot): snapshot is GoalSnapshot & { goal: ImportGoal } {
+  return snapshot.goal.kind === 'import-profiles' || snapshot.goal.kind === 'import-groups';
 }

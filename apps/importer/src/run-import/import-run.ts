@@ -20,7 +20,7 @@ import { dropTables } from '../storage/staging-tables.js';
 import { addCounts, noCounts, unfinishedCounts } from './counts.js';
 import { noteRejects } from './finish-file.js';
 import { importFile } from './import-file.js';
-import { isImportSnapshot, outlineGoal, type ImportJob, type ImportSettings } from './import-job.js';
+import { goalInWorkspace, isImportSnapshot, outlineGoal, type ImportJob, type ImportSettings } from './import-job.js';
 import { listRunFiles } from './list-files.js';
 import { rehearseFiles } from './rehearse-files.js';
 import { ProgressTeller } from './progress-teller.js';
@@ -48,25 +48,23 @@ export class ImportRun {
     const { database, wakeUps, events, settings, sealingKey, openStore } = this.#services;
     const snapshot = await loadGoalSnapshot(database, unit.snapshotId);
     if (!isImportSnapshot(snapshot)) throw new Error(`a goal of kind ${snapshot.goal.kind} came to the importer`);
-    const { goal, consentObjectives, workspaceId, connectionId } = snapshot;
+    const { workspaceId, connectionId } = snapshot;
     const progress = new ProgressTeller({
       target: { runId: unit.runId, goalId: unit.goalId, unitId: unit.id },
       wakeUps,
     });
     await this.#tellStarted(unit, context);
     const endpoint = openEndpoint(snapshot.endpoint, sealingKey, { workspaceId, connectionId });
-    const catalogue = await loadCatalogue(database, workspaceId);
-    const outline = outlineGoal(snapshot, catalogue);
+    const goal = goalInWorkspace(snapshot, await loadCatalogue(database, workspaceId));
+    const outline = outlineGoal(goal);
     const store = openStore(endpoint);
     try {
       await this.#importFiles({
+        ...goal,
         ...outline,
         unit,
         context,
         workspaceId,
-        goal,
-        consentObjectives,
-        catalogue,
         pgp: endpoint.pgp,
         pseudonymKey: derivePseudonymKey(sealingKey, workspaceId),
         store,

@@ -23,11 +23,16 @@ export async function rehearseChunk(
   chunks: number,
 ): Promise<RehearsedChunk> {
   const plan = sql.id(shape.plan.schema, shape.plan.name);
+  // Groups have no version; what does not show in their properties is no change.
+  const store =
+    shape.groupTypeId === undefined
+      ? sql`profile.profile`
+      : sql`(SELECT id, properties, 0::bigint AS version FROM profile.group)`;
   await tx.query(sql`DROP TABLE IF EXISTS rehearsal_before`);
   await tx.query(sql`
     CREATE TEMP TABLE rehearsal_before ON COMMIT DROP AS
     SELECT pl.component, p.id, p.properties, p.version
-    FROM ${plan} pl JOIN profile.profile p ON p.id = pl.profile_id
+    FROM ${plan} pl JOIN ${store} p ON p.id = pl.profile_id
     WHERE pl.chunk = ${sql.integer(chunk)} AND pl.status IN ('a', 'e') AND NOT pl.is_new`);
   const counts: (ChunkCounts | MovedCounts)[] = [await applyChunk(tx, shape, chunk)];
   for (let round = 0; (counts.at(-1)?.moved ?? 0) > 0; round += 1) {
@@ -35,7 +40,7 @@ export async function rehearseChunk(
     counts.push(await applyMoved(tx, shape, chunks + round));
   }
   const cleared = sql`EXISTS (SELECT FROM jsonb_object_keys(b.properties) AS k WHERE NOT p.properties ? k)`;
-  const joined = sql`FROM rehearsal_before b JOIN profile.profile p ON p.id = b.id`;
+  const joined = sql`FROM rehearsal_before b JOIN ${store} p ON p.id = b.id`;
   const { rows } = await tx.query<{ cleared: number }>(
     sql`SELECT count(*) FILTER (WHERE ${cleared})::float8 AS cleared ${joined}`,
   );
@@ -45,7 +50,7 @@ export async function rehearseChunk(
       tx,
       'created',
       sql`SELECT pl.component AS line, NULL AS profile_id, NULL AS before, p.properties AS after
-        FROM ${plan} pl JOIN profile.profile p ON p.id = pl.profile_id
+        FROM ${plan} pl JOIN ${store} p ON p.id = pl.profile_id
         WHERE pl.chunk = ${sql.integer(chunk)} AND pl.status = 'a' AND pl.is_new`,
     )),
     ...(await sample(tx, 'updated', sql`SELECT ${difference} ${joined} WHERE ${changed} AND NOT ${cleared}`)),
@@ -61,7 +66,7 @@ export async function rehearseChunk(
       tx,
       'erased',
       sql`SELECT b.component AS line, b.id AS profile_id, NULL AS before, NULL AS after
-        FROM rehearsal_before b WHERE NOT EXISTS (SELECT FROM profile.profile p WHERE p.id = b.id)`,
+        FROM rehearsal_before b WHERE NOT EXISTS (SELECT FROM ${store} p WHERE p.id = b.id)`,
     )),
   );
   samples.push(

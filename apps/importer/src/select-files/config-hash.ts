@@ -9,8 +9,13 @@ const hashVersion = 1;
  * SHA-256 over what changes a row's effect and nothing else: no name, schedule, order, limit or secret. Two goals with
  * the same hash do the same with the same file.
  * @param consentObjectives of the connection
+ * @param groupTypeId where the goal imports groups
  */
-export function configHash(goal: ImportProfilesGoal, consentObjectives: readonly string[]): string {
+export function configHash(
+  goal: ImportProfilesGoal,
+  consentObjectives: readonly string[],
+  groupTypeId?: number,
+): string {
   return digest({
     version: hashVersion,
     consentObjectives: [...consentObjectives].sort(),
@@ -23,6 +28,8 @@ export function configHash(goal: ImportProfilesGoal, consentObjectives: readonly
     mapAll: goal.mapAll,
     consent: goal.consent,
     deleteFlag: goal.deleteFlag,
+    groupTypeId,
+    groupLinks: goal.groupLinks,
     events: goal.events,
     badValue: goal.badValue,
   });

@@ -88,6 +88,7 @@ function rootEncoder(options: EncoderOptions): MappingEncoder {
   const mapper = compileImportRow(goal, columns, catalogue);
   const { uses } = mapper;
   const [hasAppend, hasIncrement] = [uses.append.length > 0, uses.increment.length > 0];
+  const hasGroups = (uses.groups ?? []).length > 0;
   const keepRow = goal.badValue === 'reject-field';
   const appendLinking = linkingValues(options, (rejection, rejectField) => {
     // A row may stand for a profile alone, without an event.
@@ -106,6 +107,7 @@ function rootEncoder(options: EncoderOptions): MappingEncoder {
       if (hasAppend) values.push(mapped.append);
       if (hasIncrement) values.push(mapped.increment);
       if (uses.consent) values.push(mapped.consent);
+      if (hasGroups) values.push(mapped.groups);
       if (uses.erase === true) values.push(mapped.erase ? 't' : null);
       const rejection = appendLinking?.(row, values, rejectField);
       if (rejection !== undefined) return rejection;
