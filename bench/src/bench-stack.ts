@@ -12,11 +12,14 @@ import {
   type Services,
   type Stack,
 } from '@millrace/dev-stack';
-import type { GoalEndpoint, GoalSnapshot } from '@millrace/domain';
+import type { GoalEndpoint, GoalSnapshot, PgpKeys } from '@millrace/domain';
 import { openGoalUnit } from '@millrace/job-queue';
 import type { UnitQueue } from '@millrace/job-queue';
 
-export const benchDirectory = fileURLToPath(new URL('../../.dev/bench/', import.meta.url));
+/** One bench at a time runs in a directory; MILLRACE_BENCH_DIRECTORY names another. */
+export const benchDirectory = path.resolve(
+  process.env['MILLRACE_BENCH_DIRECTORY'] ?? fileURLToPath(new URL('../../.dev/bench/', import.meta.url)),
+);
 export const bucketName = 'millrace-bench';
 
 /** The embedded stack, durable as in production, with the services under test; nothing else runs beside them. */
@@ -36,7 +39,7 @@ export async function startBenchStack(
 ): Promise<BenchStack> {
   const stack = await startStack({
     directory: path.join(benchDirectory, 'stack'),
-    cacheDirectory: path.resolve(benchDirectory, '..'),
+    cacheDirectory: fileURLToPath(new URL('../../.dev/', import.meta.url)),
     env: {},
     say,
   });
@@ -62,10 +65,16 @@ export function sealedEndpoint(
   service: ServiceName,
   url: string,
   owner: { readonly workspaceId: number; readonly connectionId: string },
+  pgp?: PgpKeys,
 ): GoalEndpoint {
   const key = Buffer.from(serviceEnvironment(stack, service, 0)['MILLRACE_SEALING_KEY'] ?? '', 'base64');
   return sealEndpoint(
-    { region: 'us-east-1', endpoint: url, credentials: { kind: 'access-key', ...stack.credentials } },
+    {
+      region: 'us-east-1',
+      endpoint: url,
+      credentials: { kind: 'access-key', ...stack.credentials },
+      ...(pgp === undefined ? {} : { pgp }),
+    },
     key,
     owner,
   );
@@ -115,5 +124,14 @@ export async function emptyStore(database: Database): Promise<void> {
   await database.query(sql`
     TRUNCATE profile.profile, profile.identity, profile.consent, profile.event, profile.membership, profile.membership_timer,
       profile.membership_build, profile.outbox, profile.tombstone`);
+  await database.query(sql`CHECKPOINT`);
+}
+
+/** Between runs that update: lets PostgreSQL reuse what is dead and write out what it holds. */
+export async function restStore(database: Database): Promise<void> {
+  await database.query(sql`TRUNCATE profile.outbox`);
+  await database.query(sql`VACUUM (ANALYZE) profile.profile`);
+  await database.query(sql`VACUUM (ANALYZE) profile.identity`);
+  await database.query(sql`VACUUM (ANALYZE) profile.membership`);
   await database.query(sql`CHECKPOINT`);
 }

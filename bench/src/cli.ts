@@ -1,16 +1,33 @@
 import { parseArgs } from 'node:util';
 import { StackError } from '@millrace/dev-stack';
 import type { Bench } from './bench.js';
+import { csvRead } from './csv-read.js';
 import { exportFull } from './export-full.js';
+import { importLinked } from './import-linked.js';
 import { importNew } from './import-new.js';
+import { importOutbox } from './import-outbox.js';
+import { importPgp } from './import-pgp.js';
+import { importUnchanged, importUpdate } from './import-update.js';
+import { importVsPgloader } from './import-vs-pgloader.js';
 import { stream } from './stream.js';
 
-const benches: Readonly<Record<string, Bench>> = { 'import-new': importNew, 'export-full': exportFull, stream };
+const benches: Readonly<Record<string, Bench>> = {
+  'csv-read': csvRead,
+  'import-new': importNew,
+  'import-update': importUpdate,
+  'import-unchanged': importUnchanged,
+  'import-linked': importLinked,
+  'import-outbox': importOutbox,
+  'import-pgp': importPgp,
+  'import-vs-pgloader': importVsPgloader,
+  'export-full': exportFull,
+  stream,
+};
 
 const usage = `pnpm bench <name> [--rows N] [--runs N] [--segments N] [--parts N] [--goals N] [--json]
 
 ${Object.entries(benches)
-  .map(([name, { about }]) => `  ${name.padEnd(14)} ${about}`)
+  .map(([name, { about }]) => `  ${name.padEnd(18)} ${about}`)
   .join('\n')}
 
   --rows      rows or changes to move (default 100000)

@@ -29,18 +29,21 @@ export const peopleColumns: readonly (readonly [column: string, property: string
 
 const cities = ['Berlin', 'Köln', 'México D.F.', 'London', 'Bräcke', 'Lander', 'Oulu', 'Torino'];
 
-/** Writes the file once and keeps it; some 150 bytes a row, one field quoted. Returns its path. */
-export async function peopleFile(rows: number): Promise<string> {
-  const file = path.join(benchDirectory, `people-${rows}.csv`);
+/**
+ * Writes the file once and keeps it; some 150 bytes a row, one field quoted. Returns its path.
+ * @param variant 1 for the same people with another street, city, phone and score each
+ */
+export async function peopleFile(rows: number, variant: 0 | 1 = 0): Promise<string> {
+  const file = path.join(benchDirectory, variant === 0 ? `people-${rows}.csv` : `people-${rows}-changed.csv`);
   if (existsSync(file)) return file;
   mkdirSync(benchDirectory, { recursive: true });
   const out = createWriteStream(`${file}.part`);
   let text = `email,${peopleColumns.map(([column]) => column).join(',')}\n`;
   for (let row = 0; row < rows; row += 1) {
     text +=
-      `person${row}@example.com,C${String(row).padStart(8, '0')},First${row % 5000},"Last, ${row % 20000}",${row % 200} Long Street Name,` +
-      `${cities[row % 8]},${String(row % 99999).padStart(5, '0')},Germany,+49 30 ${1_000_000 + row},19${50 + (row % 50)}-0${1 + (row % 9)}-1${row % 10},` +
-      `${row % 1000}.${row % 100},${row % 2 === 0 ? 'no' : 'yes'}\n`;
+      `person${row}@example.com,C${String(row).padStart(8, '0')},First${row % 5000},"Last, ${row % 20000}",${(row % 200) + variant} Long Street Name,` +
+      `${cities[(row + variant) % 8]},${String(row % 99999).padStart(5, '0')},Germany,+49 30 ${1_000_000 + row + variant},19${50 + (row % 50)}-0${1 + (row % 9)}-1${row % 10},` +
+      `${(row + variant) % 1000}.${row % 100},${row % 2 === 0 ? 'no' : 'yes'}\n`;
     if (text.length > 1 << 20) {
       if (!out.write(text)) await once(out, 'drain');
       text = '';
