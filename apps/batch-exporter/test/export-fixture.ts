@@ -62,6 +62,9 @@ export class ExportFixture {
   readonly wakeUps: WakeUps = createMemoryWakeUps();
   readonly #workers: UnitWorker[] = [];
 
+  /** Of the connection of whatever is exported next. */
+  consentObjectives: readonly string[] = [];
+
   private constructor(
     readonly testDatabase: TestDatabase,
     readonly database: Database,
@@ -118,6 +121,7 @@ export class ExportFixture {
       wakeUps: this.wakeUps,
       openTarget: ({ endpoint }) => ({ endpoint, store: this.store() }),
       events: silentEvents,
+      pseudonymKey: () => new Uint8Array(32),
       ...changes,
     };
   }
@@ -206,6 +210,7 @@ export class ExportFixture {
       goalId,
       goal: exportProfilesGoal.parse(goal),
       endpoint: { region: 'us-east-1', credentials: { kind: 'default-chain' }, ...endpoint },
+      consentObjectives: [...this.consentObjectives],
     };
   }
 

@@ -31,6 +31,7 @@ describe('the preview of an export', () => {
         workspaceId: fixture.workspaceId,
         goalId,
         goal: exportProfilesGoal.parse(given),
+        consentObjectives: [],
       }),
     );
 
@@ -44,6 +45,7 @@ describe('the preview of an export', () => {
       due: 30,
       withheld: 2,
       withheldBy: { 'no-mapped-value': 1, 'missing:points': 1 },
+      warnings: ['no column says who is in the segment: the files of changes cannot tell who left it'],
       headers: ['E-mail', 'Points'],
     });
     expect(rows).toHaveLength(10);
@@ -54,7 +56,12 @@ describe('the preview of an export', () => {
 
   it('needs one session at a time, so that many at once only wait', async () => {
     const one = new Database({ url: fixture.testDatabase.url, applicationName: 'test-preview', maxConnections: 1 });
-    const order = { workspaceId: fixture.workspaceId, goalId, goal: exportProfilesGoal.parse(goal()) };
+    const order = {
+      workspaceId: fixture.workspaceId,
+      goalId,
+      goal: exportProfilesGoal.parse(goal()),
+      consentObjectives: [],
+    };
     const previews = await Promise.all([1, 2, 3].map(() => previewExport(one, order)));
     expect(previews.map(({ due }) => due)).toEqual([30, 30, 30]);
     await one.end();

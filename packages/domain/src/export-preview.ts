@@ -26,6 +26,7 @@ export const exportPreview = z.object({
     .describe(
       'These by the first reason that applies: no-mapped-value, missing:<property>, not-in-target, no-deduplication-key, no-consent, duplicate',
     ),
+  warnings: z.array(z.string()).describe('What works, but is likely not meant'),
   headers: z.array(z.string()),
   rows: z
     .array(z.array(z.string().nullable()))

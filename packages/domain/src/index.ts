@@ -4,6 +4,7 @@ export * from './csv-dialect.js';
 export * from './errors.js';
 export * from './event-type.js';
 export * from './export-goal.js';
+export * from './explanation.js';
 export * from './export-preview.js';
 export * from './fixed-rows.js';
 export * from './goal.js';

@@ -3,6 +3,7 @@ import type { ExportCounts } from '@millrace/domain';
 import { beginUnderLease, finishUnit, type Lease, type Unit, writeRunEvent } from '@millrace/job-queue';
 import type { Exporter, ExportWork } from '../run-export/exporter.js';
 import { type ExportRow, moveExport, releaseKeys } from '../storage/exports.js';
+import { keepDelivered } from '../storage/delivered.js';
 import { type PartRow, readParts, recordCompleted } from '../storage/parts.js';
 import { dropSelected } from '../storage/selected.js';
 import { storeWatermark } from '../storage/watermark.js';
@@ -51,7 +52,7 @@ export async function finishExport(
 /** Also the whole of an export that has nothing to write. */
 export async function markDelivered(
   exporter: Exporter,
-  { key }: Pick<ExportWork, 'key'>,
+  { key, goal }: Pick<ExportWork, 'key' | 'goal'>,
   { plan, manifestKeys, tokenKey, state }: Pick<ExportRow, 'plan' | 'manifestKeys' | 'tokenKey' | 'state'>,
   files: readonly WrittenFile[],
   unit: Unit,
@@ -72,6 +73,10 @@ export async function markDelivered(
     if (!(await moveExport(tx, key, [state], 'done')))
       throw new Error(`export ${key.runId} left state ${state} under its lease`);
     await releaseKeys(tx, key);
+    await keepDelivered(tx, key, {
+      full: plan.mode === 'full',
+      deduplicated: goal.deduplicate?.by === 'properties',
+    });
     await dropSelected(tx, key);
     await storeWatermark(tx, key, plan.goalHash, plan.position);
     await writeRunEvent(tx, { ...key, unitId: unit.id }, { kind: 'goal-finished', outcome: 'succeeded', counts });

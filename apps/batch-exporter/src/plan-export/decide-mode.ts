@@ -27,7 +27,7 @@ export function decideMode(
     return {
       mode: 'full',
       reason:
-        'the columns, segment, mode, mandatory properties, consent or target of the goal changed since the last export',
+        'the columns, audiences, mode, conditions, consent, deduplication or target of the goal changed since the last export',
     };
   }
   if (watermark.systemIdentifier !== position.systemIdentifier) {

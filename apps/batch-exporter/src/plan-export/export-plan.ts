@@ -13,7 +13,7 @@ export const storePosition = z.object({
 export type StorePosition = z.infer<typeof storePosition>;
 
 export const planCounts = z.object({
-  /** Realized in the segment. */
+  /** Realized in the segment; of audiences with files of their own, the sum. */
   members: z.int(),
   /** Delta: profiles with a change the goal reads, eligible or not. */
   touched: z.int().optional(),
@@ -42,6 +42,10 @@ export const exportPlan = z.object({
   counts: planCounts,
   /** Rows of each file, the last but it; then who is in which file is in exporter.selected. */
   splitRows: z.int().optional(),
+  /** Where each audience has files of its own: these, one audience after the other; `files` is their sum. */
+  audiences: z
+    .array(z.object({ segmentId: z.string(), files: z.int().min(0), splitRows: z.int().optional() }))
+    .optional(),
   /** 0: nothing is due and nothing is written. */
   files: z.int().min(0),
 });

@@ -12,6 +12,9 @@ export interface NameContext {
   readonly segmentName: string;
   readonly plannedAt: Date;
   readonly files: number;
+  /** Where each has files of its own, named after it. */
+  readonly audiences?:
+    readonly { readonly segmentId: string; readonly segmentName: string; readonly files: number }[] | undefined;
   readonly runId: string;
   readonly goalId: string;
 }
@@ -35,16 +38,28 @@ export function exportNames(goal: ExportProfilesGoal, context: NameContext, atte
   const base = attempt === 1 ? expanded : `${expanded}-${attempt}`;
   const prefix = goal.target.directory === '' ? '' : `${goal.target.directory.replace(/\/+$/, '')}/`;
   const extension = `.csv${goal.compression === 'gzip' ? '.gz' : ''}${goal.pgp.encrypt ? '.pgp' : ''}`;
-  const files = Array.from(
-    { length: context.files },
-    (_, index) => `${prefix}${base}${index === 0 ? '' : `_${index + 1}`}${extension}`,
-  );
+  const filesOf = (name: string, files: number): readonly string[] =>
+    Array.from({ length: files }, (_, index) => `${prefix}${name}${index === 0 ? '' : `_${index + 1}`}${extension}`);
+  const files =
+    context.audiences === undefined
+      ? filesOf(base, context.files)
+      : context.audiences.flatMap(({ segmentId, segmentName, files: count }) => {
+          const values = macroValues({ ...goal, segmentId }, { ...context, segmentName });
+          const name = expandTemplate(goal.fileName, 'fileName', values);
+          return filesOf(attempt === 1 ? name : `${name}-${attempt}`, count);
+        });
   const manifests = goal.manifests.map((dialect) => `${prefix}${manifestName(dialect, base, context)}`);
   const token =
     goal.tokenFile === undefined
       ? undefined
       : `${prefix}${expandTemplate(goal.tokenFile, 'tokenFile', { ...macroValues(goal, context), FILE_NAME: base })}`;
   const keys = [...files, ...manifests, ...(token === undefined ? [] : [token])];
+  if (new Set(files).size !== files.length)
+    throw new InputError(
+      'file-name-repeated',
+      'two audiences would have files of the same name: put %SEGMENT_ID% into the file name',
+      { at: 'fileName' },
+    );
   if (new Set(keys).size !== keys.length)
     throw new InputError('file-name-repeated', `"${token}" would be the name of two files of this export`, {
       at: 'tokenFile',

@@ -1,16 +1,22 @@
-import type { ExportProfilesGoal, GoalEndpoint } from '@millrace/domain';
+import type { ExportProfilesGoal } from '@millrace/domain';
 import type { Catalogue } from '@millrace/mapping';
 import { canonicalHash } from '@millrace/job-queue';
 
+/** What of a goal's connection decides about its files. */
+export interface ExportTerms {
+  /** Undefined: the cloud's own. */
+  readonly endpoint?: string | undefined;
+  readonly consentObjectives: readonly string[];
+}
+
 /**
- * Hash of what makes earlier files of a goal incomplete when it changes: columns, segment, mandatory
- * properties, consent, target, and mode as far as one
- * has left out what another would hold. Not of how
+ * Hash of what makes earlier files of a goal incomplete when it changes: columns, audiences, what a profile must have, consent
+ * for goal and connection, deduplication, target, and mode as far as one has left out what another would hold. Not of how
  * rows are written down (dialect, compression, PGP, file name), nor of schedules, credentials or the goal's name.
  */
 export function exportGoalHash(
   goal: ExportProfilesGoal,
-  endpoint: Pick<GoalEndpoint, 'endpoint'>,
+  { endpoint, consentObjectives }: ExportTerms,
   catalogue: Catalogue,
 ): string {
   return canonicalHash({
@@ -18,7 +24,13 @@ export function exportGoalHash(
     columns: goal.columns,
     ...(goal.mandatory.length === 0 ? {} : { mandatory: [...goal.mandatory].sort() }),
     consentObjectives: [...goal.consentObjectives].sort(),
-    target: [endpoint.endpoint ?? '', goal.target.bucket, goal.target.directory],
+    ...(goal.furtherSegmentIds.length === 0
+      ? {}
+      : { audiences: goal.audiences, furtherSegmentIds: [...goal.furtherSegmentIds].sort() }),
+    ...(consentObjectives.length === 0 ? {} : { ofConnection: [...consentObjectives].sort() }),
+    ...(goal.requiredIdentity === undefined ? {} : { requiredIdentity: goal.requiredIdentity }),
+    ...(goal.deduplicate === undefined ? {} : { deduplicate: goal.deduplicate }),
+    target: [endpoint ?? '', goal.target.bucket, goal.target.directory],
     ...(goal.mode === 'membership-only' ? { mode: goal.mode } : {}),
     segmentNames: exportedSegmentNames(goal, catalogue),
   });

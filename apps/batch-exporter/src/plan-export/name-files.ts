@@ -1,4 +1,5 @@
 import { InputError } from '@millrace/domain';
+import type { Catalogue } from '@millrace/mapping';
 import { beginUnderLease, type Lease } from '@millrace/job-queue';
 import type { ObjectStore } from '@millrace/object-store';
 import { endpointName, type Exporter, type ExportWork } from '../run-export/exporter.js';
@@ -17,12 +18,19 @@ export async function nameFiles(
   exporter: Exporter,
   work: ExportWork,
   plan: ExportPlan,
-  segmentName: string,
+  catalogue: Catalogue,
   lease: Lease,
 ): Promise<ExportNames> {
   const { key, goal, store, endpoint } = work;
   const { bucket } = goal.target;
-  const context = { segmentName, plannedAt: new Date(plan.plannedAt), files: plan.files, ...key };
+  const nameOf = (segmentId: string): string => catalogue.segments.get(segmentId)?.name ?? segmentId;
+  const context = {
+    segmentName: nameOf(goal.segmentId),
+    plannedAt: new Date(plan.plannedAt),
+    files: plan.files,
+    audiences: plan.audiences?.map((audience) => ({ ...audience, segmentName: nameOf(audience.segmentId) })),
+    ...key,
+  };
   const [wanted] = exportNames(goal, context).files;
   for (let attempt = 1; attempt <= attempts; attempt += 1) {
     const names = exportNames(goal, context, attempt);

@@ -1,13 +1,20 @@
 import { type Executor, type Sql, type Transaction } from '@millrace/database';
-import { type ExportProfilesGoal, type GoalEndpoint, InputError } from '@millrace/domain';
-import { type Catalogue, compileExportColumns, compileExportSelection, type ExportSelection } from '@millrace/mapping';
+import { type ExportProfilesGoal, InputError } from '@millrace/domain';
+import {
+  audiencesOf,
+  type Catalogue,
+  compileExportColumns,
+  compileExportSelection,
+  type ExportSelection,
+} from '@millrace/mapping';
+import { deliveredKeys } from '../storage/delivered.js';
 import type { ExportKey } from '../storage/exports.js';
 import { storeSelected } from '../storage/selected.js';
 import { tuneSelection } from '../storage/selection-settings.js';
 import { readPosition } from '../storage/watermark.js';
 import { decideMode, type ModeDecision } from './decide-mode.js';
 import type { ExportPlan, PlanCounts, StorePosition } from './export-plan.js';
-import { exportGoalHash } from './goal-hash.js';
+import { exportGoalHash, type ExportTerms } from './goal-hash.js';
 
 /** A delta that touches fewer than this share of the members is looked up by index. */
 const lookupShare = 0.1;
@@ -18,31 +25,49 @@ const maxFiles = 1000;
 /** What an export begun now would be, before anything is counted. */
 export interface DecidedExport {
   readonly decision: ModeDecision;
-  readonly selection: ExportSelection;
+  /** One for each audience that has files of its own. */
+  readonly audiences: readonly DecidedAudience[];
   readonly goalHash: string;
   readonly position: StorePosition;
   readonly plannedAt: Date;
+}
+
+export interface DecidedAudience {
+  readonly goal: ExportProfilesGoal;
+  readonly selection: ExportSelection;
 }
 
 export async function decideExport(
   tx: Transaction,
   goalId: string,
   goal: ExportProfilesGoal,
-  endpoint: Pick<GoalEndpoint, 'endpoint'>,
+  terms: ExportTerms,
   catalogue: Catalogue,
 ): Promise<DecidedExport> {
-  const columns = compileExportColumns(goal, catalogue);
-  const goalHash = exportGoalHash(goal, endpoint, catalogue);
+  const goalHash = exportGoalHash(goal, terms, catalogue);
   const { position, watermark, plannedAt } = await readPosition(tx, goalId);
   const decision = decideMode(goal.mode, goalHash, position, watermark);
   const since = decision.mode === 'delta' ? decision.since : undefined;
-  return {
-    decision,
-    selection: compileExportSelection(goal, columns, catalogue, since),
-    goalHash,
-    position,
-    plannedAt,
-  };
+  const audiences = selectAudiences(goalId, goal, terms, catalogue, since);
+  return { decision, audiences, goalHash, position, plannedAt };
+}
+
+/** @param since the watermark of a delta; undefined selects in full */
+export function selectAudiences(
+  goalId: string,
+  goal: ExportProfilesGoal,
+  { consentObjectives }: Pick<ExportTerms, 'consentObjectives'>,
+  catalogue: Catalogue,
+  since: string | undefined,
+): readonly DecidedAudience[] {
+  return audiencesOf(goal).map((audience) => ({
+    goal: audience,
+    selection: compileExportSelection(audience, compileExportColumns(audience, catalogue), catalogue, {
+      since,
+      consentObjectives,
+      delivered: deliveredKeys(goalId),
+    }),
+  }));
 }
 
 /**
@@ -55,41 +80,68 @@ export async function planExport(
   tx: Transaction,
   key: ExportKey,
   goal: ExportProfilesGoal,
-  endpoint: Pick<GoalEndpoint, 'endpoint'>,
+  terms: ExportTerms,
   catalogue: Catalogue,
 ): Promise<ExportPlan> {
-  const { decision, selection, goalHash, position, plannedAt } = await decideExport(
+  const { decision, audiences, goalHash, position, plannedAt } = await decideExport(
     tx,
     key.goalId,
     goal,
-    endpoint,
+    terms,
     catalogue,
   );
-  const { counts, access, anyDue } = await countSelection(tx, selection);
-  const split = goal.splitRows === undefined ? undefined : await splitByRows(tx, key, selection, goal.splitRows);
-  const files = split?.files ?? (anyDue ? goal.parts : 0);
+  const planned: PlannedAudience[] = [];
+  for (const [index, audience] of audiences.entries()) planned.push(await planAudience(tx, key, index, audience));
+  const written = withEmptyFiles(goal, planned);
+  const [first] = written;
+  const splitRows = first?.splitRows;
   return {
     version: 1,
     mode: decision.mode,
     ...(decision.mode === 'full' && decision.reason !== undefined ? { reason: decision.reason } : {}),
     ...(decision.mode === 'delta' ? { since: decision.since } : {}),
-    access,
+    access: planned.every(({ access }) => access === 'lookup') ? 'lookup' : 'scan',
     position,
     plannedAt: plannedAt.toISOString(),
     goalHash,
-    counts: split === undefined ? counts : { ...counts, due: split.rows },
-    ...(goal.splitRows === undefined ? {} : { splitRows: goal.splitRows }),
-    files: files > 0 ? files : filesWhenNothingIsDue(goal),
+    counts: addCounts(planned.map(({ counts }) => counts)),
+    ...(goal.audiences === 'one-file'
+      ? splitRows === undefined
+        ? {}
+        : { splitRows }
+      : {
+          audiences: written.map(({ segmentId, files, splitRows: rows }) => ({
+            segmentId,
+            files,
+            ...(rows === undefined ? {} : { splitRows: rows }),
+          })),
+        }),
+    files: written.reduce((sum, { files }) => sum + files, 0),
   };
 }
 
-async function splitByRows(
+interface PlannedAudience {
+  readonly segmentId: string;
+  readonly counts: PlanCounts;
+  readonly access: ExportPlan['access'];
+  readonly files: number;
+  /** Of each file but the last; then who is in which one is in exporter.selected. */
+  readonly splitRows: number | undefined;
+}
+
+async function planAudience(
   tx: Transaction,
   key: ExportKey,
-  selection: ExportSelection,
-  splitRows: number,
-): Promise<{ readonly rows: number; readonly files: number }> {
-  const rows = await storeSelected(tx, key, selection.numbered);
+  index: number,
+  { goal, selection }: DecidedAudience,
+): Promise<PlannedAudience> {
+  const { counts, access, anyDue } = await countSelection(tx, selection);
+  const { segmentId } = goal;
+  if (goal.splitRows === undefined && !selection.mustBeNumbered)
+    return { segmentId, counts, access, files: anyDue ? goal.parts : 0, splitRows: undefined };
+  if (selection.mustBeNumbered) await tuneSelection(tx, 'scan');
+  const rows = await storeSelected(tx, key, index, selection.numbered);
+  const splitRows = goal.splitRows ?? Math.max(1, Math.ceil(rows / goal.parts));
   const files = Math.ceil(rows / splitRows);
   if (files > maxFiles) {
     throw new InputError(
@@ -98,7 +150,42 @@ async function splitByRows(
       { at: 'splitRows' },
     );
   }
-  return { rows, files };
+  return { segmentId, counts: { ...counts, due: rows }, access, files, splitRows };
+}
+
+/** Audiences of which nobody is due have no file, or one with only the header. */
+function withEmptyFiles(goal: ExportProfilesGoal, planned: readonly PlannedAudience[]): readonly PlannedAudience[] {
+  if (goal.emptyResult === 'fail' && planned.every(({ files }) => files === 0)) {
+    throw new InputError('nothing-due', 'no profile is due for this export, and the goal says to fail then', {
+      at: 'emptyResult',
+    });
+  }
+  return goal.emptyResult === 'header-only'
+    ? planned.map((audience) => ({ ...audience, files: audience.files || 1 }))
+    : planned;
+}
+
+export function addCounts(all: readonly PlanCounts[]): PlanCounts {
+  const [first, ...rest] = all;
+  if (first === undefined) throw new TypeError('an export has at least one audience');
+  return rest.reduce((left, right) => {
+    const withheldBy: Record<string, number> = { ...left.withheldBy };
+    for (const [reason, profiles] of Object.entries(right.withheldBy ?? {}))
+      withheldBy[reason] = (withheldBy[reason] ?? 0) + profiles;
+    return {
+      members: left.members + right.members,
+      ...sumOf('touched', left, right),
+      ...sumOf('due', left, right),
+      ...sumOf('withheld', left, right),
+      ...(left.withheldBy === undefined && right.withheldBy === undefined ? {} : { withheldBy }),
+    };
+  }, first);
+}
+
+/** Known only where it is known of both. */
+function sumOf(field: 'touched' | 'due' | 'withheld', left: PlanCounts, right: PlanCounts): Partial<PlanCounts> {
+  const [one, other] = [left[field], right[field]];
+  return one === undefined || other === undefined ? {} : { [field]: one + other };
 }
 
 /** Leaves the transaction tuned for reading the selection. @param thorough Counts by reason where planning can do without. */
@@ -120,7 +207,7 @@ export async function countSelection(
   await tuneSelection(tx, 'lookup');
   const touched = await count(tx, selection.countTouched, 'touched');
   const access = touched <= members * lookupShare ? 'lookup' : 'scan';
-  await tuneSelection(tx, access);
+  await tuneSelection(tx, selection.mustBeNumbered ? 'scan' : access);
   const found = touched === 0 ? { due: 0, withheld: 0, withheldBy: {} } : await countByReason(tx, selection);
   return { counts: { members, touched, ...found }, access, anyDue: found.due > 0 };
 }
@@ -148,17 +235,4 @@ async function countByReason(
 async function count(tx: Executor, query: Sql, column: string): Promise<number> {
   const { rows } = await tx.query<Record<string, string>>(query);
   return Number(rows[0]?.[column] ?? 0);
-}
-
-function filesWhenNothingIsDue(goal: ExportProfilesGoal): number {
-  switch (goal.emptyResult) {
-    case 'skip':
-      return 0;
-    case 'header-only':
-      return 1;
-    case 'fail':
-      throw new InputError('nothing-due', 'no profile is due for this export, and the goal says to fail then', {
-        at: 'emptyResult',
-      });
-  }
 }

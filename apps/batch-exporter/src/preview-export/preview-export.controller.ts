@@ -1,7 +1,8 @@
 import type { Database } from '@millrace/database';
-import { type ExportPreview, exportPreviewOrder } from '@millrace/domain';
+import { type Explanation, explanationOrder, type ExportPreview, exportPreviewOrder } from '@millrace/domain';
 import { Body, Controller, Headers, HttpCode, Inject, Post } from '@nestjs/common';
 import { authenticateService, SERVICE_TOKEN } from '@millrace/service-kit';
+import { explainExport } from '../explain-export/explain-export.js';
 import { previewExport } from './preview-export.js';
 
 /** Sessions of their own, and few: previews never take one from an export. */
@@ -23,5 +24,16 @@ export class PreviewExportController {
   ): Promise<ExportPreview> {
     authenticateService(authorization, this.token);
     return await previewExport(this.database, exportPreviewOrder.parse(body));
+  }
+
+  /** The same of a single profile. */
+  @Post('explanation')
+  @HttpCode(200)
+  async explain(
+    @Headers('authorization') authorization: string | undefined,
+    @Body() body: unknown,
+  ): Promise<Explanation> {
+    authenticateService(authorization, this.token);
+    return await explainExport(this.database, explanationOrder.parse(body));
   }
 }

@@ -1,9 +1,16 @@
 import { type Database, sql, type Transaction } from '@millrace/database';
 import { formatHeader, rowFormatter } from '@millrace/delimited';
 import { type ExportPreview, type ExportPreviewOrder, TransientError } from '@millrace/domain';
-import { compileExportColumns, compileExportSelection } from '@millrace/mapping';
 import { loadCatalogue } from '@millrace/profile-store';
-import { countSelection, decideExport } from '../plan-export/plan-export.js';
+import type { PlanCounts } from '../plan-export/export-plan.js';
+import {
+  addCounts,
+  countSelection,
+  type DecidedAudience,
+  decideExport,
+  selectAudiences,
+} from '../plan-export/plan-export.js';
+import { warningsOf } from './warnings.js';
 
 const sampleRows = 10;
 const statementTimeoutMs = 20_000;
@@ -31,21 +38,23 @@ export async function previewExport(database: Database, order: ExportPreviewOrde
 
 async function preview(
   tx: Transaction,
-  { workspaceId, goalId, goal, endpoint }: ExportPreviewOrder,
+  { workspaceId, goalId, goal, endpoint, consentObjectives }: ExportPreviewOrder,
 ): Promise<ExportPreview> {
   const catalogue = await loadCatalogue(tx, workspaceId);
   await tx.query(sql`
     SELECT set_config('statement_timeout', ${String(statementTimeoutMs)}, true), set_config('transaction_read_only', 'on', true)`);
-  const { decision, selection } = await decideExport(tx, goalId, goal, { endpoint }, catalogue);
-  const { counts } = await countSelection(tx, selection, true);
-  const { members, touched, due = 0, withheld = 0, withheldBy = {} } = counts;
-  const { rows: found } = await tx.query<{ fields: (string | null)[] }>(selection.sample(sampleRows));
-  const rows = found.map(({ fields }) => fields);
+  const { decision, audiences } = await decideExport(tx, goalId, goal, { endpoint, consentObjectives }, catalogue);
+  const { members, touched, due = 0, withheld = 0, withheldBy = {} } = await countAll(tx, audiences);
+  const rows: (string | null)[][] = [];
+  for (const { selection } of audiences) {
+    const { rows: found } = await tx.query<{ fields: (string | null)[] }>(selection.sample(sampleRows - rows.length));
+    rows.push(...found.map(({ fields }) => fields));
+  }
   const headers = goal.columns.map(({ header }) => header);
   const format = rowFormatter(goal.csv);
   // In full, who is due is who is eligible.
-  const everybody = compileExportSelection(goal, compileExportColumns(goal, catalogue), catalogue, undefined);
-  const eligible = decision.mode === 'full' ? due : ((await countSelection(tx, everybody, true)).counts.due ?? 0);
+  const everybody = selectAudiences(goalId, goal, { consentObjectives }, catalogue, undefined);
+  const eligible = decision.mode === 'full' ? due : ((await countAll(tx, everybody)).due ?? 0);
   return {
     mode: decision.mode,
     ...(decision.mode === 'full' && decision.reason !== undefined ? { reason: decision.reason } : {}),
@@ -55,8 +64,15 @@ async function preview(
     due,
     withheld,
     withheldBy,
+    warnings: [...warningsOf(goal)],
     headers,
     rows,
     text: (goal.csv.header ? formatHeader(headers, goal.csv) : '') + rows.map((fields) => format(fields)).join(''),
   };
+}
+
+async function countAll(tx: Transaction, audiences: readonly DecidedAudience[]): Promise<PlanCounts> {
+  const counted: PlanCounts[] = [];
+  for (const { selection } of audiences) counted.push((await countSelection(tx, selection, true)).counts);
+  return addCounts(counted);
 }

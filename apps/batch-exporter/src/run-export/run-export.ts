@@ -18,6 +18,7 @@ import { planExport } from '../plan-export/plan-export.js';
 import { type ExportRow, insertExport, lockExport, moveExport, readExport } from '../storage/exports.js';
 import { endOnAbort } from '../storage/end-on-abort.js';
 import { insertParts, readParts } from '../storage/parts.js';
+import { measureSelected } from '../storage/selected.js';
 import { checkEncoding } from '../write-part/part-stream.js';
 import { type Exporter, type ExportWork, withExportWork } from './exporter.js';
 
@@ -64,7 +65,8 @@ async function plan(
   const catalogue = await loadCatalogue(database, snapshot.workspaceId);
   const planned = await database.transaction(async (tx) => {
     await beginUnderLease(tx, lease);
-    const made = await endOnAbort(database, tx, signal, () => planExport(tx, key, goal, endpoint, catalogue));
+    const terms = { endpoint: endpoint.endpoint, consentObjectives: snapshot.consentObjectives };
+    const made = await endOnAbort(database, tx, signal, () => planExport(tx, key, goal, terms, catalogue));
     await insertExport(tx, key, unit.snapshotId, made);
     await writeRunEvent(tx, { ...key, unitId: unit.id }, { kind: 'goal-started' });
     if (made.reason !== undefined) {
@@ -76,6 +78,8 @@ async function plan(
     }
     return made;
   });
+  if (planned.splitRows !== undefined || planned.audiences?.some(({ splitRows }) => splitRows !== undefined))
+    await measureSelected(database);
   exporter.events.planned(key, planned);
   await exporter.wakeUps.wake('run-event', { version: 1 });
   signal.throwIfAborted();
@@ -90,7 +94,7 @@ async function openParts(
   { lease, signal }: UnitContext,
 ): Promise<void> {
   const { database } = exporter;
-  const { key, goal, snapshot } = work;
+  const { key, snapshot } = work;
   if (made.files === 0)
     return await markDelivered(
       exporter,
@@ -101,8 +105,7 @@ async function openParts(
       lease,
     );
   const catalogue = await loadCatalogue(database, snapshot.workspaceId);
-  const segmentName = catalogue.segments.get(goal.segmentId)?.name ?? goal.segmentId;
-  const names = await nameFiles(exporter, work, made, segmentName, lease);
+  const names = await nameFiles(exporter, work, made, catalogue, lease);
   signal.throwIfAborted();
   const unitIds = await database.transaction(async (tx) => {
     await beginUnderLease(tx, lease);

@@ -2,15 +2,14 @@ import { finished } from 'node:stream/promises';
 import type { CopyOut } from '@millrace/database';
 import { copyOptions } from '@millrace/delimited';
 import { beginUnderLease, finishUnit, hastenUnit, type Unit, type UnitContext } from '@millrace/job-queue';
-import { compileExportColumns, compileExportSelection, partitionsOfPart } from '@millrace/mapping';
 import type { Upload, WriteSummary } from '@millrace/object-store';
 import { loadCatalogue } from '@millrace/profile-store';
 import type { ExportPlan } from '../plan-export/export-plan.js';
+import { partitionsOfFile, plannedFile, rowsOfFile } from '../plan-export/part-selection.js';
 import type { Exporter, ExportWork } from '../run-export/exporter.js';
 import { lockExport } from '../storage/exports.js';
 import { type PartRow, recordStored, recordUpload } from '../storage/parts.js';
 import { endOnAbort } from '../storage/end-on-abort.js';
-import { selectedOfFile } from '../storage/selected.js';
 import { tuneSelection } from '../storage/selection-settings.js';
 import { copyStatement } from './copy-statement.js';
 import { estimateBytes } from './estimate-bytes.js';
@@ -51,15 +50,14 @@ export class PartWriter {
   async write(): Promise<void> {
     const { store, goal } = this.#work;
     const startedAt = performance.now();
-    const { splitRows, files } = this.#plan;
-    const partitions = splitRows === undefined ? partitionsOfPart(this.#part.number, files) : partitionsOfPart(1, 1);
+    const partitions = partitionsOfFile(plannedFile(this.#plan, this.#part.number));
     const expectedBytes = await estimateBytes(this.#exporter.database, goal, this.#plan, partitions);
     this.#context.signal.throwIfAborted();
     const upload = await store.startUpload(goal.target.bucket, this.#part.objectKey, {
       expectedBytes,
       contentType: contentType(this.#part.objectKey),
     });
-    const { rows, summary } = await this.#store(upload, partitions);
+    const { rows, summary } = await this.#store(upload);
     // From here on the upload stays: should the answer to the commit be lost, it is unknown whether it is needed.
     await this.#finish(upload, rows, summary);
     this.#exporter.events.partStored(this.#work.key, {
@@ -70,13 +68,13 @@ export class PartWriter {
     });
   }
 
-  async #store(upload: Upload, partitions: readonly number[]): Promise<StoredRows> {
+  async #store(upload: Upload): Promise<StoredRows> {
     // Requests under way are not waited for: the last of them may be all that is left of this part.
     const abort = (): void => void upload.abort().catch(() => undefined);
     this.#stopped.addEventListener('abort', abort, { once: true });
     try {
       await this.#record(upload);
-      const stored = await this.#stream(upload, partitions);
+      const stored = await this.#stream(upload);
       this.#stopped.throwIfAborted();
       return stored;
     } catch (error) {
@@ -98,18 +96,12 @@ export class PartWriter {
   }
 
   /** The transaction ends with the last row, not with the last byte sent: an idle one would be ended by the server. */
-  async #stream(upload: Upload, partitions: readonly number[]): Promise<StoredRows> {
+  async #stream(upload: Upload): Promise<StoredRows> {
     const { goal, endpoint, snapshot, key } = this.#work;
     const { database } = this.#exporter;
     const catalogue = await loadCatalogue(database, snapshot.workspaceId);
-    const columns = compileExportColumns(goal, catalogue);
-    const selection = compileExportSelection(goal, columns, catalogue, this.#plan.since);
     const options = copyOptions(goal.csv);
-    const { splitRows } = this.#plan;
-    const rows =
-      splitRows === undefined
-        ? selection.rows(partitions)
-        : selection.rowsOf(selectedOfFile(key, this.#part.number, splitRows));
+    const rows = rowsOfFile(key, this.#plan, this.#part.number, goal, snapshot, catalogue);
     const statement = copyStatement(rows, options);
     const encoding = { goal, pgp: pgpOptions(goal, endpoint), copied: options !== undefined };
     const signal = this.#stopped;

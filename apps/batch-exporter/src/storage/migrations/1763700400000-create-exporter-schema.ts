@@ -52,14 +52,27 @@ CREATE TABLE exporter.part (
   FOREIGN KEY (run_id, goal_id) REFERENCES exporter.export ON DELETE CASCADE
 );
 
--- Who is in which file of an export that is split by rows, while it is under way. Written with the plan.
+-- Who is in which file of an export that is split by rows or deduplicated, while it is under way. Written with the plan.
 CREATE TABLE exporter.selected (
   run_id uuid NOT NULL,
   goal_id uuid NOT NULL,
-  -- From 1, without gaps.
+  -- Place of the audience among those of the plan, from 0.
+  audience integer NOT NULL,
+  -- From 1 in each audience, without gaps.
   number bigint NOT NULL,
   profile_id uuid NOT NULL,
-  PRIMARY KEY (run_id, goal_id, number)
+  -- What the row stands for where the goal deduplicates.
+  key bytea,
+  PRIMARY KEY (run_id, goal_id, audience, number)
+);
+
+-- Who had each deduplication key in what was delivered: when somebody else has it, that one is due, whatever changed.
+CREATE TABLE exporter.delivered (
+  goal_id uuid NOT NULL,
+  -- Hashed with the store's own key.
+  key bytea NOT NULL,
+  profile_id uuid NOT NULL,
+  PRIMARY KEY (goal_id, key)
 );
 
 -- Object names of exports under way: no two of them may write the same one.
