@@ -26,8 +26,10 @@ import type { Drivers } from './manage-connections/try-connection.js';
 import { GoalController } from './manage-goals/goal.controller.js';
 import { ManageGoals } from './manage-goals/manage-goals.js';
 import { SchemaController } from './manage-schema/schema.controller.js';
+import { GroupTypeController } from './manage-schema/group-type.controller.js';
 import { WorkspaceController } from './manage-schema/workspace.controller.js';
 import { ManageSegments } from './manage-segments/manage-segments.js';
+import { LifecycleController } from './manage-segments/lifecycle.controller.js';
 import { SegmentController } from './manage-segments/segment.controller.js';
 import { askExporter, type AskExporter } from './preview-export/ask-exporter.js';
 import { PreviewExportController } from './preview-export/preview-export.controller.js';
@@ -36,6 +38,7 @@ import { ProfileController } from './read-profiles/profile.controller.js';
 import { Background } from './run-background/background.js';
 import { FollowRuns } from './run-connection/follow-runs.js';
 import { KeepRuns } from './run-connection/keep-runs.js';
+import { ProductController } from './read-profiles/product.controller.js';
 import { RunController } from './run-connection/run.controller.js';
 import { hasOpenRun, StartRun } from './run-connection/start-run.js';
 import { importerRejects, type RejectSource } from './show-rejects/reject-source.js';
@@ -54,9 +57,12 @@ const controllers = [
   PreviewExportController,
   ProfileController,
   DryRunController,
+  GroupTypeController,
   FixRowsController,
+  LifecycleController,
   RejectsController,
   RunController,
+  ProductController,
   SchemaController,
   SegmentController,
   WorkspaceController,

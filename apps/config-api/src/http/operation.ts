@@ -39,10 +39,11 @@ export interface Operation {
 
 export const tags = {
   Workspaces: 'Tenants or brands: nothing crosses from one to another',
-  Schema: 'Properties, identity namespaces and event types of a workspace',
+  Schema: 'Properties, identity namespaces, event types and group types of a workspace',
   Segments: 'Rules over profiles; membership is kept as profiles change',
   Connections: 'A bucket or stream account and its secrets',
   Goals: 'What a connection does: import files, export segments, stream changes',
+  Streams: 'What stream goals are doing, their dead letters, and how to pause and replay',
   Runs: 'One execution of the goals of a connection',
   Profiles: 'Reading profiles and figures',
   Ingestion: 'Writing profiles, events and groups as JSON',

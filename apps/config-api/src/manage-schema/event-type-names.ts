@@ -7,24 +7,29 @@ function firstRepeated(things: NamedThings): number {
   return things.findIndex(({ name }, index) => things.findIndex((other) => other.name === name) < index);
 }
 
-/** A refinement: names of one level differ, and none is a dotted prefix of another. */
+/** A refinement of a list of named things: their names differ, and none is a dotted prefix of another. */
+export function checkNames(path: PropertyKey[], things: NamedThings, context: z.RefinementCtx): void {
+  const complain = (at: PropertyKey[], message: string): void => {
+    context.addIssue({ code: 'custom', path: at, message });
+  };
+  const repeated = firstRepeated(things);
+  if (repeated >= 0) complain([...path, repeated, 'name'], `stands here twice`);
+  const clash = prefixClash(things.map(({ name }) => name));
+  if (clash === undefined) return;
+  const [shorter, longer] = clash;
+  const index = things.findIndex(({ name }) => name === longer);
+  complain(
+    [...path, index, 'name'],
+    `cannot stand beside ${JSON.stringify(shorter)}: one would be nested in the other`,
+  );
+}
+
+/** A refinement: names of one level differ, and none is a dotted prefix of another; what names an interaction is there. */
 export function withoutNameClashes(type: EventType, context: z.RefinementCtx): void {
-  const complain = (path: PropertyKey[], message: string): void => {
-    context.addIssue({ code: 'custom', path, message });
-  };
-  const checkLevel = (path: PropertyKey[], things: NamedThings): void => {
-    const repeated = firstRepeated(things);
-    if (repeated >= 0) complain([...path, repeated, 'name'], `stands here twice`);
-    const clash = prefixClash(things.map(({ name }) => name));
-    if (clash === undefined) return;
-    const [shorter, longer] = clash;
-    const index = things.findIndex(({ name }) => name === longer);
-    complain(
-      [...path, index, 'name'],
-      `cannot stand beside ${JSON.stringify(shorter)}: one would be nested in the other`,
-    );
-  };
-  checkLevel(['properties'], type.properties);
-  checkLevel(['lists'], type.lists);
-  type.lists.forEach((list, index) => checkLevel(['lists', index, 'properties'], list.properties));
+  checkNames(['properties'], type.properties, context);
+  checkNames(['lists'], type.lists, context);
+  type.lists.forEach((list, index) => checkNames(['lists', index, 'properties'], list.properties, context));
+  if (type.interaction !== undefined && !type.properties.some(({ name }) => name === type.interaction)) {
+    context.addIssue({ code: 'custom', path: ['interaction'], message: 'must be the name of one of its properties' });
+  }
 }

@@ -24,7 +24,8 @@ export class WorkspaceController {
     id: 'createWorkspace',
     tag: 'Workspaces',
     summary: 'Make a workspace',
-    description: 'It starts with the identity namespaces `email`, `phone` and `customerId` and the event type `order`.',
+    description:
+      'It starts with the identity namespaces `email`, `phone` and `customerId`, the event type `order` and the property `permissionLevel`.',
     access: 'platform',
     answer: { description: 'The workspace', schema: workspaceView },
     problems: { '409': 'The name is taken' },
