@@ -139,9 +139,9 @@ function useCases(config: Config, log: Logger): readonly Provider[] {
     },
     {
       provide: ManageSegments,
-      inject: [DATABASE, ConfigStorage, Background],
-      useFactory: (database: Database, storage: ConfigStorage, background: Background) =>
-        new ManageSegments(database, storage, background.segmentsChanged),
+      inject: [DATABASE, Background],
+      useFactory: (database: Database, background: Background) =>
+        new ManageSegments(database, background.segmentsChanged),
     },
     { provide: IMPORTER, useFactory: () => importerOf(config) },
     { provide: EXPORTER, useFactory: () => exporterOf(config) },
@@ -167,7 +167,7 @@ function useCases(config: Config, log: Logger): readonly Provider[] {
         new Background({
           database,
           wakeUps,
-          keepRuns: new KeepRuns(database, wakeUps, () => followRuns.lookNow()),
+          keepRuns: new KeepRuns(database, wakeUps, () => followRuns.lookNow(), log),
           log,
           ingestionBatchDays: config.MILLRACE_INGESTION_BATCH_DAYS,
         }),

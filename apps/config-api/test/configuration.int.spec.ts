@@ -1,5 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
+import { sql } from '@millrace/database';
+import { lockDefinitions } from '@millrace/profile-store';
 import { waitFor } from '@millrace/testing';
 import { exportGoal, importGoal, kinesisConnection, s3Connection, startApi, w, type Api } from './api-fixture.js';
 
@@ -83,6 +85,43 @@ describe('segments', () => {
       status: 409,
       body: { detail: expect.stringContaining('"Export everyone"') },
     });
+  });
+
+  it('are never deleted from under a goal that is being saved, nor used by one saved behind the deletion', async () => {
+    const made = async (name: string): Promise<string> =>
+      (await api.call('POST', `${w}/segments`, { name, rule: { kind: 'all', rules: [] } })).body.id;
+    const [kept, gone] = [await made('Kept'), await made('Gone')];
+    const goals = `${w}/connections/${(await api.call('POST', `${w}/connections`, s3Connection({ name: 'Racing' }))).body.id}/goals`;
+    const waiting = async (): Promise<boolean> =>
+      (await api.database.query(sql`SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`)).rowCount > 0;
+    const workspaceId = (
+      await api.database.query<{ id: number }>(sql`SELECT id FROM profile.workspace WHERE name = 'acme'`)
+    ).rows[0]!.id;
+
+    let deletion: ReturnType<Api['call']> | undefined;
+    await api.database.transaction(async (tx) => {
+      await lockDefinitions(tx, workspaceId, 'shared');
+      await tx.query(sql`
+        INSERT INTO config.goal (workspace_id, connection_id, kind, name, active, position, document)
+        SELECT ${workspaceId}, id, 'export-profiles', 'In the making', true, 1, ${JSON.stringify(exportGoal(kept))}::jsonb
+        FROM config.connection WHERE name = 'Racing'`);
+      deletion = api.call('DELETE', `${w}/segments/${kept}`);
+      await waitFor(waiting, 30_000);
+    });
+    expect(await deletion).toMatchObject({ status: 409, body: { detail: expect.stringContaining('"In the making"') } });
+
+    let saving: ReturnType<Api['call']> | undefined;
+    await api.database.transaction(async (tx) => {
+      await lockDefinitions(tx, workspaceId, 'exclusive');
+      saving = api.call('POST', goals, exportGoal(gone));
+      await waitFor(waiting, 30_000);
+      for (const table of ['segment_version', 'segment'])
+        await tx.query(
+          sql`DELETE FROM ${sql.id('profile', table)} WHERE ${sql.id(table === 'segment' ? 'id' : 'segment_id')} = ${gone}::uuid`,
+        );
+    });
+    expect(await saving).toMatchObject({ status: 400, body: { code: 'invalid-request' } });
+    expect((await saving)?.body.errors).toContainEqual({ field: 'segmentId', message: expect.any(String) });
   });
 });
 

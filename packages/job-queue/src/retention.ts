@@ -14,6 +14,9 @@ export async function removeExpiredWork(database: Database, retention: Retention
   const statements = [
     sql`DELETE FROM work.run_event WHERE id IN (
       SELECT id FROM work.run_event WHERE handled_at < now() - ${handled} ORDER BY handled_at LIMIT 5000)`,
+    // Those no release has been able to read.
+    sql`DELETE FROM work.run_event WHERE id IN (
+      SELECT id FROM work.run_event WHERE handled_at = 'infinity' AND at < now() - ${closed} LIMIT 5000)`,
     sql`DELETE FROM work.command WHERE id IN (
       SELECT id FROM work.command WHERE handled_at < now() - ${handled}
         OR kind = 'cancel-run' AND created_at < now() - ${closed}

@@ -197,6 +197,27 @@ describe('run events', () => {
     expect(await events.handle(10, async () => undefined)).toBe(1);
   });
 
+  it('of a newer release are put aside and told, hold nothing up, and are read when they can be', async () => {
+    const [newer, other] = [randomUUID(), randomUUID()];
+    const goalId = randomUUID();
+    await database.query(
+      sql`INSERT INTO work.run_event (run_id, goal_id, body) VALUES (${newer}, ${goalId}, '{"kind":"goal-paused"}')`,
+    );
+    for (const runId of [newer, other]) await writeRunEvent(database, { runId, goalId }, note(runId));
+    const told: unknown[] = [];
+    const events = new RunEvents(database, (event) => told.push(event));
+    const seen: string[] = [];
+    const read = (): Promise<number> =>
+      events.handle(1, async (_tx, taken) => void seen.push(...taken.map((event) => event.runId)));
+    while ((await read()) > 0);
+    expect([...seen].sort()).toEqual([newer, other].sort());
+    expect(told).toEqual([{ id: expect.any(String), runId: newer, goalId, unitId: undefined }]);
+    // The release that knows it.
+    await database.query(sql`UPDATE work.run_event SET body = '{"kind":"goal-started"}' WHERE run_id = ${newer}`);
+    await events.readAgain();
+    expect(await events.handle(10, async (_tx, taken) => void expect(taken).toMatchObject([{ runId: newer }]))).toBe(1);
+  });
+
   it('of a wrong shape are refused where they are written', async () => {
     await expect(
       writeRunEvent(database, { runId: randomUUID(), goalId: randomUUID() }, { kind: 'nonsense' } as never),

@@ -1,7 +1,7 @@
 import type { Executor } from '@millrace/database';
 import { goal as goalSchema, InputError, type Goal } from '@millrace/domain';
 import type { WakeUps } from '@millrace/job-queue';
-import { loadCatalogue } from '@millrace/profile-store';
+import { loadCatalogue, lockDefinitions } from '@millrace/profile-store';
 import { ValidationError } from '@millrace/service-kit';
 import { isDeepStrictEqual } from 'node:util';
 import type { SealingKeys } from '../manage-connections/connection-secrets.js';
@@ -42,7 +42,7 @@ export class ManageGoals {
   /** Last in the order. An active stream goal starts at once. @throws ValidationError naming each field that does not fit. */
   async create(workspaceId: number, connectionId: string, goal: Goal): Promise<GoalRow> {
     return this.#inConnection(workspaceId, connectionId, async (tx, connection) => {
-      await this.#validate(workspaceId, goal, connection);
+      await this.#validate(tx, workspaceId, goal, connection);
       const row = await tx.goals.insert(workspaceId, connectionId, goal);
       const change = { goal: row, connection, before: false, after: isStreaming(row, connection) };
       return { result: row, told: await commandStream(tx.executor, change, this.#keys) };
@@ -58,7 +58,7 @@ export class ManageGoals {
       const goal = goalSchema.parse({ ...before.document, ...change });
       if (goal.kind !== before.kind)
         throw new ValidationError([{ field: 'kind', message: `stays "${before.kind}": make a new goal instead` }]);
-      await this.#validate(workspaceId, goal, connection);
+      await this.#validate(tx, workspaceId, goal, connection);
       const row = await tx.goals.update(id, goal);
       const stream = {
         goal: row,
@@ -111,7 +111,9 @@ export class ManageGoals {
     return result;
   }
 
-  async #validate(workspaceId: number, goal: Goal, connection: ConnectionRow): Promise<void> {
+  async #validate(tx: ConfigTransaction, workspaceId: number, goal: Goal, connection: ConnectionRow): Promise<void> {
+    // What the goal names stays until it is saved: a segment is deleted under the same lock, held alone.
+    await lockDefinitions(tx.executor, workspaceId, 'shared');
     const complaints = validateGoal(goal, connection.document, await loadCatalogue(this.#executor, workspaceId));
     if (complaints.length === 0) return;
     throw new ValidationError(complaints.map(({ path, message }) => ({ field: path.join('.'), message })));

@@ -1,18 +1,15 @@
-import type { Database } from '@millrace/database';
+import { sql, type Database, type Executor } from '@millrace/database';
 import { InputError, type SegmentDefinition } from '@millrace/domain';
 import { createSegment, deleteSegment, updateSegment, type SegmentRecord } from '@millrace/profile-store';
-import type { ConfigStorage } from '../storage/config-storage.js';
 
 /** Segments as people define them; their memberships are profile-store's, built in the background. */
 export class ManageSegments {
   readonly #database: Database;
-  readonly #storage: ConfigStorage;
   readonly #onBuild: () => void;
 
   /** `onBuild`: called when a build may be waiting. */
-  constructor(database: Database, storage: ConfigStorage, onBuild: () => void) {
+  constructor(database: Database, onBuild: () => void) {
     this.#database = database;
-    this.#storage = storage;
     this.#onBuild = onBuild;
   }
 
@@ -30,14 +27,22 @@ export class ManageSegments {
 
   /** @throws InputError `segment-in-use-conflict` naming the goals that read it. */
   async delete(workspaceId: number, id: string): Promise<void> {
-    const users = await this.#storage.read(({ goals }) => goals.usingSegment(workspaceId, id));
-    if (users.length > 0) {
-      const names = users.map(({ name }) => JSON.stringify(name)).join(', ');
+    await deleteSegment(this.#database, workspaceId, id, async (tx) => {
+      const users = await goalsUsing(tx, workspaceId, id);
+      if (users.length === 0) return;
       throw new InputError(
         'segment-in-use-conflict',
-        `the segment is used by ${names}: change or delete these goals first`,
+        `the segment is used by ${users.map((name) => JSON.stringify(name)).join(', ')}: change or delete these goals first`,
       );
-    }
-    await deleteSegment(this.#database, workspaceId, id);
+    });
   }
+}
+
+/** Names of the goals of any connection that export, show or stream a segment. */
+async function goalsUsing(executor: Executor, workspaceId: number, segmentId: string): Promise<readonly string[]> {
+  // A segment id is a uuid, so it cannot stand in a document by chance.
+  const { rows } = await executor.query<{ name: string }>(sql`
+    SELECT name FROM config.goal
+    WHERE workspace_id = ${workspaceId} AND strpos(document::text, ${segmentId.toLowerCase()}) > 0 ORDER BY name`);
+  return rows.map(({ name }) => name);
 }

@@ -26,6 +26,9 @@ export class Background {
 
   start(): void {
     const { database, wakeUps, keepRuns, log, ingestionBatchDays } = this.#options;
+    keepRuns
+      .readAgain()
+      .catch((error: unknown) => log.warn({ err: error }, 'events put aside stay there until the next start'));
     this.#runs = consumeWakeUps(wakeUps, 'run-event', () => keepRuns.catchUp(), { log });
     const wakeStreams = (): Promise<void> => wakeUps.wake('stream-lane', { version: 1 });
     this.#loops = {

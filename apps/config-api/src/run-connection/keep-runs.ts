@@ -1,6 +1,6 @@
 import { sql, type Database, type Executor, type Transaction } from '@millrace/database';
 import type { ErrorSummary, Progress, RunState } from '@millrace/domain';
-import { RunEvents, type RunEvent, type WakeUps } from '@millrace/job-queue';
+import { RunEvents, type Log, type RunEvent, type WakeUps } from '@millrace/job-queue';
 import { advanceRun, type RunGoalProgress, type RunProgress } from './advance-run.js';
 import { openGoalOfRun, wakeUnits, type OpenedUnit } from './open-goal.js';
 import { isOver, type RunGoalState, type RunNote } from './run-views.js';
@@ -17,10 +17,20 @@ export class KeepRuns {
   readonly #onChange: () => void;
 
   /** `onChange`: called after commits, for whoever shows runs. */
-  constructor(database: Database, wakeUps: WakeUps, onChange: () => void) {
-    this.#events = new RunEvents(database);
+  constructor(database: Database, wakeUps: WakeUps, onChange: () => void, log: Log) {
+    this.#events = new RunEvents(database, (event) =>
+      log.error(
+        event,
+        'an event of a run cannot be read, as if by a newer release: update config-api; it was put aside',
+      ),
+    );
     this.#wakeUps = wakeUps;
     this.#onChange = onChange;
+  }
+
+  /** What an earlier release could not read, this one may. */
+  async readAgain(): Promise<void> {
+    await this.#events.readAgain();
   }
 
   /** Handles events until none is left. Several instances may do so side by side. */

@@ -18,19 +18,6 @@ export class GoalStore {
     return this.#rows.findOneBy({ workspaceId, id });
   }
 
-  /** Goals of any connection that export, show or stream this segment. */
-  async usingSegment(workspaceId: number, segmentId: string): Promise<readonly GoalRow[]> {
-    return (
-      this.#rows
-        .createQueryBuilder('goal')
-        .where('goal.workspaceId = :workspaceId', { workspaceId })
-        // A segment id is a uuid, so it cannot stand in a document by chance.
-        .andWhere('strpos(goal.document::text, :segmentId) > 0', { segmentId: segmentId.toLowerCase() })
-        .orderBy('goal.name')
-        .getMany()
-    );
-  }
-
   /** At the end of the order. The caller holds the connection's lock. */
   async insert(workspaceId: number, connectionId: string, document: Goal): Promise<GoalRow> {
     const last = await this.#rows.maximum('position', { connectionId });

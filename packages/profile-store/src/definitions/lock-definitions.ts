@@ -1,17 +1,13 @@
-import { sql, type Transaction } from '@millrace/database';
+import { sql, type Executor } from '@millrace/database';
 
 // Advisory lock class of a workspace's definitions; the second key is the workspace id.
 const definitionsLock = 7_238_412;
 
 /**
  * The first lock every writer takes: writers share it, a change of segments or stream targets holds it alone,
- * so that after such a change commits no writer still works by the old definitions. Held until the transaction ends.
+ * so that after such a change commits no writer still works by the old definitions. Held until the transaction of `tx` ends.
  */
-export async function lockDefinitions(
-  tx: Transaction,
-  workspaceId: number,
-  mode: 'shared' | 'exclusive',
-): Promise<void> {
+export async function lockDefinitions(tx: Executor, workspaceId: number, mode: 'shared' | 'exclusive'): Promise<void> {
   await tx.query(
     mode === 'shared'
       ? sql`SELECT pg_advisory_xact_lock_shared(${definitionsLock}::int, ${workspaceId}::int)`

@@ -62,11 +62,21 @@ export async function updateSegment(
   });
 }
 
-/** Removes the segment and its memberships. */
-export async function deleteSegment(database: Database, workspaceId: number, id: string): Promise<void> {
+/**
+ * Removes the segment and its memberships.
+ * @param checkUse throws where somebody still uses it: asked while the definitions are held alone, so that whoever saves a use
+ *   under the shared lock either comes before, and is seen, or after, and finds no segment
+ */
+export async function deleteSegment(
+  database: Database,
+  workspaceId: number,
+  id: string,
+  checkUse: (tx: Transaction) => Promise<void> = async () => undefined,
+): Promise<void> {
   await database.transaction(async (tx) => {
     await lockDefinitions(tx, workspaceId, 'exclusive');
     await segmentById(tx, workspaceId, id);
+    await checkUse(tx);
     const stageOf = (await listLifecycles(tx, workspaceId)).find(({ stages }) =>
       stages.some(({ segmentId }) => segmentId === id),
     );
