@@ -20,6 +20,7 @@ import type { Config } from './config.js';
 import { DescribeApiModule } from './describe-api/describe-api.module.js';
 import { IngestUpdates } from './ingest-updates/ingest-updates.js';
 import { IngestionController } from './ingest-updates/ingestion.controller.js';
+import { ConnectionAccessController } from './manage-connections/connection-access.controller.js';
 import { ConnectionController } from './manage-connections/connection.controller.js';
 import { ManageConnections } from './manage-connections/manage-connections.js';
 import type { Drivers } from './manage-connections/try-connection.js';
@@ -31,6 +32,9 @@ import { WorkspaceController } from './manage-schema/workspace.controller.js';
 import { ManageSegments } from './manage-segments/manage-segments.js';
 import { LifecycleController } from './manage-segments/lifecycle.controller.js';
 import { SegmentController } from './manage-segments/segment.controller.js';
+import { askPublisher, type AskPublisher } from './operate-stream/ask-publisher.js';
+import { OperateStream } from './operate-stream/operate-stream.js';
+import { StreamController } from './operate-stream/stream.controller.js';
 import { askExporter, type AskExporter } from './preview-export/ask-exporter.js';
 import { PreviewExportController } from './preview-export/preview-export.controller.js';
 import { PreviewController } from './preview-import/preview.controller.js';
@@ -47,9 +51,10 @@ import { FixRowsController } from './show-rejects/fix-rows.controller.js';
 import { RejectsController } from './show-rejects/rejects.controller.js';
 import { ConfigStorage } from './storage/config-storage.js';
 import { StorageModule } from './storage/storage.module.js';
-import { DATABASE, DRIVERS, EXPORTER, IMPORTER, REJECTS } from './tokens.js';
+import { DATABASE, DRIVERS, EGRESS_ADDRESSES, EXPORTER, IMPORTER, PUBLISHER, REJECTS } from './tokens.js';
 
 const controllers = [
+  ConnectionAccessController,
   ConnectionController,
   GoalController,
   IngestionController,
@@ -65,6 +70,7 @@ const controllers = [
   ProductController,
   SchemaController,
   SegmentController,
+  StreamController,
   WorkspaceController,
 ] as const;
 
@@ -145,6 +151,14 @@ function useCases(config: Config, log: Logger): readonly Provider[] {
     },
     { provide: IMPORTER, useFactory: () => importerOf(config) },
     { provide: EXPORTER, useFactory: () => exporterOf(config) },
+    { provide: EGRESS_ADDRESSES, useValue: config.MILLRACE_EGRESS_ADDRESSES },
+    { provide: PUBLISHER, useFactory: () => publisherOf(config) },
+    {
+      provide: OperateStream,
+      inject: [ConfigStorage, DATABASE, WAKE_UPS],
+      useFactory: (storage: ConfigStorage, database: Database, wakeUps: WakeUps) =>
+        new OperateStream(storage, database, wakeUps),
+    },
     { provide: REJECTS, inject: [IMPORTER], useFactory: rejectsOf },
     { provide: IngestUpdates, inject: [DATABASE], useFactory: (database: Database) => new IngestUpdates(database) },
     {
@@ -177,6 +191,10 @@ function useCases(config: Config, log: Logger): readonly Provider[] {
 
 function importerOf({ MILLRACE_IMPORTER_URL: url, MILLRACE_SERVICE_TOKEN: token }: Config): AskImporter | undefined {
   return url === undefined || token === undefined ? undefined : askImporter(url, token);
+}
+
+function publisherOf({ MILLRACE_PUBLISHER_URL: url, MILLRACE_SERVICE_TOKEN: token }: Config): AskPublisher | undefined {
+  return url === undefined || token === undefined ? undefined : askPublisher(url, token);
 }
 
 function exporterOf({ MILLRACE_EXPORTER_URL: url, MILLRACE_SERVICE_TOKEN: token }: Config): AskExporter | undefined {

@@ -29,4 +29,12 @@ describe('the configuration', () => {
       'at least 32',
     );
   });
+
+  it('takes egress addresses and networks, and refuses what is neither', () => {
+    const read = (text: string): readonly string[] =>
+      parseConfig(configSchema, { ...environment, MILLRACE_EGRESS_ADDRESSES: text }).MILLRACE_EGRESS_ADDRESSES;
+    expect(read('192.0.2.1, 198.51.100.0/28 2001:db8::1')).toEqual(['192.0.2.1', '198.51.100.0/28', '2001:db8::1']);
+    expect(read('')).toEqual([]);
+    expect(() => read('example.com')).toThrow('MILLRACE_EGRESS_ADDRESSES');
+  });
 });

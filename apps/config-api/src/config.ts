@@ -39,16 +39,31 @@ export const configSchema = z
     MILLRACE_EXPORTER_URL: z
       .url({ protocol: /^https?$/, error: 'must look like http://batch-exporter:3003' })
       .optional(),
+    MILLRACE_PUBLISHER_URL: z
+      .url({ protocol: /^https?$/, error: 'must look like http://stream-publisher:3004' })
+      .optional(),
     MILLRACE_SERVICE_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
+    MILLRACE_EGRESS_ADDRESSES: z
+      .string()
+      .default('')
+      .transform((text) => text.split(/[\s,]+/).filter((address) => address !== ''))
+      .pipe(
+        z.array(
+          z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], 'must be addresses or networks such as 192.0.2.0/28'),
+        ),
+      ),
     MILLRACE_INGESTION_BATCH_DAYS: z.coerce.number().min(1).max(3650).default(30),
   })
   .refine(
     (config) =>
-      (config.MILLRACE_IMPORTER_URL === undefined && config.MILLRACE_EXPORTER_URL === undefined) ||
+      (config.MILLRACE_IMPORTER_URL === undefined &&
+        config.MILLRACE_EXPORTER_URL === undefined &&
+        config.MILLRACE_PUBLISHER_URL === undefined) ||
       config.MILLRACE_SERVICE_TOKEN !== undefined,
     {
       path: ['MILLRACE_SERVICE_TOKEN'],
-      message: 'is needed with MILLRACE_IMPORTER_URL and MILLRACE_EXPORTER_URL: the token these services were given',
+      message:
+        'is needed with MILLRACE_IMPORTER_URL, MILLRACE_EXPORTER_URL and MILLRACE_PUBLISHER_URL: the token these services were given',
     },
   );
 export type Config = z.output<typeof configSchema>;

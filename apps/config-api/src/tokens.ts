@@ -9,3 +9,7 @@ export const REJECTS = Symbol('RejectSource');
 export const IMPORTER = Symbol('AskImporter');
 /** How the exporter is asked; undefined where it is not known. */
 export const EXPORTER = Symbol('AskExporter');
+/** How stream-publisher is asked; undefined where it is not known. */
+export const PUBLISHER = Symbol('AskPublisher');
+/** Addresses from which this installation connects, as its operator published them. */
+export const EGRESS_ADDRESSES = Symbol('EgressAddresses');

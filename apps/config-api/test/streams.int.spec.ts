@@ -71,7 +71,8 @@ describe('a stream goal', () => {
     await api.call('DELETE', `${w}/goals/${second}`);
     expect(await commands()).toEqual([
       { kind: 'deactivate-stream', goalId: first },
-      { kind: 'deactivate-stream', goalId: second },
+      { kind: 'remove-stream', goalId: first },
+      { kind: 'remove-stream', goalId: second },
     ]);
   });
 
@@ -92,7 +93,17 @@ describe('a stream goal', () => {
     );
     expect(await change({ region: 'eu-west-1' })).toEqual(activated);
     await api.call('DELETE', `${w}/connections/${connectionId}`);
-    expect(await commands()).toEqual([{ kind: 'deactivate-stream', goalId }]);
+    expect(await commands()).toEqual([{ kind: 'remove-stream', goalId }]);
+  });
+
+  it('tells when it is saved whether its stream is there', async () => {
+    const connectionId = await connect();
+    const { body } = await api.call('POST', `${w}/connections/${connectionId}/goals`, goal());
+    expect(body.check).toMatchObject({ target: 's', needs: 'stream', ok: true, shards: 1 });
+    const elsewhere = await api.call('PATCH', `${w}/goals/${body.id}`, { streamName: 'nowhere' });
+    expect(elsewhere.status).toBe(200);
+    expect(elsewhere.body.check).toMatchObject({ ok: false, error: { code: 'stream-not-found' } });
+    expect((await api.call('GET', `${w}/goals/${body.id}`)).body).not.toHaveProperty('check');
   });
 
   it('carries the consent objectives of its connection, and is activated again when they change', async () => {

@@ -75,7 +75,7 @@ async function versionsOnStream(): Promise<ReadonlyMap<string, readonly number[]
 describe('two publishers, one of them killed in the middle of its work', () => {
   it('lose nothing, and no profile goes back', async () => {
     const [doomed] = [startService(), startService()];
-    await waitFor(async () => (await lanesByOwner()).join() === '128,128', 'both to hold half of the lanes');
+    await waitFor(async () => (await lanesByOwner()).join() === '128,128', undefined, 'both to hold half of the lanes');
 
     const ids: string[] = [];
     for (let index = 0; index < 100; index += 1)
@@ -90,7 +90,7 @@ describe('two publishers, one of them killed in the middle of its work', () => {
     })();
     doomed?.kill('SIGKILL');
     await writing;
-    await waitFor(async () => (await lanesByOwner())[0] === 256, 'the survivor to hold every lane');
+    await waitFor(async () => (await lanesByOwner())[0] === 256, undefined, 'the survivor to hold every lane');
     await waitFor(() => workspace.quiet());
 
     const versions = await versionsOnStream();

@@ -9,6 +9,7 @@ export * from './export-preview.js';
 export * from './fixed-rows.js';
 export * from './goal.js';
 export * from './group-type.js';
+export * from './iam-policy.js';
 export * from './identity-namespace.js';
 export * from './import-goal.js';
 export * from './import-preview.js';

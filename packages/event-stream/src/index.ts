@@ -7,6 +7,7 @@ export type {
   StreamRecord,
 } from './event-stream.js';
 export { createKinesisEventStream, type KinesisEventStreamOptions } from './kinesis-event-stream.js';
+export { kinesisPolicy } from './kinesis-policy.js';
 export { createMemoryEventStream, type MemoryEventStreamOptions } from './memory-event-stream.js';
 export { PutFailedError } from './put-failed-error.js';
 export {

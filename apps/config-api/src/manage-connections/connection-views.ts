@@ -104,19 +104,16 @@ export const connectionTest = z
   .meta({ id: 'ConnectionTest' });
 export type ConnectionTest = z.infer<typeof connectionTest>;
 
+export const connectionCheck = z.object({
+  target: z.string(),
+  needs: z.enum(['import', 'export', 'stream']),
+  ok: z.boolean(),
+  permissions: permissionReport.optional().describe('What is granted, missing or could not be found out'),
+  shards: z.int().optional().describe('Streams: open shards'),
+  error: z.object({ code: z.string(), message: z.string() }).optional(),
+});
+
 export const connectionTestResult = z
-  .object({
-    ok: z.boolean(),
-    checks: z.array(
-      z.object({
-        target: z.string(),
-        needs: z.enum(['import', 'export', 'stream']),
-        ok: z.boolean(),
-        permissions: permissionReport.optional().describe('What is granted, missing or could not be found out'),
-        shards: z.int().optional().describe('Streams: open shards'),
-        error: z.object({ code: z.string(), message: z.string() }).optional(),
-      }),
-    ),
-  })
+  .object({ ok: z.boolean(), checks: z.array(connectionCheck) })
   .meta({ id: 'ConnectionTestResult' });
 export type ConnectionTestResult = z.infer<typeof connectionTestResult>;

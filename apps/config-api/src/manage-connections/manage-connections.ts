@@ -90,17 +90,28 @@ export class ManageConnections {
       if (await this.#hasOpenRun(tx.executor, id)) {
         throw new InputError('run-conflict', 'a run of this connection is under way: cancel it or wait for its end');
       }
-      const stopped = await this.#commandStreams(tx, connection, { ...connection, active: false });
+      const stopped = await this.#commandStreams(tx, connection, { ...connection, active: false }, true);
       await tx.connections.delete(id);
       return stopped;
     });
     if (told) await this.#wakeUps.wake('stream-lane', { version: 1 });
   }
 
-  async #commandStreams(tx: ConfigTransaction, before: ConnectionRow, after: ConnectionRow): Promise<boolean> {
+  async #commandStreams(
+    tx: ConfigTransaction,
+    before: ConnectionRow,
+    after: ConnectionRow,
+    deleted = false,
+  ): Promise<boolean> {
     let told = false;
     for (const goal of await tx.goals.list(after.id)) {
-      const change = { goal, connection: after, before: isStreaming(goal, before), after: isStreaming(goal, after) };
+      const change = {
+        goal,
+        connection: after,
+        before: isStreaming(goal, before),
+        after: isStreaming(goal, after),
+        deleted,
+      };
       told = (await commandStream(tx.executor, change, this.#keys)) || told;
     }
     return told;

@@ -68,8 +68,12 @@ async function tryStreams(connection: Connection, targets: readonly Target[], dr
   try {
     return await inTurn(targets, async ({ target }) => {
       const permissions = await stream.check(target);
-      const { shards } = await stream.describe(target);
-      return { ok: permissions.missing.length === 0, permissions, shards };
+      const described = permissions.findings.some(
+        ({ permission, status }) => permission.includes('DescribeStream') && status === 'missing',
+      )
+        ? {}
+        : await stream.describe(target);
+      return { ok: permissions.missing.length === 0, permissions, ...described };
     });
   } finally {
     stream.close();
@@ -91,4 +95,23 @@ async function inTurn(
     }
   }
   return checks;
+}
+
+const patienceMs = 5000;
+
+/** The same for one stream goal as it is saved; an answer that does not come in time is a finding, too. */
+export async function tryStreamGoal(connection: Connection, goal: Goal, drivers: Drivers): Promise<Check> {
+  const target = goal.kind === 'stream' ? goal.streamName : '';
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<Check>((resolve) => {
+    const message = 'the service has not answered in time: whether the stream can be written to is unverified';
+    const unanswered: Check = { target, needs: 'stream', ok: false, error: { code: 'check-unanswered', message } };
+    timer = setTimeout(() => resolve(unanswered), patienceMs);
+  });
+  try {
+    const tried = tryConnection(connection, [goal], { directory: '', needs: 'import' }, drivers);
+    return await Promise.race([tried.then(({ checks }) => checks[0] ?? late), late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -1,5 +1,6 @@
 import { exportProfilesGoal, goal, importGroupsGoal, importProfilesGoal, streamGoal } from '@millrace/domain';
 import { z } from 'zod';
+import { connectionCheck } from '../manage-connections/connection-views.js';
 import type { GoalRow } from '../storage/entities.js';
 
 export const newGoal = goal.meta({ id: 'NewGoal' });
@@ -21,7 +22,12 @@ export const goalView = z
     importGroupsGoal.extend(stored),
     importProfilesGoal.extend(stored),
     exportProfilesGoal.extend(stored),
-    streamGoal.extend(stored),
+    streamGoal.extend({
+      ...stored,
+      check: connectionCheck
+        .optional()
+        .describe('Whether the stream could be found and written to when the goal was saved; told once'),
+    }),
   ])
   .meta({ id: 'Goal' });
 export type GoalView = z.infer<typeof goalView>;

@@ -4,6 +4,10 @@ import { z } from 'zod';
 import type { WorkspaceRequest } from '../http/api-request.js';
 import { operation } from '../http/operation.js';
 import { pathParameters } from '../http/path-parameters.js';
+import { ManageConnections } from '../manage-connections/manage-connections.js';
+import { tryStreamGoal, type Drivers } from '../manage-connections/try-connection.js';
+import type { GoalRow } from '../storage/entities.js';
+import { DRIVERS } from '../tokens.js';
 import { goalChange, goalOrder, goalView, newGoal, viewOfGoal, type GoalChange, type GoalView } from './goal-views.js';
 import { ManageGoals } from './manage-goals.js';
 
@@ -14,9 +18,17 @@ const goalId = { schema: pathParameters.goalId };
 @Controller('api/v1/workspaces/:workspace')
 export class GoalController {
   readonly #goals: ManageGoals;
+  readonly #connections: ManageConnections;
+  readonly #drivers: Drivers;
 
-  constructor(@Inject(ManageGoals) goals: ManageGoals) {
+  constructor(
+    @Inject(ManageGoals) goals: ManageGoals,
+    @Inject(ManageConnections) connections: ManageConnections,
+    @Inject(DRIVERS) drivers: Drivers,
+  ) {
     this.#goals = goals;
+    this.#connections = connections;
+    this.#drivers = drivers;
   }
 
   @Get('connections/:connectionId/goals')
@@ -42,7 +54,8 @@ export class GoalController {
     summary: 'Add a goal to a connection',
     description:
       'Checked against the workspace: unknown names, types that do not fit their merge rule, targets used twice and links that form no tree ' +
-      'are refused, each named. An active stream goal starts at once, with the profiles already in its segments.',
+      'are refused, each named. An active stream goal starts at once, with the profiles already in its segments; ' +
+      'whether its stream is there and may be written to is tried and told, and a goal that fails this is saved all the same.',
     access: 'config:write',
     answer: { description: 'The goal, last in the order', schema: goalView },
     problems: { '404': 'No such connection', '409': 'The name is taken' },
@@ -52,7 +65,7 @@ export class GoalController {
     @Param('connectionId', connectionId) id: string,
     @Body({ schema: newGoal }) body: Goal,
   ): Promise<GoalView> {
-    return viewOfGoal(await this.#goals.create(request.workspace.id, id, body));
+    return await this.#saved(request, await this.#goals.create(request.workspace.id, id, body));
   }
 
   @Put('connections/:connectionId/goals/order')
@@ -100,7 +113,7 @@ export class GoalController {
     @Param('goalId', goalId) id: string,
     @Body({ schema: goalChange }) body: GoalChange,
   ): Promise<GoalView> {
-    return viewOfGoal(await this.#goals.change(request.workspace.id, id, body));
+    return await this.#saved(request, await this.#goals.change(request.workspace.id, id, body));
   }
 
   @Delete('goals/:goalId')
@@ -115,5 +128,12 @@ export class GoalController {
   })
   async delete(@Req() request: WorkspaceRequest, @Param('goalId', goalId) id: string): Promise<void> {
     await this.#goals.delete(request.workspace.id, id);
+  }
+
+  async #saved({ workspace }: WorkspaceRequest, row: GoalRow): Promise<GoalView> {
+    const view = viewOfGoal(row);
+    if (view.kind !== 'stream' || !view.active) return view;
+    const connection = await this.#connections.getOpen(workspace.id, row.connectionId);
+    return { ...view, check: await tryStreamGoal(connection, row.document, this.#drivers) };
   }
 }

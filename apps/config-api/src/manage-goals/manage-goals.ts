@@ -76,7 +76,7 @@ export class ManageGoals {
     await this.#inConnection(workspaceId, connectionId, async (tx, connection) => {
       const goal = await tx.goals.find(workspaceId, id);
       if (goal === null) throw noGoal();
-      const change = { goal, connection, before: isStreaming(goal, connection), after: false };
+      const change = { goal, connection, before: isStreaming(goal, connection), after: false, deleted: true };
       const told = await commandStream(tx.executor, change, this.#keys);
       await tx.goals.delete(id);
       return { result: undefined, told };

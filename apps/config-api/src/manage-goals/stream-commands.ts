@@ -36,10 +36,16 @@ export async function commandStream(
     readonly connection: ConnectionRow;
     readonly before: boolean;
     readonly after: boolean;
+    /** The goal is deleted: what is known of it goes. */
+    readonly deleted?: boolean;
   },
   keys: SealingKeys,
 ): Promise<boolean> {
   const { goal, connection, before, after } = change;
+  if (change.deleted === true && goal.kind === 'stream') {
+    await sendCommand(executor, { kind: 'remove-stream', goalId: goal.id });
+    return true;
+  }
   if (after) {
     const { snapshotId } = await saveGoalSnapshot(executor, snapshotOf(goal, connection, keys));
     await sendCommand(executor, { kind: 'activate-stream', goalId: goal.id, snapshotId });

@@ -1,4 +1,4 @@
-import { prefixClash, type StreamGoal } from '@millrace/domain';
+import { isReservedInRecords, prefixClash, reservedRecordNames, type StreamGoal } from '@millrace/domain';
 import type { Catalogue } from '@millrace/mapping';
 import { quoted, repeatedAt, type Complaints } from './complaints.js';
 
@@ -10,6 +10,10 @@ export function checkStream(goal: StreamGoal, catalogue: Catalogue, complaints: 
   goal.properties.forEach((name, index) => {
     if (!catalogue.properties.has(name))
       complaints.add(['properties', index], `the workspace has no property ${quoted(name)}`);
+    if (isReservedInRecords(name)) {
+      const reserved = Object.values(reservedRecordNames).map(quoted).join(', ');
+      complaints.add(['properties', index], `cannot be streamed: records use ${reserved} themselves`);
+    }
   });
   for (const index of repeatedAt(goal.segmentIds, (id) => id))
     complaints.add(['segmentIds', index], 'stands here twice');

@@ -16,6 +16,7 @@ const catalogue: Catalogue = {
     property('born', 'date'),
     property('a', 'string'),
     property('a.b', 'string'),
+    property('millrace.note', 'string'),
   ]),
   namespaces: new Map([['email', { id: 1, code: 'email', normalisation: normalisation.parse({}) }]]),
   eventTypes: new Map([['order', { id: 1, definition: orderEventType }]]),
@@ -326,6 +327,11 @@ describe('a stream goal', () => {
   it.each<[string, object, string]>([
     ['an unknown segment', { segmentIds: [stranger] }, 'segmentIds.0: there is no such segment in this workspace'],
     ['an unknown property', { properties: ['nose'] }, 'properties.0: the workspace has no property "nose"'],
+    [
+      'a property whose name begins as the record does itself',
+      { properties: ['millrace.note'] },
+      'properties.0: cannot be streamed: records use "segmentMembership", "identityMap", "millrace" themselves',
+    ],
     ['a property named twice', { properties: ['name', 'name'] }, 'properties.1: stands here twice'],
     [
       'properties nested in each other',
