@@ -1,8 +1,9 @@
-import type { Readable, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import pg from 'pg';
-import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
+import { from as copyFrom } from 'pg-copy-streams';
 import { InputError, TransientError } from '@millrace/domain';
 import type { Sql } from '@millrace/sql';
+import { CopyOutQuery, type CopyOut } from './copy-out.js';
 
 export interface DatabaseOptions {
   readonly url: string;
@@ -28,16 +29,11 @@ export interface Transaction extends Executor {
   /** COPY ... FROM STDIN as a stream to write to; ends when the server took everything. The statement takes no parameters. */
   copyIn(statement: Sql): Writable;
   /**
-   * COPY ... TO STDOUT as a stream to read from. The statement takes no parameters.
+   * COPY ... TO STDOUT as a stream of rows, many at a time. The statement takes no parameters.
    * One that is not read to its end costs the transaction its connection: that is what stops the server.
    */
   copyOut(statement: Sql): CopyOut;
 }
-
-export type CopyOut = Readable & {
-  /** Rows the server says it sent; known once the transaction's next statement has answered, 0 before. */
-  readonly rowCount: number;
-};
 
 // Numbers that may not fit a double (int8, numeric) and JSON, whose numbers must stay exact, come as text.
 const typesAsText = new Set<number>([
@@ -92,7 +88,7 @@ export class Database implements Executor {
     const ignore = (): void => undefined;
     client.on('error', ignore);
     let broken: Error | undefined;
-    const copiesOut: Readable[] = [];
+    const copiesOut: CopyOut[] = [];
     // Its connection stands in the middle of a message: any further statement would wait for ever.
     const unfinishedCopy = (): Error | undefined =>
       copiesOut.every((copy) => copy.readableEnded) ? undefined : new Error('a COPY was not read to its end');
@@ -102,7 +98,7 @@ export class Database implements Executor {
         query: (query) => run(client, query),
         copyIn: (statement) => client.query(copyFrom(statementText(statement), { highWaterMark: 256 * 1024 })),
         copyOut: (statement) => {
-          const copy = client.query(copyTo(statementText(statement), { highWaterMark: 256 * 1024 }));
+          const copy = client.query(new CopyOutQuery(statementText(statement)));
           copiesOut.push(copy);
           return copy;
         },

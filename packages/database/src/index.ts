@@ -1,6 +1,6 @@
+export type { CopiedRows, CopyOut } from './copy-out.js';
 export { encodeCopyText } from './copy-text.js';
 export {
-  type CopyOut,
   Database,
   isUniqueViolation,
   type DatabaseOptions,
