@@ -6,7 +6,7 @@ import {
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
 } from '@nestjs/common';
-import { openEndpoint } from '@millrace/crypto';
+import { derivePseudonymKey, openEndpoint } from '@millrace/crypto';
 import { Database, sql } from '@millrace/database';
 import type { GoalSnapshot } from '@millrace/domain';
 import {
@@ -102,6 +102,7 @@ export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutd
             wakeUps,
             openTarget: (snapshot) => openTarget(snapshot, config.MILLRACE_SEALING_KEY),
             events: createExportEvents(logger, metrics),
+            pseudonymKey: (workspaceId) => derivePseudonymKey(config.MILLRACE_SEALING_KEY, workspaceId),
           }),
         },
         {

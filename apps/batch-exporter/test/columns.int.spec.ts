@@ -100,7 +100,7 @@ describe('the columns of an export', () => {
       'bare@x.test,,,,,,,,,Everyone,,"S""E"',
       'email,person.name,points,spent,active,birthday,tags,prices,CRM,Segments,News,Country',
       'empty@x.test,"",,,false,,,0.1,C-3,Everyone,false,"S""E"',
-      'full@x.test,"Åsa ""the"" B",7,12345678901234567890.10,true,1990-02-28,a;b;c;d;e;f;g,1.5;2,C-1;C-2,Active;Everyone,true,"S""E"',
+      'full@x.test,"Åsa ""the"" B",7,12345678901234567890.10,true,1990-02-28,a;b\\;c;d;e;f;g,1.5;2,C-1;C-2,Active;Everyone,true,"S""E"',
     ]);
   });
 

@@ -27,6 +27,7 @@ export const goalSnapshot = z.object({
   version: z.literal(1),
   workspaceId: z.int(),
   connectionId: z.uuid(),
+  connectionName: z.string().optional().describe('For file names'),
   goalId: z.uuid(),
   goal,
   endpoint: goalEndpoint,

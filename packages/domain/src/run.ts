@@ -64,6 +64,14 @@ export const exportCounts = z.object({
     .record(z.string(), z.int())
     .optional()
     .describe('The withheld by the first reason that applies: no-mapped-value, missing:<property>, no-consent'),
+  events: z.int().optional().describe('Rows in files of events, those of nested lists not counted'),
+  filtered: z.int().optional().describe('Rows that a processor dropped'),
+  valuesLeftOut: z.int().optional().describe('Values a processor could not understand: written as no value'),
+  charactersReplaced: z.int().optional().describe('Characters the charset lacks, written as "?"'),
+  logged: z
+    .array(z.object({ label: z.string(), rows: z.int() }))
+    .optional()
+    .describe('Rows that came to each log processor, in order'),
 });
 export type ExportCounts = z.infer<typeof exportCounts>;
 

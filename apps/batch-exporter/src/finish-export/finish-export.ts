@@ -7,6 +7,7 @@ import { keepDelivered } from '../storage/delivered.js';
 import { type PartRow, readParts, recordCompleted } from '../storage/parts.js';
 import { dropSelected } from '../storage/selected.js';
 import { storeWatermark } from '../storage/watermark.js';
+import { countsOf, type DeliveredFile } from './counts.js';
 import { type WrittenFile, writeManifest } from './manifest.js';
 
 /**
@@ -23,7 +24,7 @@ export async function finishExport(
   const { database } = exporter;
   const { key, goal, store } = work;
   const { bucket } = goal.target;
-  const parts = await readParts(database, key);
+  const parts = (await readParts(database, key)).filter(({ state }) => state !== 'omitted');
   for (const part of parts) {
     if (part.state === 'completed') continue;
     const { uploadId, receipt } = storedUpload(part);
@@ -33,12 +34,12 @@ export async function finishExport(
       await recordCompleted(tx, key, part.number);
     });
   }
-  const files = parts.map(({ objectKey, rows, bytes, sha256 }) => ({ key: objectKey, rows, bytes, sha256 }));
+  const files = parts.map(({ objectKey: name, ...part }) => ({ ...part, key: name }));
   for (const [index, manifestKey] of current.manifestKeys.entries()) {
     const dialect = goal.manifests[index];
     if (dialect === undefined)
       throw new Error(`export ${key.runId} has a name for manifest ${index + 1}, its goal does not`);
-    const { body, contentType } = writeManifest(dialect, key, current.plan, files);
+    const { body, contentType } = writeManifest(dialect, key, current.plan, files, manifestKey);
     await checkLease(database, lease);
     await store.putSmall(bucket, manifestKey, body, contentType);
   }
@@ -54,13 +55,15 @@ export async function markDelivered(
   exporter: Exporter,
   { key, goal }: Pick<ExportWork, 'key' | 'goal'>,
   { plan, manifestKeys, tokenKey, state }: Pick<ExportRow, 'plan' | 'manifestKeys' | 'tokenKey' | 'state'>,
-  files: readonly WrittenFile[],
+  files: readonly DeliveredFile[],
   unit: Unit,
   lease: Lease,
 ): Promise<void> {
-  const totals = { rows: sum(files, 'rows'), bytes: sum(files, 'bytes') };
+  const profiles = files.filter(({ series }) => series === '');
+  const totals = { rows: sum(profiles, 'rows'), bytes: sum(files, 'bytes') };
   const counts: ExportCounts & Record<string, unknown> = {
     ...totals,
+    ...countsOf(goal, files),
     files: files.map(({ key: name, rows, bytes, sha256 }) => ({ name, rows, bytes, sha256 })),
     ...(manifestKeys.length === 0 ? {} : { manifest: manifestKeys[0], manifests: [...manifestKeys] }),
     ...(tokenKey === undefined ? {} : { token: tokenKey }),

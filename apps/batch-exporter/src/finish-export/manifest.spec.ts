@@ -16,8 +16,8 @@ const files = [
   { key: 'to/crm/a.csv', rows: 3, bytes: 70, sha256: 'aa' },
   { key: 'to/crm/R&D <new>.csv', rows: 2, bytes: 50, sha256: 'bb' },
 ];
-const text = (dialect: Parameters<typeof writeManifest>[0], list = files): string =>
-  writeManifest(dialect, run, plan, list).body.toString();
+const text = (dialect: Parameters<typeof writeManifest>[0], list = files, at = 'to/crm/m.json'): string =>
+  writeManifest(dialect, run, plan, list, at).body.toString();
 
 describe('writeManifest', () => {
   it('lists rows, bytes and SHA-256 in the dialect of its own', () => {
@@ -32,6 +32,15 @@ describe('writeManifest', () => {
         { name: 'R&D <new>.csv', rows: 2, bytes: 50, sha256: 'bb' },
       ],
     });
+  });
+
+  it('names files in other folders by the way from its own', () => {
+    const names = (at: string): unknown =>
+      (JSON.parse(text({ kind: 'millrace' }, files, at)) as { files: { name: string }[] }).files.map(
+        ({ name }) => name,
+      );
+    expect(names('to/other/m.json')).toEqual(['../crm/a.csv', '../crm/R&D <new>.csv']);
+    expect(names('m.json')).toEqual(['to/crm/a.csv', 'to/crm/R&D <new>.csv']);
   });
 
   it('names folder, name and size for Adobe', () => {

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { type ExportManifest, exportManifest, type ManifestDialect } from '@millrace/domain';
 import type { ExportPlan } from '../plan-export/export-plan.js';
 
@@ -14,7 +15,7 @@ interface RunOfGoal {
 }
 
 /**
- * The manifest of an export as the reader of `dialect` expects it. The same export always gives the same bytes: writing it
+ * The manifest of an export, to be stored under `manifestKey`, as the reader of `dialect` expects it. The same export always gives the same bytes: writing it
  * again after a crash changes nothing.
  */
 export function writeManifest(
@@ -22,14 +23,16 @@ export function writeManifest(
   run: RunOfGoal,
   plan: ExportPlan,
   files: readonly WrittenFile[],
+  manifestKey: string,
 ): { readonly body: Buffer; readonly contentType: string } {
+  const nameOf = (key: string): string => path.posix.relative(path.posix.dirname(manifestKey), key);
   switch (dialect.kind) {
     case 'millrace':
-      return json(millraceManifest(run, plan, files));
+      return json(millraceManifest(run, plan, files, nameOf));
     case 'adobe':
       return json(adobeManifest(run, plan, files));
     case 'pega':
-      return { body: Buffer.from(pegaManifest(dialect.processType, files)), contentType: 'application/xml' };
+      return { body: Buffer.from(pegaManifest(dialect.processType, files, nameOf)), contentType: 'application/xml' };
   }
 }
 
@@ -37,8 +40,15 @@ function json(manifest: object): { readonly body: Buffer; readonly contentType: 
   return { body: Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`), contentType: 'application/json' };
 }
 
-/** Files are named as they lie beside it. */
-function millraceManifest(run: RunOfGoal, plan: ExportPlan, files: readonly WrittenFile[]): ExportManifest {
+type NameOf = (key: string) => string;
+
+/** Files are named as they lie beside it; those in other folders by the way there. */
+function millraceManifest(
+  run: RunOfGoal,
+  plan: ExportPlan,
+  files: readonly WrittenFile[],
+  nameOf: NameOf,
+): ExportManifest {
   return exportManifest.parse({
     version: 1,
     runId: run.runId,
@@ -56,12 +66,16 @@ function adobeManifest(run: RunOfGoal, plan: ExportPlan, files: readonly Written
   return {
     flowRunId: run.runId,
     scheduledTime: plan.plannedAt,
-    exportResults: files.map(({ key, bytes }) => ({ sinkPath: folderOf(key), name: nameOf(key), size: bytes })),
+    exportResults: files.map(({ key, bytes }) => ({
+      sinkPath: folderOf(key),
+      name: path.posix.basename(key),
+      size: bytes,
+    })),
   };
 }
 
 /** Names are relative to the folder of the manifest. */
-function pegaManifest(processType: string, files: readonly WrittenFile[]): string {
+function pegaManifest(processType: string, files: readonly WrittenFile[], nameOf: NameOf): string {
   const lines = files.flatMap(({ key, rows, bytes }) => [
     '    <file>',
     `      <name>${xmlText(nameOf(key))}</name>`,
@@ -90,10 +104,6 @@ function xmlText(text: string): string {
 
 function totalRows(files: readonly WrittenFile[]): number {
   return files.reduce((sum, file) => sum + file.rows, 0);
-}
-
-function nameOf(key: string): string {
-  return key.slice(key.lastIndexOf('/') + 1);
 }
 
 function folderOf(key: string): string {

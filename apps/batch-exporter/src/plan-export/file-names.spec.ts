@@ -15,18 +15,78 @@ function goal(changes: Record<string, unknown> = {}): ExportProfilesGoal {
 const context = {
   segmentName: 'Big spenders',
   plannedAt: new Date('2026-11-21T20:15:09.750Z'),
+  workspace: { name: 'acme', title: 'Acme Ltd' },
+  connection: { id: 'c-1', name: 'CRM bucket' },
   files: 1,
+  series: [],
   runId: 'run',
   goalId: 'goal',
 };
 
 describe('exportNames', () => {
-  it('puts segment and UTC time into the default name, in the target directory', () => {
+  it('puts destination, segment and UTC time into the default name, in the target directory', () => {
     expect(exportNames(goal(), context)).toEqual({
-      files: ['to/crm/Big spenders_20261121_201509.csv'],
-      manifests: ['to/crm/Big spenders_20261121_201509.manifest.json'],
+      files: ['to/crm/S3_0194b2a0-0000-7000-8000-000000000001_20261121_201509.csv'],
+      events: [],
+      manifests: ['to/crm/S3_0194b2a0-0000-7000-8000-000000000001_20261121_201509.manifest.json'],
       token: undefined,
     });
+  });
+
+  it('knows every macro', () => {
+    const fileName =
+      '%DESTINATION%,%DESTINATION_INSTANCE_ID%,%DESTINATION_INSTANCE_NAME%,%SEGMENT_NAME%,%ORGANIZATION_NAME%,%SANDBOX_NAME%,%TIMESTAMP%';
+    expect(exportNames(goal({ fileName }), context).files).toEqual([
+      'to/crm/S3,c-1,CRM bucket,Big spenders,Acme Ltd,acme,1795292109.csv',
+    ]);
+  });
+
+  it.each([
+    ['in/%SEGMENT_NAME%', 'in/Big spenders/all.csv'],
+    ['%SEGMENT_ID%', '0194b2a0-0000-7000-8000-000000000001/all.csv'],
+    ['in/%SEGMENT_NAME%/%SEGMENT_ID%/', 'in/Big spenders/0194b2a0-0000-7000-8000-000000000001/all.csv'],
+  ])('makes folders of the macros at the end of %s', (directory, key) => {
+    expect(exportNames(goal({ target: { bucket: 'out', directory }, fileName: 'all' }), context).files).toEqual([key]);
+  });
+
+  it('makes one folder of any segment name', () => {
+    const target = { bucket: 'out', directory: 'in/%SEGMENT_NAME%' };
+    const names = (segmentName: string): unknown =>
+      exportNames(goal({ target, fileName: 'all' }), { ...context, segmentName }).files;
+    expect([names('a/b'), names('..'), names('a\\b\n')]).toEqual([
+      ['in/a_b/all.csv'],
+      ['in/_/all.csv'],
+      ['in/a_b_/all.csv'],
+    ]);
+  });
+
+  it('gives each audience files of its own, and each event type and list beside them', () => {
+    const names = exportNames(goal({ fileName: '%SEGMENT_NAME%', timeline: {}, compression: 'gzip' }), {
+      ...context,
+      audiences: [
+        { segmentId: 'a', segmentName: 'A', files: 2 },
+        { segmentId: 'b', segmentName: 'B', files: 0 },
+      ],
+      series: [
+        { type: 'order', list: undefined },
+        { type: 'order', list: 'products' },
+      ],
+    });
+    expect(names.files).toEqual(['to/crm/A.csv.gz', 'to/crm/A_2.csv.gz']);
+    expect(names.events).toEqual([
+      'to/crm/A_order.csv.gz',
+      'to/crm/A_order_products.csv.gz',
+      'to/crm/B_order.csv.gz',
+      'to/crm/B_order_products.csv.gz',
+    ]);
+  });
+
+  it('names files of events after their type alone where asked to', () => {
+    const timeline = { fileName: '%EVENT_TYPE%' };
+    const series = [{ type: 'order', list: undefined }];
+    expect(exportNames(goal({ timeline }), { ...context, series }).events).toEqual(['to/crm/order.csv']);
+    expect(exportNames(goal({ timeline }), { ...context, series }, 2).events).toEqual(['to/crm/order-2.csv']);
+    expect(namesCarryTime(goal({ timeline }))).toBe(false);
   });
 
   it('puts manifests and token beside the files, named as their readers look for them', () => {
@@ -65,6 +125,7 @@ describe('exportNames', () => {
       context,
     );
     expect(names.files).toEqual(['to/crm/0194b2a0-0000-7000-8000-000000000001-1795292109.csv.gz.pgp']);
+    expect(exportNames(goal({ fileName: 'all', pgp: { sign: true } }), context).files).toEqual(['to/crm/all.csv.pgp']);
   });
 
   it('lets no segment name reach another folder', () => {

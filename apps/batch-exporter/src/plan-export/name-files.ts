@@ -1,9 +1,10 @@
 import { InputError } from '@millrace/domain';
-import type { Catalogue } from '@millrace/mapping';
+import { type Catalogue, compileExportEvents } from '@millrace/mapping';
 import { beginUnderLease, type Lease } from '@millrace/job-queue';
 import type { ObjectStore } from '@millrace/object-store';
 import { endpointName, type Exporter, type ExportWork } from '../run-export/exporter.js';
 import { reserveKeys } from '../storage/exports.js';
+import { readWorkspaceName } from '../storage/workspace-name.js';
 import type { ExportPlan } from './export-plan.js';
 import { type ExportNames, exportNames, namesCarryTime } from './file-names.js';
 
@@ -21,20 +22,29 @@ export async function nameFiles(
   catalogue: Catalogue,
   lease: Lease,
 ): Promise<ExportNames> {
-  const { key, goal, store, endpoint } = work;
+  const { key, goal, store, endpoint, snapshot } = work;
   const { bucket } = goal.target;
+  const workspace = await readWorkspaceName(exporter.database, snapshot.workspaceId);
   const nameOf = (segmentId: string): string => catalogue.segments.get(segmentId)?.name ?? segmentId;
   const context = {
     segmentName: nameOf(goal.segmentId),
     plannedAt: new Date(plan.plannedAt),
     files: plan.files,
     audiences: plan.audiences?.map((audience) => ({ ...audience, segmentName: nameOf(audience.segmentId) })),
+    workspace,
+    connection: { id: snapshot.connectionId, name: snapshot.connectionName ?? '' },
+    series: compileExportEvents(goal, catalogue),
     ...key,
   };
   const [wanted] = exportNames(goal, context).files;
   for (let attempt = 1; attempt <= attempts; attempt += 1) {
     const names = exportNames(goal, context, attempt);
-    const keys = [...(names.token === undefined ? [] : [names.token]), ...names.files, ...names.manifests];
+    const keys = [
+      ...(names.token === undefined ? [] : [names.token]),
+      ...names.files,
+      ...names.events,
+      ...names.manifests,
+    ];
     const reservedElsewhere = await exporter.database.transaction(async (tx) => {
       await beginUnderLease(tx, lease);
       return await reserveKeys(tx, key, { endpoint: endpointName(endpoint), bucket }, keys);
@@ -67,7 +77,11 @@ export async function nameFiles(
 }
 
 /** By listing, which an export may do anyway: asking for an object's head needs the permission to read it. */
-async function firstExisting(store: ObjectStore, bucket: string, keys: readonly string[]): Promise<string | undefined> {
+export async function firstExisting(
+  store: ObjectStore,
+  bucket: string,
+  keys: readonly string[],
+): Promise<string | undefined> {
   for (const key of keys) {
     // A key comes before all others it is a prefix of.
     for await (const object of store.list(bucket, key)) {

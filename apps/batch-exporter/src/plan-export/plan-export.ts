@@ -20,7 +20,7 @@ import { exportGoalHash, type ExportTerms } from './goal-hash.js';
 const lookupShare = 0.1;
 
 /** Each takes a unit of work and an upload. */
-const maxFiles = 1000;
+export const maxFiles = 1000;
 
 /** What an export begun now would be, before anything is counted. */
 export interface DecidedExport {
@@ -129,6 +129,11 @@ interface PlannedAudience {
   readonly splitRows: number | undefined;
 }
 
+/** Whether one writer makes all files of an audience: only as it goes does it know where to cut, or which row was the last. */
+export function writesAlone({ splitBytes, processors }: ExportProfilesGoal): boolean {
+  return splitBytes !== undefined || processors.some(({ kind }) => kind === 'first-rows');
+}
+
 async function planAudience(
   tx: Transaction,
   key: ExportKey,
@@ -137,11 +142,14 @@ async function planAudience(
 ): Promise<PlannedAudience> {
   const { counts, access, anyDue } = await countSelection(tx, selection);
   const { segmentId } = goal;
-  if (goal.splitRows === undefined && !selection.mustBeNumbered)
-    return { segmentId, counts, access, files: anyDue ? goal.parts : 0, splitRows: undefined };
+  const alone = writesAlone(goal);
+  // Parts read later than this: near the limit there may be more by then.
+  const fits = alone || (counts.due ?? counts.members) <= goal.splitRows * 0.9;
+  if (fits && !selection.mustBeNumbered)
+    return { segmentId, counts, access, files: anyDue ? (alone ? 1 : goal.parts) : 0, splitRows: undefined };
   if (selection.mustBeNumbered) await tuneSelection(tx, 'scan');
   const rows = await storeSelected(tx, key, index, selection.numbered);
-  const splitRows = goal.splitRows ?? Math.max(1, Math.ceil(rows / goal.parts));
+  const splitRows = Math.max(1, alone ? rows : Math.min(goal.splitRows, Math.ceil(rows / goal.parts)));
   const files = Math.ceil(rows / splitRows);
   if (files > maxFiles) {
     throw new InputError(

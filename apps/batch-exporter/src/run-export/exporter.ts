@@ -24,6 +24,8 @@ export interface Exporter {
   /** @throws InputError('seal-broken') when the secrets were sealed for another key */
   readonly openTarget: (snapshot: GoalSnapshot) => ExportTarget;
   readonly events: ExportEvents;
+  /** Of a workspace, for `pseudonymise`: the same for every export of it. */
+  readonly pseudonymKey: (workspaceId: number) => Uint8Array;
 }
 
 /** A unit's goal, read and opened. */

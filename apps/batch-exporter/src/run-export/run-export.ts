@@ -10,15 +10,19 @@ import {
   type UnitHandler,
   writeRunEvent,
 } from '@millrace/job-queue';
+import { compileExportEvents } from '@millrace/mapping';
 import { loadCatalogue } from '@millrace/profile-store';
 import { finishExport, markDelivered } from '../finish-export/finish-export.js';
 import type { ExportPlan } from '../plan-export/export-plan.js';
+import type { ExportNames } from '../plan-export/file-names.js';
 import { nameFiles } from '../plan-export/name-files.js';
+import { plannedFile } from '../plan-export/part-selection.js';
 import { planExport } from '../plan-export/plan-export.js';
 import { type ExportRow, insertExport, lockExport, moveExport, readExport } from '../storage/exports.js';
 import { endOnAbort } from '../storage/end-on-abort.js';
-import { insertParts, readParts } from '../storage/parts.js';
+import { insertParts, type NewPart, readParts } from '../storage/parts.js';
 import { measureSelected } from '../storage/selected.js';
+import { seriesName } from '../write-part/part-source.js';
 import { checkEncoding } from '../write-part/part-stream.js';
 import { type Exporter, type ExportWork, withExportWork } from './exporter.js';
 
@@ -94,7 +98,7 @@ async function openParts(
   { lease, signal }: UnitContext,
 ): Promise<void> {
   const { database } = exporter;
-  const { key, snapshot } = work;
+  const { key, goal, snapshot } = work;
   if (made.files === 0)
     return await markDelivered(
       exporter,
@@ -106,23 +110,39 @@ async function openParts(
     );
   const catalogue = await loadCatalogue(database, snapshot.workspaceId);
   const names = await nameFiles(exporter, work, made, catalogue, lease);
+  const series = compileExportEvents(goal, catalogue).map((one) => seriesName(one));
   signal.throwIfAborted();
   const unitIds = await database.transaction(async (tx) => {
     await beginUnderLease(tx, lease);
-    const parts: { readonly number: number; readonly unitId: string; readonly objectKey: string }[] = [];
-    for (const [index, objectKey] of names.files.entries()) {
+    const parts: NewPart[] = [];
+    for (const [index, file] of [...filesOfProfiles(made, names), ...filesOfEvents(series, names)].entries()) {
       const number = index + 1;
-      parts.push({
-        number,
-        objectKey,
-        unitId: await openUnit(tx, { queue: 'export-part', parentId: unit.id, payload: { version: 1, part: number } }),
-      });
+      const payload = { version: 1, part: number } as const;
+      parts.push({ ...file, number, unitId: await openUnit(tx, { queue: 'export-part', parentId: unit.id, payload }) });
     }
     await insertParts(tx, key, names, parts);
     await handBackUnit(tx, lease, unit, lookAgainMs);
     return parts.map((part) => part.unitId);
   });
   await Promise.all(unitIds.map((unitId) => exporter.wakeUps.wake('export-part', { version: 1, unitId })));
+}
+
+type NewFile = Omit<NewPart, 'number' | 'unitId'>;
+
+function filesOfProfiles(made: ExportPlan, { files }: ExportNames): readonly NewFile[] {
+  return files.map((objectKey, index) => ({
+    audience: plannedFile(made, index + 1).audience,
+    series: '',
+    objectKey,
+  }));
+}
+
+function filesOfEvents(series: readonly string[], { events }: ExportNames): readonly NewFile[] {
+  return events.map((objectKey, index) => ({
+    audience: Math.floor(index / series.length),
+    series: series[index % series.length] ?? '',
+    objectKey,
+  }));
 }
 
 async function finishOrWait(
@@ -140,7 +160,7 @@ async function finishOrWait(
     await beginUnderLease(tx, lease);
     await lockExport(tx, key);
     const parts = await readParts(tx, key);
-    if (!signal.aborted && parts.every((part) => part.state === 'stored'))
+    if (!signal.aborted && parts.every(({ state }) => state === 'stored' || state === 'omitted'))
       return await moveExport(tx, key, ['parts'], 'finishing');
     await handBackUnit(tx, lease, unit, lookAgainMs);
     return false;

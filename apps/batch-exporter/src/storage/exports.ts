@@ -152,6 +152,20 @@ export async function reserveKeys(
   return taken;
 }
 
+/** One name more. Returns whether it was free. */
+export async function reserveFurtherKey(
+  tx: Transaction,
+  key: ExportKey,
+  target: { readonly endpoint: string; readonly bucket: string },
+  objectKey: string,
+): Promise<boolean> {
+  const { rowCount } = await tx.query(sql`
+    INSERT INTO exporter.reserved_key (endpoint, bucket, object_key, run_id, goal_id)
+    VALUES (${target.endpoint}, ${target.bucket}, ${objectKey}, ${key.runId}, ${key.goalId})
+    ON CONFLICT (endpoint, bucket, object_key) DO NOTHING`);
+  return rowCount === 1;
+}
+
 export async function releaseKeys(tx: Transaction, key: ExportKey): Promise<void> {
   await tx.query(sql`DELETE FROM exporter.reserved_key WHERE run_id = ${key.runId} AND goal_id = ${key.goalId}`);
 }

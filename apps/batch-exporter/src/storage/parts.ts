@@ -1,21 +1,45 @@
 import { type Executor, sql, type Transaction } from '@millrace/database';
+import { z } from 'zod';
 import type { ExportKey, ExportState } from './exports.js';
 
+/** What became of rows and values on their way into a file. */
+export const partTallies = z.object({
+  /** Rows that a processor dropped. */
+  filtered: z.int().default(0),
+  /** Values a processor could not understand. */
+  valuesLeftOut: z.int().default(0),
+  /** Characters the charset lacks, written as `?`. */
+  charactersReplaced: z.int().default(0),
+  /** Rows that came to each `log`, in order. */
+  logged: z.array(z.object({ label: z.string(), rows: z.int() })).default([]),
+});
+export type PartTallies = z.infer<typeof partTallies>;
+
 export interface PartRow {
-  /** From 1: the file's place in the names. */
+  /** From 1, over all files of the export. */
   readonly number: number;
+  /** Whose it is: place of the audience among those of the plan, from 0. */
+  readonly audience: number;
+  /** '' for profiles; the name of an event type, or of one and its list: `order/products`. */
+  readonly series: string;
+  /** From 1: its place among the files its unit writes one after the other. */
+  readonly file: number;
   readonly unitId: string;
   readonly objectKey: string;
-  readonly state: 'waiting' | 'writing' | 'stored' | 'completed';
+  readonly state: 'waiting' | 'writing' | 'stored' | 'omitted' | 'completed';
   readonly uploadId: string | undefined;
   readonly receipt: string | undefined;
   readonly rows: number;
   readonly bytes: number;
   readonly sha256: string;
+  readonly tallies: PartTallies;
 }
 
 interface PartRecord {
   readonly number: number;
+  readonly audience: number;
+  readonly series: string;
+  readonly file: number;
   readonly unit_id: string;
   readonly object_key: string;
   readonly state: PartRow['state'];
@@ -24,15 +48,21 @@ interface PartRecord {
   readonly rows: number;
   readonly bytes: number | null;
   readonly sha256: string | null;
+  readonly tallies: string;
 }
 
-/** In file order. */
+/** In the order of their names: what a unit added follows its first file. */
 export async function readParts(executor: Executor, key: ExportKey): Promise<readonly PartRow[]> {
   const { rows } = await executor.query<PartRecord>(sql`
-    SELECT number, unit_id, object_key, state, upload_id, upload_receipt, rows::float8 AS rows, bytes::float8 AS bytes, sha256
-    FROM exporter.part WHERE run_id = ${key.runId} AND goal_id = ${key.goalId} ORDER BY number`);
+    SELECT number, audience, series, file, unit_id, object_key, state, upload_id, upload_receipt, rows::float8 AS rows,
+      bytes::float8 AS bytes, sha256, tallies
+    FROM exporter.part WHERE run_id = ${key.runId} AND goal_id = ${key.goalId}
+    ORDER BY min(number) OVER (PARTITION BY unit_id), file`);
   return rows.map((row) => ({
     number: row.number,
+    audience: row.audience,
+    series: row.series,
+    file: row.file,
     unitId: row.unit_id,
     objectKey: row.object_key,
     state: row.state,
@@ -41,7 +71,16 @@ export async function readParts(executor: Executor, key: ExportKey): Promise<rea
     rows: row.rows,
     bytes: row.bytes ?? 0,
     sha256: row.sha256 ?? '',
+    tallies: partTallies.parse(JSON.parse(row.tallies)),
   }));
+}
+
+export interface NewPart {
+  readonly number: number;
+  readonly audience: number;
+  readonly series: string;
+  readonly unitId: string;
+  readonly objectKey: string;
 }
 
 /** Fixes the names and opens the parts: the export is in state `parts`. */
@@ -49,17 +88,47 @@ export async function insertParts(
   tx: Transaction,
   key: ExportKey,
   names: { readonly manifests: readonly string[]; readonly token: string | undefined },
-  parts: readonly { readonly number: number; readonly unitId: string; readonly objectKey: string }[],
+  parts: readonly NewPart[],
 ): Promise<void> {
   await tx.query(sql`
-    INSERT INTO exporter.part (run_id, goal_id, number, unit_id, object_key)
+    INSERT INTO exporter.part (run_id, goal_id, number, audience, series, unit_id, object_key)
     SELECT ${key.runId}, ${key.goalId}, part.* FROM unnest(
-      ${parts.map((part) => part.number)}::int[], ${parts.map((part) => part.unitId)}::uuid[], ${parts.map((part) => part.objectKey)}::text[]
-    ) AS part (number, unit_id, object_key)`);
+      ${parts.map((part) => part.number)}::int[], ${parts.map((part) => part.audience)}::int[], ${parts.map((part) => part.series)}::text[],
+      ${parts.map((part) => part.unitId)}::uuid[], ${parts.map((part) => part.objectKey)}::text[]
+    ) AS part (number, audience, series, unit_id, object_key)`);
   await tx.query(sql`
     UPDATE exporter.export SET state = 'parts', manifest_keys = ${names.manifests}::text[], token_key = ${names.token ?? null},
       updated_at = clock_timestamp()
     WHERE run_id = ${key.runId} AND goal_id = ${key.goalId}`);
+}
+
+/** One more file of a unit that cuts as it writes. Returns its number; the caller holds the export's lock. */
+export async function insertFurtherPart(
+  tx: Transaction,
+  key: ExportKey,
+  part: Pick<PartRow, 'audience' | 'series' | 'file' | 'unitId' | 'objectKey'>,
+): Promise<number> {
+  const { rows } = await tx.query<{ number: number }>(sql`
+    INSERT INTO exporter.part (run_id, goal_id, number, audience, series, file, unit_id, object_key)
+    SELECT ${key.runId}, ${key.goalId}, max(number) + 1, ${part.audience}::int, ${part.series}, ${part.file}, ${part.unitId}, ${part.objectKey}
+    FROM exporter.part WHERE run_id = ${key.runId} AND goal_id = ${key.goalId}
+    RETURNING number`);
+  return rows[0]?.number ?? 0;
+}
+
+/** Before a unit begins anew: the files it cut off are no longer, their names are free, its first one waits. */
+export async function forgetFurtherParts(tx: Transaction, key: ExportKey, unitId: string): Promise<void> {
+  await tx.query(sql`
+    WITH gone AS (
+      DELETE FROM exporter.part
+      WHERE run_id = ${key.runId} AND goal_id = ${key.goalId} AND unit_id = ${unitId} AND file > 1 RETURNING object_key
+    )
+    DELETE FROM exporter.reserved_key
+    WHERE run_id = ${key.runId} AND goal_id = ${key.goalId} AND object_key IN (SELECT object_key FROM gone)`);
+  await tx.query(sql`
+    UPDATE exporter.part SET state = 'waiting', upload_id = NULL, upload_receipt = NULL, rows = 0, bytes = NULL, sha256 = NULL,
+      tallies = '{}', updated_at = clock_timestamp()
+    WHERE run_id = ${key.runId} AND goal_id = ${key.goalId} AND unit_id = ${unitId} AND file = 1`);
 }
 
 /** Before the first byte: whoever takes the part over must be able to find this upload. */
@@ -77,17 +146,18 @@ export async function recordUpload(
 export interface StoredPart {
   readonly number: number;
   readonly uploadId: string;
-  readonly receipt: string;
+  /** Undefined: nothing was written and the upload is aborted. */
+  readonly stored: { readonly receipt: string; readonly bytes: number; readonly sha256: string } | undefined;
   readonly rows: number;
-  readonly bytes: number;
-  readonly sha256: string;
+  readonly tallies: PartTallies;
 }
 
 /** All bytes of the part are stored, invisibly. Returns how many parts are not yet. The caller holds the export's lock. */
 export async function recordStored(tx: Transaction, key: ExportKey, part: StoredPart): Promise<number> {
+  const { receipt = null, bytes = 0, sha256 = null } = part.stored ?? {};
   const { rowCount } = await tx.query(sql`
-    UPDATE exporter.part SET state = 'stored', upload_receipt = ${part.receipt}, rows = ${part.rows}, bytes = ${part.bytes},
-      sha256 = ${part.sha256}, updated_at = clock_timestamp()
+    UPDATE exporter.part SET state = ${part.stored === undefined ? 'omitted' : 'stored'}, upload_receipt = ${receipt}, rows = ${part.rows},
+      bytes = ${bytes}, sha256 = ${sha256}, tallies = ${JSON.stringify(part.tallies)}::jsonb, updated_at = clock_timestamp()
     WHERE run_id = ${key.runId} AND goal_id = ${key.goalId} AND number = ${part.number} AND upload_id = ${part.uploadId} AND state = 'writing'`);
   if (rowCount !== 1)
     throw new Error(`part ${part.number} of export ${key.runId} is not being written by upload ${part.uploadId}`);
@@ -105,7 +175,7 @@ export async function recordCompleted(tx: Transaction, key: ExportKey, number: n
 
 export interface PartProgress {
   readonly exportState: ExportState;
-  /** Rows of all parts so far. */
+  /** Rows of all files of profiles so far. */
   readonly rows: number;
 }
 
@@ -116,17 +186,24 @@ export interface PartProgress {
 export async function recordProgress(
   executor: Executor,
   key: ExportKey,
-  part: { readonly number: number; readonly uploadId: string; readonly backendPid: number },
+  part: {
+    readonly number: number;
+    readonly uploadId: string;
+    readonly backendPid: number;
+    /** Of that COPY, already in files before this one. */
+    readonly rowsBefore: number;
+  },
 ): Promise<PartProgress | undefined> {
   const { rows } = await executor.query<{ state: ExportState; rows: number }>(sql`
     WITH own AS (
-      UPDATE exporter.part SET rows = greatest(rows, coalesce((SELECT tuples_processed FROM pg_stat_progress_copy WHERE pid = ${part.backendPid}), 0))
+      UPDATE exporter.part SET rows = greatest(rows, coalesce((
+        SELECT tuples_processed FROM pg_stat_progress_copy WHERE pid = ${part.backendPid}), 0) - ${part.rowsBefore}::bigint)
       WHERE run_id = ${key.runId} AND goal_id = ${key.goalId} AND number = ${part.number} AND upload_id = ${part.uploadId}
-      RETURNING rows
+      RETURNING rows, series
     )
-    SELECT e.state, (own.rows + (
+    SELECT e.state, (CASE own.series WHEN '' THEN own.rows ELSE 0 END + (
       SELECT coalesce(sum(p.rows), 0) FROM exporter.part p
-      WHERE p.run_id = e.run_id AND p.goal_id = e.goal_id AND p.number <> ${part.number}))::float8 AS rows
+      WHERE p.run_id = e.run_id AND p.goal_id = e.goal_id AND p.number <> ${part.number} AND p.series = ''))::float8 AS rows
     FROM own, exporter.export e WHERE e.run_id = ${key.runId} AND e.goal_id = ${key.goalId}`);
   const row = rows[0];
   return row === undefined ? undefined : { exportState: row.state, rows: row.rows };

@@ -1,30 +1,24 @@
 import { type ExportProfilesGoal, type GoalEndpoint, InputError } from '@millrace/domain';
 
 export interface PgpOptions {
-  /** Public keys of everyone who may read the files. */
+  /** Public keys of everyone who may read the files; nobody: they are only signed. */
   readonly recipients: readonly string[];
   readonly signWith?: { readonly privateKey: string; readonly passphrase?: string };
 }
 
 /**
  * What PGP does to the files of a goal; undefined: nothing.
- * @throws InputError('pgp-sign-alone'), and ('pgp-recipients-missing' | 'pgp-key-missing') where the connection lacks the keys
+ * @throws InputError('pgp-recipients-missing' | 'pgp-key-missing') where the connection lacks the keys
  */
 export function pgpOptions(goal: ExportProfilesGoal, endpoint: GoalEndpoint): PgpOptions | undefined {
   const { encrypt, sign } = goal.pgp;
   if (!encrypt && !sign) return undefined;
-  if (!encrypt)
-    throw new InputError('pgp-sign-alone', 'files are signed only together with encryption; turn pgp.encrypt on', {
-      at: 'pgp.encrypt',
-    });
-  const recipients = endpoint.pgp?.recipients ?? [];
-  if (recipients.length === 0) {
+  const recipients = encrypt ? (endpoint.pgp?.recipients ?? []) : [];
+  if (encrypt && recipients.length === 0) {
     throw new InputError(
       'pgp-recipients-missing',
       'the goal encrypts its files, but the connection has no public key of a recipient; add one under pgp.recipients',
-      {
-        at: 'pgp.recipients',
-      },
+      { at: 'pgp.recipients' },
     );
   }
   const { privateKey, passphrase } = endpoint.pgp ?? {};
@@ -32,9 +26,7 @@ export function pgpOptions(goal: ExportProfilesGoal, endpoint: GoalEndpoint): Pg
     throw new InputError(
       'pgp-key-missing',
       'the goal signs its files, but the connection has no private key; add one under pgp.privateKey',
-      {
-        at: 'pgp.privateKey',
-      },
+      { at: 'pgp.privateKey' },
     );
   }
   return {

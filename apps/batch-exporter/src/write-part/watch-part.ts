@@ -9,10 +9,8 @@ const lookEveryMs = 1000;
 export interface WatchedPart {
   readonly key: ExportKey;
   readonly plan: ExportPlan;
-  readonly number: number;
-  readonly uploadId: string;
-  /** Of the connection that runs the COPY. */
-  readonly backendPid: number;
+  /** Which file is being written, by which connection. */
+  readonly at: () => Parameters<typeof recordProgress>[2];
 }
 
 /**
@@ -26,7 +24,7 @@ export function watchPart(exporter: Exporter, part: WatchedPart, stop: () => voi
   let ended = false;
 
   const look = async (): Promise<void> => {
-    const progress = await recordProgress(exporter.database, part.key, part);
+    const progress = await recordProgress(exporter.database, part.key, part.at());
     if (ended) return;
     if (progress?.exportState !== 'parts') {
       stop();

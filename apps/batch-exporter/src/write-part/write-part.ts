@@ -11,12 +11,12 @@ import {
 } from '@millrace/job-queue';
 import { removeUploads } from '../finish-export/remove-uploads.js';
 import { type Exporter, withExportWork } from '../run-export/exporter.js';
-import { beginAbandoning, type ExportKey, readExport } from '../storage/exports.js';
-import { type PartRow, readParts } from '../storage/parts.js';
+import { beginAbandoning, type ExportKey, lockExport, readExport } from '../storage/exports.js';
+import { forgetFurtherParts, type PartRow, readParts } from '../storage/parts.js';
 import { PartWithdrawn, PartWriter } from './part-writer.js';
 
 /**
- * `export-part`: writes one file of an export, up to where only its completion is missing. A second attempt removes what
+ * `export-part`: writes one file of an export, or the files its rows are cut into, up to where only its completion is missing. A second attempt removes what
  * the first one stored and writes the file again.
  */
 export function writePart(exporter: Exporter): UnitHandler {
@@ -25,10 +25,18 @@ export function writePart(exporter: Exporter): UnitHandler {
     await withExportWork(exporter, unit, async (work) => {
       const withdraw = async (): Promise<void> => database.transaction((tx) => cancelUnit(tx, context.lease, unit));
       const current = await readExport(database, work.key);
-      const part = await partOf(exporter, work.key, unit);
+      const [part, ...further] = await partsOf(exporter, work.key, unit);
       if (current?.state !== 'parts' || part === undefined) return await withdraw();
       try {
-        await removeUploads(work.store, work.goal.target.bucket, part, () => checkLease(exporter, context.lease));
+        const fence = async (): Promise<void> => checkLease(exporter, context.lease);
+        for (const one of [part, ...further]) await removeUploads(work.store, work.goal.target.bucket, one, fence);
+        if (further.length > 0) {
+          await database.transaction(async (tx) => {
+            await beginUnderLease(tx, context.lease);
+            await lockExport(tx, work.key);
+            await forgetFurtherParts(tx, work.key, unit.id);
+          });
+        }
         await new PartWriter(exporter, work, current.plan, part, unit, context).write();
       } catch (error) {
         if (error instanceof PartWithdrawn) return await withdraw();
@@ -43,14 +51,15 @@ export function writePart(exporter: Exporter): UnitHandler {
 export async function removePart(exporter: Exporter, unit: Unit, { lease }: UnitEnd): Promise<void> {
   await hastenExport(exporter, unit, lease, async () => undefined);
   await withExportWork(exporter, unit, async ({ key, goal, store }) => {
-    const part = await partOf(exporter, key, unit);
-    if (part !== undefined) await removeUploads(store, goal.target.bucket, part, () => checkLease(exporter, lease));
+    for (const part of await partsOf(exporter, key, unit))
+      await removeUploads(store, goal.target.bucket, part, () => checkLease(exporter, lease));
   });
 }
 
-async function partOf(exporter: Exporter, key: ExportKey, unit: Unit): Promise<PartRow | undefined> {
-  const { part: number } = exportPartPayload.parse(unit.payload);
-  return (await readParts(exporter.database, key)).find((part) => part.number === number);
+/** The part of a unit, and behind it what it was cut into. */
+async function partsOf(exporter: Exporter, key: ExportKey, unit: Unit): Promise<readonly PartRow[]> {
+  exportPartPayload.parse(unit.payload);
+  return (await readParts(exporter.database, key)).filter(({ unitId }) => unitId === unit.id);
 }
 
 async function checkLease(exporter: Exporter, lease: Lease): Promise<void> {

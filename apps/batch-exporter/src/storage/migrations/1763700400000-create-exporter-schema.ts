@@ -34,10 +34,17 @@ CREATE TABLE exporter.part (
   run_id uuid NOT NULL,
   goal_id uuid NOT NULL,
   number integer NOT NULL,
+  -- Whose it is: place of the audience among those of the plan, from 0.
+  audience integer NOT NULL DEFAULT 0,
+  -- What is in it: '' for profiles, else an event type, or one and its list: 'order/products'.
+  series text NOT NULL DEFAULT '',
+  -- From 1: its place among the files its unit writes one after the other.
+  file integer NOT NULL DEFAULT 1,
   unit_id uuid NOT NULL,
   object_key text NOT NULL,
   -- waiting -> writing (the upload is recorded) -> stored (its bytes are, invisibly) -> completed (visible).
-  state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'writing', 'stored', 'completed')),
+  -- omitted: there was nothing to write into it.
+  state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'writing', 'stored', 'omitted', 'completed')),
   upload_id text,
   -- What completing the upload takes, once it is stored.
   upload_receipt text,
@@ -47,6 +54,8 @@ CREATE TABLE exporter.part (
   rows bigint NOT NULL DEFAULT 0,
   bytes bigint,
   sha256 text,
+  -- What became of rows and values on their way into it.
+  tallies jsonb NOT NULL DEFAULT '{}',
   updated_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (run_id, goal_id, number),
   FOREIGN KEY (run_id, goal_id) REFERENCES exporter.export ON DELETE CASCADE

@@ -1,0 +1,61 @@
+import type { Sql } from '@millrace/database';
+import { copyOptions } from '@millrace/delimited';
+import { type Catalogue, compileExportEvents, type EventSeries } from '@millrace/mapping';
+import type { ExportPlan } from '../plan-export/export-plan.js';
+import { partitionsOfFile, plannedFile, profilesOfAudience, rowsOfFile } from '../plan-export/part-selection.js';
+import { writesAlone } from '../plan-export/plan-export.js';
+import type { ExportWork } from '../run-export/exporter.js';
+import type { PartRow } from '../storage/parts.js';
+import { copyStatement } from './copy-statement.js';
+import type { FileLimits } from './cut-files.js';
+import { headersOf, plainRows, processedRows, type ProcessingContext, type RowWriter } from './write-rows.js';
+
+/** Where the rows of a part come from, and what is done to them here. */
+export interface PartSource {
+  readonly headers: readonly string[];
+  readonly statement: Sql;
+  /** Undefined: COPY writes the dialect itself. */
+  readonly rows: RowWriter | undefined;
+  /** The part's unit cuts what it reads into files of at most this. */
+  readonly limits: FileLimits | undefined;
+  /** Tables it reads, for a guess of its size. */
+  readonly tables: readonly string[];
+}
+
+/** Of a file of events: its type and list, as one text. */
+export function seriesName({ type, list }: Pick<EventSeries, 'type' | 'list'>): string {
+  return list === undefined ? type : `${type}/${list}`;
+}
+
+/** @throws InputError where the goal does not fit the workspace any more */
+export function partSource(
+  { key, goal, snapshot }: ExportWork,
+  plan: ExportPlan,
+  part: PartRow,
+  catalogue: Catalogue,
+  processing: ProcessingContext,
+): PartSource {
+  const limits = { rows: goal.splitRows, bytes: goal.splitBytes };
+  if (part.series === '') {
+    const processed = goal.processors.length > 0;
+    const options = processed ? undefined : copyOptions(goal.csv);
+    return {
+      headers: headersOf(goal),
+      statement: copyStatement(rowsOfFile(key, plan, part.number, goal, snapshot, catalogue), options),
+      rows: processed ? processedRows(goal, processing) : options === undefined ? plainRows(goal.csv) : undefined,
+      limits: writesAlone(goal) ? limits : undefined,
+      tables: partitionsOfFile(plannedFile(plan, part.number)).map((partition) => `profile.profile_p${partition}`),
+    };
+  }
+  const series = compileExportEvents(goal, catalogue).find((one) => seriesName(one) === part.series);
+  if (series === undefined) throw new Error(`the goal has no files of ${part.series}`);
+  const options = copyOptions(goal.csv);
+  const profiles = profilesOfAudience(key, plan, part.audience, goal, snapshot, catalogue);
+  return {
+    headers: series.headers,
+    statement: copyStatement(series.rows(profiles), options),
+    rows: options === undefined ? plainRows(goal.csv) : undefined,
+    limits,
+    tables: ['profile.event'],
+  };
+}
