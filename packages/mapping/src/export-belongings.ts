@@ -62,7 +62,7 @@ export function interactionTypes(
 export function viewedInteractions(types: readonly InteractionType[], dialect: CsvDialect): Sql {
   if (types.length === 0) return sql`NULL::text`;
   const named = types.map(
-    ({ id, property }) => sql`SELECT e.properties->>${sql.literal(property)} AS name FROM profile.event e
+    ({ id, property }) => sql`SELECT DISTINCT e.properties->>${sql.literal(property)} AS name FROM profile.event e
       WHERE e.profile_id = p.id AND e.event_type_id = ${sql.integer(id)}`,
   );
   const joined = sql`string_agg(${listElement(sql`viewed.name`, dialect)}, ${sql.literal(dialect.list.separator)} ORDER BY viewed.name COLLATE "C")`;

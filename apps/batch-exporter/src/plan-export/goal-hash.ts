@@ -33,7 +33,14 @@ export function exportGoalHash(
     target: [endpoint ?? '', goal.target.bucket, goal.target.directory],
     ...(goal.mode === 'membership-only' ? { mode: goal.mode } : {}),
     segmentNames: exportedSegmentNames(goal, catalogue),
+    ...exportedStages(goal, catalogue),
   });
+}
+
+/** Nor does a lifecycle stamp anybody whose stages are others now. */
+function exportedStages({ columns }: ExportProfilesGoal, { lifecycles }: Catalogue): { readonly stages?: unknown } {
+  const ids = columns.flatMap(({ source }) => (source.kind === 'lifecycle' ? [source.lifecycleId] : []));
+  return ids.length === 0 ? {} : { stages: ids.map((id) => lifecycles.get(id)?.stages ?? []) };
 }
 
 /** A renamed segment changes what a segments column says of every member, and stamps none of them. */
