@@ -2,11 +2,12 @@ import type { ExportProfilesGoal } from '@millrace/domain';
 import { sql, type Sql } from '@millrace/sql';
 import type { Catalogue } from './catalogue.js';
 import { textArray } from './export-demands.js';
+import { exportedEventTypeIds } from './export-events.js';
 import type { ExportColumns } from './export-columns.js';
 
 /** A kind of change that makes profiles due, and the query for their `profile_id`. */
 export interface Change {
-  readonly kind: 'profile' | 'segment' | 'consent' | 'group' | 'erased';
+  readonly kind: 'profile' | 'segment' | 'consent' | 'group' | 'event' | 'erased';
   readonly profiles: Sql;
 }
 
@@ -58,6 +59,16 @@ export function changesOf(
             profiles: sql`SELECT gm.profile_id FROM profile.group_member gm JOIN profile.group g ON g.id = gm.group_id WHERE ${ofTypes} AND ${changed(sql`gm.changed_xid`)}`,
           },
         ];
+  const eventTypeIds = goal.timeline?.countsAsChange === true ? exportedEventTypeIds(goal, catalogue) : [];
+  const events: readonly Change[] =
+    eventTypeIds.length === 0
+      ? []
+      : [
+          {
+            kind: 'event',
+            profiles: sql`SELECT tv.profile_id FROM profile.event tv WHERE tv.event_type_id = ANY (ARRAY[${sql.join(eventTypeIds.map((id) => sql.integer(id)))}]::int[]) AND ${changed(sql`tv.changed_xid`)}`,
+          },
+        ];
   // Who held a key and is no more leaves it to the next; the profile itself has no row to be touched.
   const erased: readonly Change[] =
     goal.tombstones || goal.deduplicate !== undefined
@@ -77,6 +88,7 @@ export function changesOf(
     ...memberships([...segmentIds, ...columns.reads.segmentIds]),
     ...consent([...objectives, ...columns.reads.objectives]),
     ...groups,
+    ...events,
     ...erased,
   ];
 }
