@@ -82,6 +82,14 @@ export async function readSigners(text: string, passphrase: string | undefined, 
   return keys;
 }
 
+/**
+ * Whether a private key can sign today.
+ * @throws InputError as `checkPgpKeys`, naming `pgp.privateKey` or `pgp.passphrase`
+ */
+export async function checkSigningKey(text: string, passphrase: string | undefined): Promise<void> {
+  await readSigners(text, passphrase, 'pgp.privateKey');
+}
+
 /** Private keys, opened with the passphrase where they are protected. */
 export async function openPrivateKeys(
   text: string,

@@ -10,7 +10,7 @@ export interface ExportTerms {
 }
 
 /**
- * Hash of what makes earlier files of a goal incomplete when it changes: columns, audiences, what a profile must have, consent
+ * Hash of what makes earlier files of a goal incomplete when it changes: columns, processors, timeline, audiences, what a profile must have, consent
  * for goal and connection, deduplication, target, and mode as far as one has left out what another would hold. Not of how
  * rows are written down (dialect, compression, PGP, file name), nor of schedules, credentials or the goal's name.
  */
@@ -30,6 +30,10 @@ export function exportGoalHash(
     ...(consentObjectives.length === 0 ? {} : { ofConnection: [...consentObjectives].sort() }),
     ...(goal.requiredIdentity === undefined ? {} : { requiredIdentity: goal.requiredIdentity }),
     ...(goal.deduplicate === undefined ? {} : { deduplicate: goal.deduplicate }),
+    ...(goal.processors.length === 0 ? {} : { processors: goal.processors }),
+    ...(goal.timeline === undefined
+      ? {}
+      : { timeline: [goal.timeline.types ?? [], goal.timeline.from ?? '', goal.timeline.until ?? ''] }),
     target: [endpoint ?? '', goal.target.bucket, goal.target.directory],
     ...(goal.mode === 'membership-only' ? { mode: goal.mode } : {}),
     segmentNames: exportedSegmentNames(goal, catalogue),

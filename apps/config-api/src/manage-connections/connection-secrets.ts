@@ -1,4 +1,4 @@
-import { checkPgpKeys, openEndpoint, sealEndpoint } from '@millrace/crypto';
+import { checkPgpKeys, checkSigningKey, openEndpoint, sealEndpoint } from '@millrace/crypto';
 import type { Connection, GoalEndpoint, GoalKind } from '@millrace/domain';
 
 /** The services that seal or open secrets, each with a 32-byte key of its own. */
@@ -43,6 +43,15 @@ export function endpointForGoal(
 /** @throws InputError naming the PGP field whose key is unusable, expired or locked by another passphrase. */
 export async function checkSecrets(open: Connection): Promise<void> {
   if (open.kind === 's3' && open.pgp !== undefined) await checkPgpKeys(open.pgp);
+}
+
+/**
+ * Whether the private key of a stored connection can sign today: one that has expired still opens old files, so it may be saved.
+ * @throws InputError naming the PGP field
+ */
+export async function checkSigning(sealed: Connection, key: Uint8Array, owner: SecretOwner): Promise<void> {
+  const { pgp } = openEndpoint(endpointOf(sealed), key, owner);
+  if (pgp?.privateKey !== undefined) await checkSigningKey(pgp.privateKey, pgp.passphrase);
 }
 
 function endpointOf(connection: Connection): GoalEndpoint {

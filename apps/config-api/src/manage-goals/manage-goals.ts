@@ -4,7 +4,7 @@ import type { WakeUps } from '@millrace/job-queue';
 import { loadCatalogue, lockDefinitions } from '@millrace/profile-store';
 import { ValidationError } from '@millrace/service-kit';
 import { isDeepStrictEqual } from 'node:util';
-import type { SealingKeys } from '../manage-connections/connection-secrets.js';
+import { checkSigning, type SealingKeys } from '../manage-connections/connection-secrets.js';
 import type { ConfigStorage, ConfigTransaction } from '../storage/config-storage.js';
 import type { ConnectionRow, GoalRow } from '../storage/entities.js';
 import { validateGoal } from '../validate-goal/validate-goal.js';
@@ -115,7 +115,13 @@ export class ManageGoals {
     // What the goal names stays until it is saved: a segment is deleted under the same lock, held alone.
     await lockDefinitions(tx.executor, workspaceId, 'shared');
     const complaints = validateGoal(goal, connection.document, await loadCatalogue(this.#executor, workspaceId));
-    if (complaints.length === 0) return;
+    if (complaints.length === 0) {
+      if (goal.kind === 'export-profiles' && goal.pgp.sign) {
+        const owner = { workspaceId, connectionId: connection.id };
+        await checkSigning(connection.document, this.#keys['config-api'], owner);
+      }
+      return;
+    }
     throw new ValidationError(complaints.map(({ path, message }) => ({ field: path.join('.'), message })));
   }
 }

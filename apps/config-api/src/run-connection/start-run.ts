@@ -57,7 +57,16 @@ export class StartRun {
       for (const [index, { id, goal }] of goals.entries()) {
         const endpoint = endpointForGoal(connection.document, goal.kind, this.#keys, { workspaceId, connectionId });
         const { consentObjectives } = connection.document;
-        const snapshot = { version: 1, workspaceId, connectionId, goalId: id, goal, endpoint, consentObjectives };
+        const snapshot = {
+          version: 1,
+          workspaceId,
+          connectionId,
+          connectionName: connection.document.name,
+          goalId: id,
+          goal,
+          endpoint,
+          consentObjectives,
+        };
         await tx.query(sql`
           INSERT INTO config.run_goal (run_id, goal_id, position, kind, name, state, snapshot)
           VALUES (${run}, ${id}, ${index + 1}, ${goal.kind}, ${goal.name}, ${index === 0 ? 'queued' : 'waiting'}, ${JSON.stringify(snapshot)}::jsonb)`);

@@ -1,8 +1,14 @@
-import { permissionLevel, type Connection, type ExportProfilesGoal } from '@millrace/domain';
-import type { Catalogue } from '@millrace/mapping';
+import { csvDialect, InputError, permissionLevel, type Connection, type ExportProfilesGoal } from '@millrace/domain';
+import {
+  type Catalogue,
+  compileExportEvents,
+  inputsOf,
+  outputsOf,
+  processorMisfit,
+  valueFormatMisfits,
+} from '@millrace/mapping';
+import { checkNames } from './check-names.js';
 import { quoted, repeatedAt, type Complaints } from './complaints.js';
-
-const macros = new Set(['%SEGMENT_ID%', '%SEGMENT_NAME%', '%DATETIME%', '%TIMESTAMP%']);
 
 export function checkExport(
   goal: ExportProfilesGoal,
@@ -30,25 +36,50 @@ export function checkExport(
       complaints.add(['columns', index, 'header'], 'is the header of another column already');
     }
   }
-  checkName('fileName', goal.fileName, macros, complaints);
-  if (goal.tokenFile !== undefined)
-    checkName('tokenFile', goal.tokenFile, new Set([...macros, '%FILE_NAME%']), complaints);
+  checkNames(goal, complaints);
+  for (const { field, message } of valueFormatMisfits(goal.csv)) complaints.add(['csv', field], message);
+  checkProcessors(goal, complaints);
+  checkTimeline(goal, catalogue, complaints);
+  if (goal.splitBytes !== undefined && goal.parts > 1)
+    complaints.add(['splitBytes'], 'cannot stand beside parts: one writer cuts all files');
   for (const index of repeatedAt(goal.manifests, ({ kind }) => kind)) {
     complaints.add(['manifests', index], 'is a dialect that stands further up already');
   }
   checkPgp(goal, connection, complaints);
 }
 
-function checkName(
-  field: 'fileName' | 'tokenFile',
-  template: string,
-  known: ReadonlySet<string>,
-  complaints: Complaints,
-): void {
-  for (const macro of template.match(/%[A-Z_]+%/g) ?? []) {
-    if (!known.has(macro)) complaints.add([field], `${macro} is no macro: use ${[...known].join(', ')}`);
+function checkProcessors({ processors, columns }: ExportProfilesGoal, complaints: Complaints): void {
+  const known = new Set(columns.map(({ header }) => header));
+  processors.forEach((processor, index) => {
+    const path = ['processors', index];
+    if (processor.file !== 'root') complaints.add([...path, 'file'], 'must be absent: an export has only its own rows');
+    for (const column of inputsOf(processor)) {
+      if (!known.has(column)) complaints.add(path, `there is no column ${quoted(column)} at this point`);
+    }
+    for (const column of outputsOf(processor)) known.add(column);
+    const misfit = processorMisfit(processor);
+    if (misfit !== undefined) complaints.add(path, misfit);
+  });
+}
+
+function checkTimeline({ timeline, ...goal }: ExportProfilesGoal, catalogue: Catalogue, complaints: Complaints): void {
+  if (timeline === undefined) return;
+  const { types = [], from, until } = timeline;
+  for (const index of repeatedAt(types, (code) => code))
+    complaints.add(['timeline', 'types', index], 'stands here twice');
+  if (from !== undefined && until !== undefined && Date.parse(from) >= Date.parse(until))
+    complaints.add(['timeline', 'until'], 'must be after from');
+  types.forEach((code, index) => {
+    if (!catalogue.eventTypes.has(code))
+      complaints.add(['timeline', 'types', index], `the workspace has no event type ${quoted(code)}`);
+  });
+  if (types.some((code) => !catalogue.eventTypes.has(code))) return;
+  try {
+    compileExportEvents({ ...goal, csv: csvDialect.parse({}), timeline }, catalogue);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    complaints.add(['timeline', 'types'], error.message);
   }
-  if (/[/\\\p{Cc}]/u.test(template)) complaints.add([field], 'must not contain slashes or control characters');
 }
 
 type Missing = { readonly path: readonly (string | number)[]; readonly message: string };
@@ -111,6 +142,4 @@ function checkPgp(goal: ExportProfilesGoal, connection: Connection, complaints: 
   if (goal.pgp.sign && keys?.privateKey === undefined) {
     complaints.add(['pgp', 'sign'], 'the connection has no private key to sign with: add one as its pgp.privateKey');
   }
-  if (goal.pgp.sign && !goal.pgp.encrypt)
-    complaints.add(['pgp', 'sign'], 'only encrypted files are signed: turn on pgp.encrypt too');
 }

@@ -282,7 +282,7 @@ describe('an export goal', () => {
     [
       'an unknown macro',
       { fileName: '%SEGMENT%' },
-      'fileName: %SEGMENT% is no macro: use %SEGMENT_ID%, %SEGMENT_NAME%, %DATETIME%, %TIMESTAMP%',
+      'fileName: %SEGMENT% is no macro: use %DESTINATION%, %DESTINATION_INSTANCE_ID%, %DESTINATION_INSTANCE_NAME%, %SEGMENT_ID%, %SEGMENT_NAME%, %ORGANIZATION_NAME%, %SANDBOX_NAME%, %DATETIME%, %TIMESTAMP%',
     ],
     ['a file name with a folder', { fileName: 'a/b' }, 'fileName: must not contain slashes or control characters'],
     [
@@ -294,12 +294,57 @@ describe('an export goal', () => {
     [
       'an unknown macro in the token file',
       { tokenFile: '%FILE_NAME%_%NOW%' },
-      'tokenFile: %NOW% is no macro: use %SEGMENT_ID%, %SEGMENT_NAME%, %DATETIME%, %TIMESTAMP%, %FILE_NAME%',
+      'tokenFile: %NOW% is no macro: use %DESTINATION%, %DESTINATION_INSTANCE_ID%, %DESTINATION_INSTANCE_NAME%, %SEGMENT_ID%, %SEGMENT_NAME%, %ORGANIZATION_NAME%, %SANDBOX_NAME%, %DATETIME%, %TIMESTAMP%, %FILE_NAME%',
     ],
     [
       'a manifest dialect asked for twice',
       { manifests: [{ kind: 'pega' }, { kind: 'pega', processType: 'x' }] },
       'manifests.1: is a dialect that stands further up already',
+    ],
+    [
+      'a macro in the middle of a folder',
+      { target: { bucket: 'out', directory: 'a/%SEGMENT_NAME%/b' } },
+      'target.directory: has macros only at its end: %SEGMENT_NAME%, %SEGMENT_ID% or %SEGMENT_NAME%/%SEGMENT_ID%',
+    ],
+    [
+      'cut files side by side',
+      { splitBytes: 5000, parts: 2 },
+      'splitBytes: cannot stand beside parts: one writer cuts all files',
+    ],
+    [
+      'a date pattern nobody knows',
+      { csv: { datePattern: 'JJJJ' } },
+      expect.stringMatching(/^csv.datePattern: the date pattern/) as unknown as string,
+    ],
+    [
+      'a processor of a column that is not there yet',
+      {
+        processors: [
+          { kind: 'trim', column: 'later' },
+          { kind: 'fixed-value', into: 'later', value: 'x' },
+        ],
+      },
+      'processors.0: there is no column "later" at this point',
+    ],
+    [
+      'a processor of another file',
+      { processors: [{ kind: 'fixed-value', file: 'orders', into: 'later', value: 'x' }] },
+      'processors.0.file: must be absent: an export has only its own rows',
+    ],
+    [
+      'events of an unknown type',
+      { timeline: { types: ['visit'] } },
+      'timeline.types.0: the workspace has no event type "visit"',
+    ],
+    [
+      'a period that ends before it begins',
+      { timeline: { from: '2026-01-02T00:00:00Z', until: '2026-01-02T00:00:00+01:00' } },
+      'timeline.until: must be after from',
+    ],
+    [
+      'one file name for events of all types',
+      { timeline: { fileName: '%FILE_NAME%' } },
+      'timeline.fileName: needs %EVENT_TYPE%: each type has a file of its own',
     ],
     [
       'encryption without a recipient',
@@ -313,6 +358,12 @@ describe('an export goal', () => {
   it('may repeat headers in a file without a header', () => {
     const columns = [1, 2].map(() => ({ header: '', source: { kind: 'profile-id' } }));
     expect(problems(exporting({ columns, csv: { header: false } }))).toEqual([]);
+  });
+
+  it('may sign without encrypting, keep a folder per segment and export the timeline', () => {
+    const withKey = connection.parse({ ...s3, pgp: { privateKey: 'key' } });
+    const target = { bucket: 'out', directory: 'to/%SEGMENT_NAME%/%SEGMENT_ID%' };
+    expect(problems(exporting({ pgp: { sign: true }, target, timeline: {} }), withKey)).toEqual([]);
   });
 
   it('signs only with a private key', () => {
