@@ -63,6 +63,8 @@ export class Database implements Executor {
       max: options.maxConnections ?? 10,
       connectionTimeoutMillis: 10_000,
       idleTimeoutMillis: 30_000,
+      // Temporary tables kept by a connection hold back the age of the database's oldest transaction.
+      maxLifetimeSeconds: 3600,
       types,
     });
     this.#pool.on('error', (error) => options.onIdleError?.(error));

@@ -4,6 +4,7 @@ import type { Catalogue } from '@millrace/mapping';
 import { applyChunk } from '../merge/apply-chunk.js';
 import { createStagingTable, tableOf, type MergeShape, type PlanStatus } from '../merge/merge-shape.js';
 import { resolveRows } from '../merge/resolve-rows.js';
+import { forgetScratchTables } from '../profiles/scratch-table.js';
 import { identityColumns, insertEvents, insertRows, keepOrder, mixesRules, partsOf } from './stage-rows.js';
 import { stageUpdate, type StagedUpdate } from './stage-update.js';
 
@@ -85,7 +86,6 @@ async function ingestStaged(
 async function applyOnce(tx: Transaction, shape: MergeShape, updates: readonly StagedUpdate[]): Promise<Outcomes> {
   for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
     await tx.query(sql`SAVEPOINT ingest`);
-    for (const table of Object.values(temporary)) await tx.query(sql`DROP TABLE IF EXISTS ${sql.id('pg_temp', table)}`);
     await createStagingTable(tx, shape);
     await insertRows(tx, shape, updates);
     if (shape.events !== undefined) await insertEvents(tx, shape.events.name, updates);
@@ -93,7 +93,10 @@ async function applyOnce(tx: Transaction, shape: MergeShape, updates: readonly S
     if (mixesRules(updates)) await keepOrder(tx, shape, updates);
     const { moved } = await applyChunk(tx, shape, 0);
     const outcomes = moved === 0 ? await readOutcomes(tx, shape, 0) : undefined;
-    if (outcomes === undefined) await tx.query(sql`ROLLBACK TO SAVEPOINT ingest`);
+    if (outcomes === undefined) {
+      await tx.query(sql`ROLLBACK TO SAVEPOINT ingest`);
+      forgetScratchTables(tx);
+    }
     await tx.query(sql`RELEASE SAVEPOINT ingest`);
     if (outcomes !== undefined) return outcomes;
   }

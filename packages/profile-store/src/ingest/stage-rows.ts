@@ -1,6 +1,7 @@
 import { sql, type Transaction } from '@millrace/database';
 import { jsonString, type StagedParts } from '@millrace/mapping';
 import { stagingColumns, tableOf, type MergeShape } from '../merge/merge-shape.js';
+import { scratchTable } from '../profiles/scratch-table.js';
 import { orderWrites } from './order-writes.js';
 import type { StagedUpdate, StagedWrite, WritePart } from './stage-update.js';
 
@@ -135,9 +136,11 @@ export async function insertEvents(tx: Transaction, table: string, updates: read
       ),
     ).values(),
   ];
-  await tx.query(sql`
-    CREATE TEMP TABLE ${sql.id(table)} (root_line bigint, event_type_id int, event_id text, occurred_at timestamptz, properties jsonb, lists jsonb, list_rows int)
-    ON COMMIT DROP`);
+  await scratchTable(
+    tx,
+    table,
+    sql`root_line bigint, event_type_id int, event_id text, occurred_at timestamptz, properties jsonb, lists jsonb, list_rows int`,
+  );
   await tx.query(sql`
     INSERT INTO ${sql.id('pg_temp', table)} SELECT * FROM unnest(
       ${events.map(({ line }) => line)}::bigint[], ${events.map(({ event }) => event.eventTypeId)}::int[], ${events.map(({ event }) => event.id)}::text[],

@@ -1,4 +1,5 @@
 import { isUniqueViolation, sql, type Sql, type Transaction } from '@millrace/database';
+import { scratchTable } from '../profiles/scratch-table.js';
 import type { ChunkContext } from './chunk-context.js';
 import { idColumn, tableOf, type MergeShape } from './merge-shape.js';
 
@@ -53,8 +54,11 @@ export async function addNewIdentities(tx: Transaction, { shape, inChunk, inLine
  * is taken back. Returns how many components moved.
  */
 export async function addIdentities(tx: Transaction, context: ChunkContext): Promise<{ readonly moved: number }> {
-  await tx.query(sql`
-    CREATE TEMP TABLE identity_added (profile_id uuid, namespace_id int, value text, PRIMARY KEY (profile_id, namespace_id, value)) ON COMMIT DROP`);
+  await scratchTable(
+    tx,
+    'identity_added',
+    sql`profile_id uuid, namespace_id int, value text, PRIMARY KEY (profile_id, namespace_id, value)`,
+  );
   const { shape } = context;
   const needed = neededIdentities(context);
   const { rows } = await tx.query<{ needed: number; added: number }>(sql`

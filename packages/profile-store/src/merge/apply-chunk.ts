@@ -3,6 +3,7 @@ import { loadCatalogue } from '../definitions/load-catalogue.js';
 import { lockDefinitions } from '../definitions/lock-definitions.js';
 import { streamedProperties } from '../definitions/stream-targets.js';
 import { byIndex } from '../profiles/by-index.js';
+import { scratchTable } from '../profiles/scratch-table.js';
 import { firstVersion, nextVersion } from '../profiles/version.js';
 import { evaluateSegments } from '../segments/evaluate-segments.js';
 import { createTouched } from '../segments/touched.js';
@@ -16,7 +17,7 @@ import { eraseFlagged, lockMergedAndErased, type ErasureCounts } from './erase-f
 import { holdBack, holdsBack, type HeldBackCounts } from './hold-back.js';
 import { feedProducts } from './feed-products.js';
 import { linkGroups, linksGroups, lockLinkedGroups, type GroupLinkCounts } from './link-groups.js';
-import { foldedColumns, mergedProperties, plainColumns, writesProperty } from './merge-properties.js';
+import { foldedColumns, mergedProperties, plainColumns, writesProperty, writtenColumns } from './merge-properties.js';
 import { tableOf, type MergeShape } from './merge-shape.js';
 
 /** Rows and profiles of one chunk by what became of them; `moved` components wait for `applyMoved`. */
@@ -63,8 +64,6 @@ export async function applyComponents(
 ): Promise<ChunkCounts> {
   await tx.query(sql`SET LOCAL jit = off`);
   await tx.query(sql`SET LOCAL work_mem = '64MB'`);
-  // A batch may apply several times in one transaction.
-  await tx.query(sql`DROP TABLE IF EXISTS touched, segment_change, consent_change, incoming, locked, identity_added`);
   await lockDefinitions(tx, shape.workspaceId, 'shared');
   const catalogue = await loadCatalogue(tx, shape.workspaceId);
   const context: ChunkContext = {
@@ -130,7 +129,7 @@ async function countKinds(tx: Transaction, { shape, inChunk }: ChunkContext): Pr
 /** Locks the chunk's existing profiles by id. Components whose profile is gone are marked as moved. */
 async function lockExisting(tx: Transaction, { shape, inChunk }: ChunkContext): Promise<number> {
   const plan = tableOf(shape.plan);
-  await tx.query(sql`CREATE TEMP TABLE locked (id uuid PRIMARY KEY) ON COMMIT DROP`);
+  await scratchTable(tx, 'locked', sql`id uuid PRIMARY KEY`);
   const lock = sql`
     WITH found AS MATERIALIZED (
       SELECT p.id FROM (SELECT profile_id FROM ${plan} pl WHERE ${inChunk} AND NOT pl.is_new ORDER BY profile_id) wanted
@@ -147,11 +146,12 @@ async function lockExisting(tx: Transaction, { shape, inChunk }: ChunkContext): 
 /** Rows that are not simply one new profile each, folded to one row per profile, in a temporary table `incoming`. */
 async function collectIncoming(tx: Transaction, { shape, inChunk, inLines }: ChunkContext): Promise<void> {
   const [plan, staging, lines] = [tableOf(shape.plan), tableOf(shape.staging), tableOf(shape.planLines)];
-  await tx.query(sql`
-    CREATE TEMP TABLE incoming ON COMMIT DROP AS
-    SELECT pl.component, pl.profile_id, pl.is_new, pl.rows, ${plainColumns(shape.uses)}
-    FROM ${plan} pl JOIN ${staging} s ON s.line = pl.component
-    WHERE false`);
+  const written = writtenColumns(shape.uses).map((name) => sql.id(name));
+  await scratchTable(
+    tx,
+    'incoming',
+    sql`component bigint, profile_id uuid, is_new boolean, rows int, ${sql.join(written.map((name) => sql`${name} jsonb`))}`,
+  );
   await tx.query(sql`
     INSERT INTO incoming
     SELECT pl.component, pl.profile_id, pl.is_new, pl.rows, ${plainColumns(shape.uses)}

@@ -1,13 +1,14 @@
 import { sql, type Transaction } from '@millrace/database';
 import type { ChunkContext } from './chunk-context.js';
 import { byIndex } from '../profiles/by-index.js';
+import { scratchTable } from '../profiles/scratch-table.js';
 import { nextVersion } from '../profiles/version.js';
 import { tableOf } from './merge-shape.js';
 
 /** Writes the consent columns of the chunk's rows; a real change marks the profile in `touched`. */
 export async function applyConsent(tx: Transaction, { shape, inChunk, inLines }: ChunkContext): Promise<void> {
   const [plan, staging, lines] = [tableOf(shape.plan), tableOf(shape.staging), tableOf(shape.planLines)];
-  await tx.query(sql`CREATE TEMP TABLE consent_change (profile_id uuid PRIMARY KEY) ON COMMIT DROP`);
+  await scratchTable(tx, 'consent_change', sql`profile_id uuid PRIMARY KEY`);
   await tx.query(sql`
     WITH given AS (
       SELECT pl.profile_id, s.consent FROM ${plan} pl JOIN ${staging} s ON s.line = pl.component

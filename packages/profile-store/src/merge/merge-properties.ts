@@ -51,13 +51,16 @@ export function foldedColumns(uses: StagedParts): Sql {
 
 /** The same columns of a single row. */
 export function plainColumns(uses: StagedParts): Sql {
-  return sql.join(
-    [
-      'assign',
-      ...(uses.fill ? ['fill'] : []),
-      ...(uses.append.length > 0 ? ['append'] : []),
-      ...(uses.increment.length > 0 ? ['increment'] : []),
-      ...(uses.consent ? ['consent'] : []),
-    ].map((name) => sql`s.${sql.id(name)}`),
-  );
+  return sql.join(writtenColumns(uses).map((name) => sql`s.${sql.id(name)}`));
+}
+
+/** Their names; each is jsonb. */
+export function writtenColumns(uses: StagedParts): readonly string[] {
+  return [
+    'assign',
+    ...(uses.fill ? ['fill'] : []),
+    ...(uses.append.length > 0 ? ['append'] : []),
+    ...(uses.increment.length > 0 ? ['increment'] : []),
+    ...(uses.consent ? ['consent'] : []),
+  ];
 }

@@ -1,5 +1,6 @@
 import { sql, type Sql, type Transaction } from '@millrace/database';
 import type { StagedParts } from '@millrace/mapping';
+import { scratchTable } from '../profiles/scratch-table.js';
 
 /** A nested list of events whose rows are about products; the names are those of its properties. */
 export interface ProductFeed {
@@ -48,7 +49,7 @@ export interface MergeShape {
   readonly erasedAfter?: Date | undefined;
   /** Only profiles with this value of this property are handled, as text. */
   readonly unit?: { readonly property: string; readonly value: string } | undefined;
-  /** Temporary tables end with the transaction. */
+  /** Temporary tables are the transaction's own. */
   readonly persistence: 'durable' | 'temporary';
 }
 
@@ -93,9 +94,7 @@ export async function createStagingTable(
     if (name === 'erase') return sql`erase boolean`;
     return name.startsWith('id_') ? sql`${sql.id(name)} text` : sql`${sql.id(name)} jsonb`;
   });
-  const kind = shape.persistence === 'temporary' ? sql`TEMP` : sql`UNLOGGED`;
-  const end = shape.persistence === 'temporary' ? sql` ON COMMIT DROP` : sql.empty;
-  await tx.query(
-    sql`CREATE ${kind} TABLE ${tableOf(shape.staging)} (${sql.join([...columns, ...extraColumns])})${end}`,
-  );
+  const all = sql.join([...columns, ...extraColumns]);
+  if (shape.persistence === 'temporary') await scratchTable(tx, shape.staging.name, all);
+  else await tx.query(sql`CREATE UNLOGGED TABLE ${tableOf(shape.staging)} (${all})`);
 }

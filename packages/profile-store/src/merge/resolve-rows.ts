@@ -1,6 +1,7 @@
 import { sql, type Sql, type Transaction } from '@millrace/database';
 import { markErasures } from './erase-flagged.js';
-import { idColumn, tableOf, type MergeShape, type PlanStatus } from './merge-shape.js';
+import { scratchTable } from '../profiles/scratch-table.js';
+import { idColumn, tableOf, type MergeShape, type PlanStatus, type TableName } from './merge-shape.js';
 
 export interface PlanSummary {
   readonly chunks: number;
@@ -17,21 +18,69 @@ export interface PlanSummary {
 export async function resolveRows(tx: Transaction, shape: MergeShape): Promise<PlanSummary> {
   await tx.query(sql`SET LOCAL work_mem = '256MB'`);
   await tx.query(sql`SET LOCAL jit = off`);
-  // A small sample tells what the plans below need; sampling the staged documents would cost as much as the plan itself.
-  await tx.query(sql`SET LOCAL default_statistics_target = 10`);
-  const identifiers = shape.namespaceIds.map((_, index) => idColumn(index));
-  await tx.query(sql`ANALYZE ${tableOf(shape.staging)} (line, ${sql.join(identifiers)})`);
+  if (shape.persistence === 'durable') await analyseStaging(tx, shape);
+  // A batch is small, whatever the planner thinks: its identifiers are looked up one by one.
+  else await tx.query(sql`SET LOCAL enable_seqscan = off`);
   if (shape.namespaceIds.length === 1) await planBySingleIdentifier(tx, shape);
   else await planBySeveralIdentifiers(tx, shape);
   if (shape.uses.erase === true) await markErasures(tx, shape);
+  if (shape.persistence === 'temporary') await tx.query(sql`SET LOCAL enable_seqscan = on`);
   await indexPlan(tx, shape);
   return summarise(tx, shape);
 }
 
-function createTableAs(shape: MergeShape, table: Sql, query: Sql): Sql {
-  return shape.persistence === 'temporary'
-    ? sql`CREATE TEMP TABLE ${table} ON COMMIT DROP AS ${query}`
-    : sql`CREATE TABLE ${table} AS ${query}`;
+async function analyseStaging(tx: Transaction, shape: MergeShape): Promise<void> {
+  // A small sample tells what the plans below need; sampling the staged documents would cost as much as the plan itself.
+  await tx.query(sql`SET LOCAL default_statistics_target = 10`);
+  const identifiers = shape.namespaceIds.map((_, index) => idColumn(index));
+  await tx.query(sql`ANALYZE ${tableOf(shape.staging)} (line, ${sql.join(identifiers)})`);
+}
+
+const planColumnTypes = sql`component bigint, profile_id uuid, is_new boolean, rows int, chunk int, status "char"`;
+const planLineColumnTypes = sql`line bigint, component bigint`;
+
+async function writePlan(tx: Transaction, shape: MergeShape, query: Sql): Promise<void> {
+  await createTableAs(tx, shape, shape.plan, planColumnTypes, query);
+}
+
+async function writePlanLines(tx: Transaction, shape: MergeShape, query: Sql): Promise<void> {
+  await createTableAs(tx, shape, shape.planLines, planLineColumnTypes, query);
+}
+
+async function createTableAs(
+  tx: Transaction,
+  { persistence }: MergeShape,
+  table: TableName,
+  columns: Sql,
+  query: Sql,
+): Promise<void> {
+  if (persistence === 'durable') {
+    await tx.query(sql`CREATE TABLE ${tableOf(table)} AS ${query}`);
+    return;
+  }
+  await scratchTable(tx, table.name, columns);
+  await tx.query(sql`INSERT INTO ${tableOf(table)} ${query}`);
+}
+
+const edgeColumnTypes = sql`line bigint, priority int, first_of_line boolean, profile_id uuid, node text`;
+const labelColumnTypes = sql`line bigint PRIMARY KEY, component bigint`;
+
+/** A table that only resolving needs. */
+async function createWorkTable(
+  tx: Transaction,
+  { persistence }: MergeShape,
+  name: string,
+  columns: Sql,
+  query: Sql,
+): Promise<void> {
+  if (persistence === 'durable') {
+    await tx.query(sql`DROP TABLE IF EXISTS ${sql.id('pg_temp', name)}`);
+    await tx.query(sql`CREATE TEMP TABLE ${sql.id(name)} ON COMMIT DROP AS ${query}`);
+    await tx.query(sql`ANALYZE ${sql.id(name)}`);
+    return;
+  }
+  await scratchTable(tx, name, columns);
+  await tx.query(sql`INSERT INTO ${sql.id('pg_temp', name)} ${query}`);
 }
 
 /** `status` of a component: found, or creatable, and not too large. */
@@ -72,13 +121,13 @@ async function planDistinctRows(tx: Transaction, shape: MergeShape): Promise<boo
   const [plan, staging] = [tableOf(shape.plan), tableOf(shape.staging)];
   if (await isFound(tx, sql`SELECT FROM ${staging} GROUP BY id_1 HAVING count(*) > 1`)) return false;
   const single = sql`SELECT s.line AS component, i.profile_id, 1 AS rows FROM ${staging} s ${identityJoin(shape, 0)}`;
-  await tx.query(createTableAs(shape, plan, planColumns(shape, single, sql`false`)));
+  await writePlan(tx, shape, planColumns(shape, single, sql`false`));
   // Two identifiers of one namespace may be the same profile's.
   if (await isFound(tx, sql`SELECT FROM ${plan} WHERE NOT is_new GROUP BY profile_id HAVING count(*) > 1`)) {
-    await tx.query(sql`DROP TABLE ${plan}`);
+    if (shape.persistence === 'durable') await tx.query(sql`DROP TABLE ${plan}`);
     return false;
   }
-  await tx.query(createTableAs(shape, tableOf(shape.planLines), noLines));
+  await writePlanLines(tx, shape, noLines);
   return true;
 }
 
@@ -89,7 +138,7 @@ async function planRepeatedRows(tx: Transaction, shape: MergeShape): Promise<voi
     SELECT min(s.line) AS component, i.profile_id, count(*) AS rows
     FROM ${tableOf(shape.staging)} s ${identityJoin(shape, 0)}
     GROUP BY i.profile_id, CASE WHEN i.profile_id IS NULL THEN s.id_1 END`;
-  await tx.query(createTableAs(shape, tableOf(shape.plan), planColumns(shape, grouped, sql`false`)));
+  await writePlan(tx, shape, planColumns(shape, grouped, sql`false`));
   const node = sql`coalesce('p' || i.profile_id::text, 'v' || s.id_1)`;
   const lines = sql`
       SELECT s.line, c.component
@@ -98,7 +147,7 @@ async function planRepeatedRows(tx: Transaction, shape: MergeShape): Promise<voi
         SELECT min(s.line) AS component, ${node} AS node FROM ${tableOf(shape.staging)} s ${identityJoin(shape, 0)}
         GROUP BY 2 HAVING count(*) > 1
       ) c USING (node)`;
-  await tx.query(createTableAs(shape, tableOf(shape.planLines), lines));
+  await writePlanLines(tx, shape, lines);
 }
 
 /**
@@ -113,42 +162,38 @@ async function planBySeveralIdentifiers(tx: Transaction, shape: MergeShape): Pro
     shape.namespaceIds.map((_, index) => sql`WHEN s.${idColumn(index)} IS NOT NULL THEN ${sql.integer(index)}`),
     ' ',
   )} END`;
-  await tx.query(sql`
-    CREATE TEMP TABLE resolve_edge ON COMMIT DROP AS
+  const edges = sql`
     SELECT s.line, v.priority, v.priority = ${firstKnown} AS first_of_line, i.profile_id,
       coalesce('p' || i.profile_id::text, v.namespace_id || ':' || v.value) AS node
     FROM ${tableOf(shape.staging)} s
     CROSS JOIN LATERAL (VALUES ${sql.join(identifiers)}) AS v (priority, namespace_id, value)
     LEFT JOIN profile.identity i ON i.workspace_id = ${sql.integer(shape.workspaceId)} AND i.namespace_id = v.namespace_id AND i.value = v.value
-    WHERE v.value IS NOT NULL`);
-  await tx.query(sql`ANALYZE resolve_edge`);
-  await labelComponents(tx);
+    WHERE v.value IS NOT NULL`;
+  await createWorkTable(tx, shape, 'resolve_edge', edgeColumnTypes, edges);
+  await labelComponents(tx, shape);
   if (shape.policy === 'first-match') await splitByFirstMatch(tx);
   const grouped = sql`
     SELECT coalesce(l.component, e.line) AS component, min(e.profile_id::text)::uuid AS profile_id,
       min(e.profile_id::text) IS DISTINCT FROM max(e.profile_id::text) AS ambiguous, count(*) FILTER (WHERE e.first_of_line) AS rows
     FROM resolve_edge e LEFT JOIN resolve_label l USING (line)
     GROUP BY 1`;
-  await tx.query(createTableAs(shape, tableOf(shape.plan), planColumns(shape, grouped, sql`ambiguous`)));
-  await tx.query(
-    createTableAs(
-      shape,
-      tableOf(shape.planLines),
-      sql`SELECT line, component FROM resolve_label WHERE component IN (SELECT component FROM ${tableOf(shape.plan)} WHERE rows > 1)`,
-    ),
+  await writePlan(tx, shape, planColumns(shape, grouped, sql`ambiguous`));
+  await writePlanLines(
+    tx,
+    shape,
+    sql`SELECT line, component FROM resolve_label WHERE component IN (SELECT component FROM ${tableOf(shape.plan)} WHERE rows > 1)`,
   );
-  await tx.query(sql`DROP TABLE resolve_edge, resolve_label`);
+  if (shape.persistence === 'durable') await tx.query(sql`DROP TABLE resolve_edge, resolve_label`);
 }
 
 /** Labels the lines that share a node, directly or through others, with their component's smallest line. */
-async function labelComponents(tx: Transaction): Promise<void> {
-  await tx.query(sql`
-    CREATE TEMP TABLE resolve_label ON COMMIT DROP AS
+async function labelComponents(tx: Transaction, shape: MergeShape): Promise<void> {
+  const labels = sql`
     SELECT DISTINCT e.line, e.line AS component
     FROM resolve_edge e
-    WHERE e.node IN (SELECT node FROM resolve_edge GROUP BY node HAVING min(line) <> max(line))`);
-  await tx.query(sql`CREATE UNIQUE INDEX ON resolve_label (line)`);
-  await tx.query(sql`ANALYZE resolve_label`);
+    WHERE e.node IN (SELECT node FROM resolve_edge GROUP BY node HAVING min(line) <> max(line))`;
+  await createWorkTable(tx, shape, 'resolve_label', labelColumnTypes, labels);
+  if (shape.persistence === 'durable') await tx.query(sql`CREATE UNIQUE INDEX ON resolve_label (line)`);
   for (;;) {
     // The jump through a neighbour's own label halves long chains at every turn.
     const { rowCount } = await tx.query(sql`

@@ -5,7 +5,7 @@ import { loadCatalogue } from '../definitions/load-catalogue.js';
 import { lockDefinitions } from '../definitions/lock-definitions.js';
 import { streamedProperties } from '../definitions/stream-targets.js';
 import { byIndex } from '../profiles/by-index.js';
-import { createTouched } from './touched.js';
+import { createSegmentChange, createTouched } from './touched.js';
 import { writeOutbox } from './write-outbox.js';
 
 const sliceProfiles = 5_000;
@@ -83,9 +83,7 @@ async function switchVersion(database: Database, pending: PendingVersion): Promi
     if (taken === undefined) return;
     const segment = sql`${pending.segment_id}::uuid`;
     await createTouched(tx);
-    await tx.query(
-      sql`CREATE TEMP TABLE segment_change (profile_id uuid NOT NULL, segment_id uuid NOT NULL) ON COMMIT DROP`,
-    );
+    await createSegmentChange(tx);
     await tx.query(sql`
       WITH written AS (
         INSERT INTO profile.membership (profile_id, segment_id, status)

@@ -1,6 +1,7 @@
 import { sql, type Sql, type Transaction } from '@millrace/database';
 import { compileSegment, type Catalogue, type SegmentCondition } from '@millrace/mapping';
 import { byIndex } from '../profiles/by-index.js';
+import { createSegmentChange } from './touched.js';
 
 interface CompiledVersion extends SegmentCondition {
   readonly segmentId: string;
@@ -37,9 +38,7 @@ export async function evaluateSegments(tx: Transaction, catalogue: Catalogue): P
 }
 
 async function evaluate(tx: Transaction, catalogue: Catalogue): Promise<void> {
-  await tx.query(
-    sql`CREATE TEMP TABLE segment_change (profile_id uuid NOT NULL, segment_id uuid NOT NULL) ON COMMIT DROP`,
-  );
+  await createSegmentChange(tx);
   const current = compileVersions(catalogue, 'current');
   if (current.length > 0) {
     await tx.query(sql`
