@@ -50,7 +50,8 @@ export class PreviewExportController {
         'preview-off',
         'this installation shows no exports: set MILLRACE_EXPORTER_URL and MILLRACE_SERVICE_TOKEN',
       );
-    const { endpoint } = (await this.#connections.get(workspaceId, connectionId)).document;
-    return await this.#exporter({ workspaceId, goalId, goal, ...(endpoint === undefined ? {} : { endpoint }) });
+    const { endpoint, consentObjectives } = (await this.#connections.get(workspaceId, connectionId)).document;
+    const asked = { workspaceId, goalId, goal, consentObjectives };
+    return await this.#exporter({ ...asked, ...(endpoint === undefined ? {} : { endpoint }) });
   }
 }
