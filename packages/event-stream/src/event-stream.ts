@@ -33,6 +33,8 @@ export interface StreamRecord {
   readonly data: Buffer;
   /** 1 to 256 characters; `partitionKeyOf` makes one of any text. */
   readonly partitionKey: string;
+  /** Decimal, below 2^128: chooses the shard in place of the partition key. */
+  readonly explicitHashKey?: string;
 }
 
 export interface PutOptions {

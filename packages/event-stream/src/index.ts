@@ -1,3 +1,4 @@
+export { aggregatedPutLimits, aggregating, type AggregationOptions } from './aggregating-event-stream.js';
 export type {
   EventStream,
   PutOptions,

@@ -67,7 +67,11 @@ async function putRecords(
   if (sent.length === 0) return merge([]);
   const command = new PutRecordsCommand({
     StreamName: stream,
-    Records: sent.map(({ data, partitionKey }) => ({ Data: data, PartitionKey: partitionKey })),
+    Records: sent.map(({ data, partitionKey, explicitHashKey }) => ({
+      Data: data,
+      PartitionKey: partitionKey,
+      ...(explicitHashKey === undefined ? {} : { ExplicitHashKey: explicitHashKey }),
+    })),
   });
   // Started before the credentials are fetched: a request that would begin after its time does not begin.
   const abortSignal = AbortSignal.timeout(timeoutMs);

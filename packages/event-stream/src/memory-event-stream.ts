@@ -32,7 +32,7 @@ export function createMemoryEventStream(options: MemoryEventStreamOptions): Even
   const store = (shards: StoredRecord[][], record: StreamRecord): PutResult => {
     const refused = options.refuse?.(record);
     if (refused !== undefined) return { ok: false, ...refused };
-    const index = shardIndex(record.partitionKey, shards.length);
+    const index = shardIndex(record, shards.length);
     lastSequence += 1;
     const place = {
       sequenceNumber: String(lastSequence).padStart(21, '0'),
@@ -63,8 +63,9 @@ export function createMemoryEventStream(options: MemoryEventStreamOptions): Even
   };
 }
 
-/** As the service does, by the key's MD5 over shards of equal range. */
-function shardIndex(partitionKey: string, shards: number): number {
+/** As the service does, by the explicit hash key or the partition key's MD5, over shards of equal range. */
+function shardIndex({ partitionKey, explicitHashKey }: StreamRecord, shards: number): number {
+  if (explicitHashKey !== undefined) return Number((BigInt(explicitHashKey) * BigInt(shards)) >> 128n);
   const hash = createHash('md5').update(partitionKey).digest();
   return Math.floor((hash.readUInt32BE(0) / 2 ** 32) * shards);
 }

@@ -1,6 +1,6 @@
 import type { Database } from '@millrace/database';
 import { InputError, type GoalEndpoint, type GoalSnapshot, type StreamGoal } from '@millrace/domain';
-import type { EventStream } from '@millrace/event-stream';
+import { aggregating, type EventStream } from '@millrace/event-stream';
 import { loadGoalSnapshot } from '@millrace/job-queue';
 import { listGoalsToSend, setGoalFault, type GoalToSend } from '../storage/goals.js';
 import { loadRecordCatalogue } from '../storage/record-catalogues.js';
@@ -101,7 +101,9 @@ export class GoalRegistry {
     if (known !== undefined) return known;
     try {
       const snapshot = await loadGoalSnapshot(this.#database, row.snapshotId);
-      const opened = { goal: streamGoalOf(snapshot), stream: this.#openStream(snapshot.endpoint, snapshot) };
+      const goal = streamGoalOf(snapshot);
+      const stream = this.#openStream(snapshot.endpoint, snapshot);
+      const opened = { goal, stream: goal.aggregation === undefined ? stream : aggregating(stream, goal.aggregation) };
       this.#opened.set(row.snapshotId, opened);
       return opened;
     } catch (error) {

@@ -1,5 +1,5 @@
 import { InputError } from '@millrace/domain';
-import { splitBatches, type PutResult } from '@millrace/event-stream';
+import { aggregatedPutLimits, splitBatches, type PutResult } from '@millrace/event-stream';
 import type { FailedDelivery } from '../storage/deliveries.js';
 import type { BuiltRecord } from './build-records.js';
 import { retryDelayMs } from './retry-delay.js';
@@ -44,7 +44,10 @@ export async function sendRecords(
   const failures: FailedDelivery[] = [];
   const refused: FailedDelivery[] = [];
   let throttled = 0;
-  const requests: (readonly BuiltRecord[])[] = splitBatches(records);
+  const requests: (readonly BuiltRecord[])[] = splitBatches(
+    records,
+    goal.goal.aggregation === undefined ? {} : aggregatedPutLimits,
+  );
   for (let request = requests.shift(); request !== undefined && options.mayStart(request); request = requests.shift()) {
     let results: readonly PutResult[];
     try {
