@@ -89,6 +89,26 @@ describe('a small change of a large store', () => {
     });
   });
 
+  it('reads no table whole for a batch of a hundred, and makes no table for the next', async () => {
+    const catalogue = await store.catalogue();
+    const made = new Set<unknown>();
+    // The pool hands out the connection that came back last.
+    for (const city of ['Bonn', 'Kiel', 'Jena']) {
+      await store.database.transaction(async (tx) => {
+        const updates = Array.from({ length: 100 }, (_, index) => ({
+          identities: [{ namespace: 'email', value: `p${index + 100}@p.test` }],
+          properties: [{ property: 'city', value: city }],
+        }));
+        const results = await ingestBatch(tx, catalogue, updates, { allowCreation: false });
+        expect(new Set(results.map(({ outcome }) => outcome))).toEqual(new Set(['updated']));
+        expect(await tablesRead(tx)).toEqual([]);
+        const { rows } = await tx.query(sql`SELECT 'pg_temp.incoming'::regclass::oid, pg_backend_pid()`);
+        made.add(JSON.stringify(rows[0]));
+      });
+    }
+    expect(made.size).toBe(1);
+  });
+
   it('reads no table whole for a group', async () => {
     const catalogue = await store.catalogue();
     await store.database.transaction(async (tx) => {
