@@ -2,7 +2,7 @@ import { sql } from '@millrace/database';
 import type { ServiceName } from '@millrace/dev-stack';
 import { waitFor, type FaultProxy } from '@millrace/testing';
 import { BreakableSystem } from './breakable-system.js';
-import { Exchange } from './exchange.js';
+import type { Exchange } from './exchange.js';
 import { chunksOf, gate, holdProfile, openUnits, somebodyWaits, type Gate } from './hold.js';
 import type { Millrace } from './millrace.js';
 import { customersFromBefore, expectSameOutcome, type Outcome } from './outcome.js';
