@@ -4,6 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { encryptPgp, sealEndpoint } from '@millrace/crypto';
 import { importPreview, importPreviewRequest, type ImportPreview, type PgpKeys } from '@millrace/domain';
+import { createGroupType } from '@millrace/profile-store';
 import { PreviewSource } from '../src/preview-source/preview-source.js';
 import { ImportHarness } from './import-harness.js';
 
@@ -142,4 +143,18 @@ it('names what is missing', async () => {
   await expect(preview({ c_1: 'id\n1\n' }, { linked })).rejects.toMatchObject({ code: 'linked-file-missing' });
   await expect(preview({ c_1: 'id\n1\n' }, { file: 'nowhere' })).rejects.toMatchObject({ code: 'file-not-found' });
   expect(await preview({})).toMatchObject({ setsFound: 0, files: [] });
+});
+
+it('proposes the properties of a group type where the goal imports groups', async () => {
+  await createGroupType(harness.database, harness.workspaceId, {
+    code: 'company',
+    properties: [{ name: 'revenue', type: 'decimal', list: false }],
+  });
+  const csv = 'customerId,Revenue,points\nacme,1.5,1\n';
+  const { columns } = root(await preview({ 'c.csv': csv }, { groupType: 'company' }));
+  expect(columns.map(({ mapping }) => mapping)).toMatchObject([
+    { kind: 'property', exists: false },
+    { kind: 'property', property: 'revenue', exists: true },
+    { kind: 'property', exists: false },
+  ]);
 });

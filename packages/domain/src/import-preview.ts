@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { csvDialect, type CsvDialect } from './csv-dialect.js';
+import { groupTypeName } from './group-type.js';
 import { errorSummary } from './run.js';
 import { filePattern, importProfilesGoal, mergeRule } from './import-goal.js';
 import { propertyType } from './property.js';
@@ -34,6 +35,7 @@ export const importPreviewRequest = z.object({
     )
     .max(20)
     .default([]),
+  groupType: groupTypeName.optional().describe('The rows are groups of this type: its properties are proposed'),
   rows: z.int().min(0).max(50).default(20).describe('First rows to show of each file'),
   file: z.string().min(1).max(1024).optional().describe('Key of the root file to look into; otherwise the first'),
 });

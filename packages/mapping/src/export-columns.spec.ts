@@ -104,6 +104,12 @@ describe('compileExportColumns', () => {
       catalogue,
     );
     expect(headers).toEqual(['h0', 'h1', 'h2', 'h3', 'h4']);
-    expect(reads).toEqual({ properties: ['tags'], namespaceIds: [9], segmentIds: [segmentId], objectives: ['news'] });
+    expect(reads).toEqual({
+      properties: ['tags'],
+      namespaceIds: [9],
+      segmentIds: [segmentId],
+      objectives: ['news'],
+      groupTypeIds: [],
+    });
   });
 });

@@ -7,6 +7,7 @@ import {
   type ImportPreviewRequest,
   type PreviewedFile,
 } from '@millrace/domain';
+import type { Catalogue } from '@millrace/mapping';
 import type { ObjectStore } from '@millrace/object-store';
 import { loadCatalogue } from '@millrace/profile-store';
 import { groupFileSets, type FileSet, type SourceObject } from '../select-files/group-file-sets.js';
@@ -45,7 +46,7 @@ export class PreviewSource {
   ): Promise<ImportPreview> {
     const { database, sealingKey, openStore } = this.#services;
     const open = openEndpoint(endpoint, sealingKey, { workspaceId, connectionId });
-    const catalogue = await loadCatalogue(database, workspaceId);
+    const catalogue = targets(await loadCatalogue(database, workspaceId), request.groupType);
     const store = openStore(open);
     try {
       const { objects, listedAll } = await list(store, request.source, signal);
@@ -74,6 +75,16 @@ export class PreviewSource {
       store.close();
     }
   }
+}
+
+/** What columns can be mapped to: of groups only the properties of their type. */
+function targets(catalogue: Catalogue, groupType: string | undefined): Catalogue {
+  if (groupType === undefined) return catalogue;
+  return {
+    ...catalogue,
+    namespaces: new Map(),
+    properties: catalogue.groupTypes.get(groupType)?.properties ?? new Map(),
+  };
 }
 
 function shown({ key, size, lastModified }: SourceObject): { key: string; size: number; lastModified: string } {
