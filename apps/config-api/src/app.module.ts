@@ -184,6 +184,7 @@ function useCases(config: Config, log: Logger): readonly Provider[] {
           keepRuns: new KeepRuns(database, wakeUps, () => followRuns.lookNow(), log),
           log,
           ingestionBatchDays: config.MILLRACE_INGESTION_BATCH_DAYS,
+          tombstoneDays: config.MILLRACE_TOMBSTONE_DAYS,
         }),
     },
   ];

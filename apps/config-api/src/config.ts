@@ -53,6 +53,7 @@ export const configSchema = z
         ),
       ),
     MILLRACE_INGESTION_BATCH_DAYS: z.coerce.number().min(1).max(3650).default(30),
+    MILLRACE_TOMBSTONE_DAYS: z.coerce.number().min(30).max(36_500).default(3650),
   })
   .refine(
     (config) =>

@@ -1,7 +1,8 @@
 import { sql, type Database } from '@millrace/database';
 import { InputError } from '@millrace/domain';
-import { findProfile, loadCatalogue, profileById, storeStatistics } from '@millrace/profile-store';
-import { Controller, Get, Header, Inject, Param, Query, Req } from '@nestjs/common';
+import { eraseProfiles, findProfile, loadCatalogue, profileById, storeStatistics } from '@millrace/profile-store';
+import { WAKE_UPS, type WakeUps } from '@millrace/job-queue';
+import { Controller, Delete, Get, Header, HttpCode, Inject, Param, Query, Req } from '@nestjs/common';
 import type { WorkspaceRequest } from '../http/api-request.js';
 import { operation } from '../http/operation.js';
 import { pathParameters } from '../http/path-parameters.js';
@@ -21,9 +22,11 @@ const noProfile = { '404': 'No such profile' };
 @Controller('api/v1/workspaces/:workspace')
 export class ProfileController {
   readonly #database: Database;
+  readonly #wakeUps: WakeUps;
 
-  constructor(@Inject(DATABASE) database: Database) {
+  constructor(@Inject(DATABASE) database: Database, @Inject(WAKE_UPS) wakeUps: WakeUps) {
     this.#database = database;
+    this.#wakeUps = wakeUps;
   }
 
   @Get('profiles')
@@ -59,6 +62,30 @@ export class ProfileController {
     return shown(await profileById(this.#database, request.workspace.id, id));
   }
 
+  @Delete('profiles/:profileId')
+  @HttpCode(204)
+  @operation({
+    id: 'eraseProfile',
+    tag: 'Profiles',
+    summary: 'Erase a profile and everything that hangs on it',
+    description:
+      'Streams that know the profile tell of it with one record, exports with their next run. A tombstone stays, with keyed hashes of the ' +
+      'identities: a file older than the erasure does not bring the person back.',
+    access: 'profile:write',
+    answer: { description: 'Erased' },
+    problems: noProfile,
+  })
+  async erase(
+    @Req() request: WorkspaceRequest,
+    @Param('profileId', { schema: pathParameters.profileId }) id: string,
+  ): Promise<void> {
+    const erased = await this.#database.transaction((tx) =>
+      eraseProfiles(tx, request.workspace.id, sql`SELECT ${id}::uuid`),
+    );
+    if (erased === 0) throw noSuchProfile();
+    await this.#wakeUps.wake('stream-lane', { version: 1 });
+  }
+
   @Get('statistics')
   @operation({
     id: 'getStatistics',
@@ -82,6 +109,10 @@ export class ProfileController {
 }
 
 function shown(profile: string | undefined): string {
-  if (profile === undefined) throw new InputError('profile-not-found', 'there is no such profile in this workspace');
+  if (profile === undefined) throw noSuchProfile();
   return nestProfile(profile);
+}
+
+function noSuchProfile(): InputError {
+  return new InputError('profile-not-found', 'there is no such profile in this workspace');
 }

@@ -1,6 +1,6 @@
 import type { Database } from '@millrace/database';
 import { consumeWakeUps, removeExpiredWork, type Consumer, type Log, type WakeUps } from '@millrace/job-queue';
-import { buildSegments, checkTimers } from '@millrace/profile-store';
+import { buildSegments, checkTimers, removeOldTombstones } from '@millrace/profile-store';
 import { removeOldBatches } from '../ingest-updates/ingest-updates.js';
 import type { KeepRuns } from '../run-connection/keep-runs.js';
 import { loop, type Loop } from './loop.js';
@@ -12,6 +12,8 @@ export interface BackgroundOptions {
   readonly log: Log;
   /** How long a batch id is remembered. */
   readonly ingestionBatchDays: number;
+  /** How long an erasure is remembered. */
+  readonly tombstoneDays: number;
 }
 
 /** What goes on without a request. Safe with several instances: each piece of work is taken under a lock, or does no harm twice. */
@@ -25,7 +27,7 @@ export class Background {
   }
 
   start(): void {
-    const { database, wakeUps, keepRuns, log, ingestionBatchDays } = this.#options;
+    const { database, wakeUps, keepRuns, log, ingestionBatchDays, tombstoneDays } = this.#options;
     keepRuns
       .readAgain()
       .catch((error: unknown) => log.warn({ err: error }, 'events put aside stay there until the next start'));
@@ -39,8 +41,12 @@ export class Background {
         stepThen(checkTimers(database), wakeStreams),
       ),
       retention: loop({ name: 'removing what is kept no longer', pauseMs: 3_600_000, log }, async () => {
-        const removed = (await removeExpiredWork(database)) + (await removeOldBatches(database, ingestionBatchDays));
-        return removed > 0;
+        const removed = [
+          await removeExpiredWork(database),
+          await removeOldBatches(database, ingestionBatchDays),
+          await removeOldTombstones(database, tombstoneDays),
+        ];
+        return removed.some((rows) => rows > 0);
       }),
     };
   }
