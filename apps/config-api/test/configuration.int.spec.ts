@@ -121,7 +121,10 @@ describe('segments', () => {
         );
     });
     expect(await saving).toMatchObject({ status: 400, body: { code: 'invalid-request' } });
-    expect((await saving)?.body.errors).toContainEqual({ field: 'segmentId', message: expect.any(String) });
+    expect(((await saving)?.body as { errors: unknown }).errors).toContainEqual({
+      field: 'segmentId',
+      message: expect.any(String),
+    });
   });
 });
 

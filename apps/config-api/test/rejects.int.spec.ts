@@ -68,10 +68,25 @@ it('shows raw rows only to keys that may read profiles', async () => {
   expect(asked[0]?.url).toContain('raw=true');
 });
 
+it('lists the rows of one goal alone, with its totals', async () => {
+  const goalId = (await api.call('GET', `${w}/runs/${runId}`)).body.goals[0].goalId as string;
+  expect((await list(`?goal=${goalId}`)).body).toMatchObject({ rejectedRows: 3, items: [rejected] });
+  expect(asked[0]?.url).toContain(`goal=${goalId}`);
+  expect(await list(`?goal=${runId}`)).toMatchObject({ status: 404, body: { code: 'goal-not-found' } });
+});
+
 it('does not ask about runs of other workspaces', async () => {
   await api.call('POST', '/workspaces', { name: 'other' });
   expect((await api.call('GET', `/workspaces/other/runs/${runId}/rejects`)).status).toBe(404);
   expect(asked).toEqual([]);
+});
+
+it('gives the log of a run as a file of text', async () => {
+  const { type, headers, text: log } = await api.call('GET', `${w}/runs/${runId}/log`);
+  expect(type).toBe('text/plain; charset=utf-8');
+  expect(headers.get('content-disposition')).toBe(`attachment; filename="run-${runId}.log"`);
+  expect(log).toContain(': import-profiles started\n');
+  expect(log).toMatch(/ succeeded\n$/);
 });
 
 it('asks to try again when the importer does not answer as it should', async () => {

@@ -72,6 +72,28 @@ describe('a plain file', () => {
     expect(counts).toMatchObject({ files: 1, filesSkipped: 1, rowsRead: 3, created: 1, updated: 1, unchanged: 1 });
   });
 
+  it('names the last profiles it created and updated, whatever lane applied them', async () => {
+    const { goal, put } = place({ mappings });
+    const row = (number: number, city: string): string => `last-${number},Ann,${city}\n`;
+    const rows = (from: number, to: number, city: string): string =>
+      Array.from({ length: to - from }, (_, index) => row(from + index, city)).join('');
+    await put('a.csv', `id,name,city\n${rows(0, 2500, 'Ghent')}`);
+    const ids = async (profiles: readonly string[]): Promise<readonly string[]> => {
+      const { rows: found } = await harness.database.query<{ id: string; value: string }>(
+        sql`SELECT profile_id AS id, value FROM profile.identity WHERE profile_id = ANY (${profiles}::uuid[])`,
+      );
+      return profiles.map((profile) => found.find(({ id }) => id === profile)?.value ?? 'none');
+    };
+    const names = (...numbers: readonly number[]): readonly string[] => numbers.map((number) => `last-${number}`);
+    const first = (await harness.run(goal)).counts;
+    expect(await ids(first.lastCreated)).toEqual(names(2499, 2498, 2497, 2496, 2495));
+    expect(first.lastUpdated).toEqual([]);
+    await put('b.csv', `id,name,city\n${rows(0, 3, 'Lille')}${rows(3, 2490, 'Ghent')}${row(3000, 'Lille')}`);
+    const { counts } = await harness.run(goal);
+    expect(await ids(counts.lastUpdated)).toEqual(names(2, 1, 0));
+    expect(await ids(counts.lastCreated)).toEqual(names(3000));
+  });
+
   it('is unpacked when it is gzipped', async () => {
     const { goal, put } = place({ mappings });
     await put('customers.csv.gz', gzipSync('id,name,city\ngzip-1,Ann,Ghent\n'));

@@ -25,6 +25,8 @@ export const importCounts = z.object({
   profilesUpdated: z.int().default(0),
   profilesUnchanged: z.int().default(0),
   profilesErased: z.int().default(0),
+  lastCreated: z.array(z.uuid()).default([]).describe('The last profiles created, the latest first, five at most'),
+  lastUpdated: z.array(z.uuid()).default([]).describe('The last profiles updated, the latest first, five at most'),
   groupsCreated: z.int().default(0),
   groupsUpdated: z.int().default(0),
   groupsUnchanged: z.int().default(0),

@@ -86,6 +86,18 @@ describe('advanceRun', () => {
     expect(advanceRun(asked, told(1, 'a', finished('succeeded'))).state).toBe('succeeded');
   });
 
+  it('shows all of the work done when a goal has succeeded, and how far it came when it has not', () => {
+    const progress: RunEventBody = {
+      kind: 'goal-progress',
+      progress: { phase: 'apply', done: 8, total: 10, unit: 'chunks' },
+    };
+    const after = (outcome: 'succeeded' | 'failed'): unknown =>
+      [told(1, 'a', progress), told(2, 'a', finished(outcome))].reduce(advanceRun, run(goal('a', 'queued'))).goals[0]
+        ?.progress;
+    expect(after('succeeded')).toMatchObject({ done: 10, total: 10 });
+    expect(after('failed')).toMatchObject({ done: 8, total: 10 });
+  });
+
   it('ends a goal once', () => {
     const once = advanceRun(run(goal('a', 'running'), goal('b', 'waiting')), told(1, 'a', finished('succeeded')));
     expect(advanceRun(once, told(2, 'a', finished('failed')))).toBe(once);

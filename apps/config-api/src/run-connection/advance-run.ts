@@ -89,12 +89,18 @@ function advanceGoal(goal: RunGoalProgress, { id, body, at }: ToldEvent): RunGoa
       return {
         ...running,
         state: body.outcome,
+        progress: body.outcome === 'succeeded' ? completed(goal.progress) : goal.progress,
         counts: Object.keys(body.counts).length === 0 ? goal.counts : body.counts,
         error: body.error ?? null,
         lastEventId: id,
         finishedAt: at,
       };
   }
+}
+
+/** Progress is told now and then, and its last step may be left out: what has succeeded is done. */
+function completed(progress: Progress | null): Progress | null {
+  return progress?.total === undefined ? progress : { ...progress, done: progress.total };
 }
 
 function afterGoal(run: RunProgress, outcome: RunGoalState, at: Date): RunProgress {

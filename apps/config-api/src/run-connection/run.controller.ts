@@ -1,6 +1,20 @@
 import type { Database } from '@millrace/database';
-import { Body, Controller, Get, Headers, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
+import {
+  Body,
+  Controller,
+  Get,
+  Headers,
+  HttpCode,
+  Inject,
+  Param,
+  Post,
+  Query,
+  Req,
+  Res,
+  StreamableFile,
+} from '@nestjs/common';
 import type { Response } from 'express';
+import { z } from 'zod';
 import type { WorkspaceRequest } from '../http/api-request.js';
 import { operation } from '../http/operation.js';
 import { pathParameters } from '../http/path-parameters.js';
@@ -8,6 +22,7 @@ import { DATABASE } from '../tokens.js';
 import { RunEventStream } from './event-stream-response.js';
 import { FollowRuns } from './follow-runs.js';
 import { listRuns, readRun } from './read-runs.js';
+import { runLog } from './run-log.js';
 import {
   isOver,
   runOptions,
@@ -85,6 +100,25 @@ export class RunController {
   })
   async get(@Req() request: WorkspaceRequest, @Param('runId', runId) id: string): Promise<RunView> {
     return readRun(this.#database, request.workspace.id, id);
+  }
+
+  @Get('runs/:runId/log')
+  @operation({
+    id: 'downloadRunLog',
+    tag: 'Runs',
+    summary: 'Download what happened in a run as text',
+    description:
+      'A line for each start, note, error and end, with its time, and the counts of each goal. No content of rows.',
+    access: 'run:read',
+    answer: { description: 'UTF-8, in the order of time', schema: z.string(), contentType: 'text/plain' },
+    problems: noRun,
+  })
+  async log(@Req() request: WorkspaceRequest, @Param('runId', runId) id: string): Promise<StreamableFile> {
+    const run = await readRun(this.#database, request.workspace.id, id);
+    return new StreamableFile(Buffer.from(runLog(run)), {
+      type: 'text/plain; charset=utf-8',
+      disposition: `attachment; filename="run-${id}.log"`,
+    });
   }
 
   @Post('runs/:runId/cancel')

@@ -24,6 +24,8 @@ const answer = z.object({ items: z.array(reject), next: z.string().optional() })
 export type RejectPage = z.infer<typeof answer>;
 
 export interface RejectQuery {
+  /** Only rows of this goal. */
+  readonly goal?: string | undefined;
   readonly limit: number;
   readonly after?: string | undefined;
   readonly raw: boolean;
@@ -38,8 +40,9 @@ export interface RejectSource {
 /** Asks the importer, which owns the rejected rows. */
 export function importerRejects(ask: AskImporter): RejectSource {
   return {
-    async list(runId, { limit, after, raw }) {
+    async list(runId, { goal, limit, after, raw }) {
       const query = new URLSearchParams({ limit: String(limit), raw: String(raw) });
+      if (goal !== undefined) query.set('goal', goal);
       if (after !== undefined) query.set('after', after);
       const response = await ask({ method: 'GET', path: `rejects/${runId}?${query.toString()}` });
       const page = answer.safeParse(await response.json().catch(() => undefined));

@@ -11,6 +11,7 @@ import { DATABASE, REJECTS } from '../tokens.js';
 import { reject, type RejectSource } from './reject-source.js';
 
 const query = z.object({
+  goal: z.uuid().optional().describe('Only rows of this goal of the run; the totals are of it too'),
   after: z
     .string()
     .regex(/^\d{1,18}$/)
@@ -56,12 +57,12 @@ export class RejectsController {
     summary: 'List the rows a run rejected, with file, line, column and reason',
     access: 'run:read',
     answer: { description: 'A page of rejects, in file and line order', schema: rejectsView },
-    problems: { '404': 'No such run' },
+    problems: { '404': 'No such run, or no such goal in it' },
   })
   async list(
     @Req() request: WorkspaceRequest,
     @Param('runId', { schema: pathParameters.runId }) runId: string,
-    @Query({ schema: query }) { after, limit, raw }: RejectsQuery,
+    @Query({ schema: query }) { goal, after, limit, raw }: RejectsQuery,
   ): Promise<RejectsView> {
     const withRows = raw === 'true';
     if (withRows && !allows(request.caller, 'profile:read')) {
@@ -70,14 +71,15 @@ export class RejectsController {
       });
     }
     const run = await readRun(this.#database, request.workspace.id, runId);
+    if (goal !== undefined && !run.goals.some(({ goalId }) => goalId === goal))
+      throw new InputError('goal-not-found', 'the run has no such goal', { at: 'goal' });
     const total = (name: string): number =>
-      run.goals.reduce(
-        (sum, { kind, counts }) => sum + (kind === 'export-profiles' ? 0 : Number(counts[name] ?? 0)),
-        0,
-      );
+      run.goals
+        .filter(({ kind, goalId }) => kind !== 'export-profiles' && (goal === undefined || goalId === goal))
+        .reduce((sum, { counts }) => sum + Number(counts[name] ?? 0), 0);
     const counted = { rejectedRows: total('rejected'), rejectedFields: total('fieldsRejected') };
     if (this.#rejects === undefined) return { listed: false, ...counted, items: [], next: null };
-    const { items, next } = await this.#rejects.list(runId, { limit, after, raw: withRows });
+    const { items, next } = await this.#rejects.list(runId, { goal, limit, after, raw: withRows });
     return { listed: true, ...counted, items, next: next ?? null };
   }
 }

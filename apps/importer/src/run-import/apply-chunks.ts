@@ -1,9 +1,16 @@
 import type { ImportCounts } from '@millrace/domain';
 import { beginUnderLease } from '@millrace/job-queue';
-import { applyChunk, applyMoved, type ChunkCounts, type MergeShape, type MovedCounts } from '@millrace/profile-store';
+import {
+  applyChunk,
+  applyMoved,
+  recentProfiles,
+  type ChunkCounts,
+  type MergeShape,
+  type MovedCounts,
+} from '@millrace/profile-store';
 import type { ImportFile } from '../storage/files.js';
 import { appliedChunks, recordChunk, type AppliedChunk } from '../storage/chunks.js';
-import { addCounts, appliedCounts } from './counts.js';
+import { addCounts, appliedCounts, type CountedChunk } from './counts.js';
 import type { ImportJob } from './import-job.js';
 
 // Each round takes what moved during the one before; writers that race for ever for the same identities are a bug.
@@ -25,10 +32,16 @@ export async function applyPlan(
   const total = (): ImportCounts =>
     appliedCounts(
       file.counts,
-      [...applied.values()].map(({ counts }) => counts),
+      [...applied.values()].sort((left, right) => left.number - right.number).map(({ counts }) => counts),
     );
   const apply: ApplyOne = async (number, work) => {
-    const counts = await applyOne(job, file, { number, chunks, applied, soFar: () => addCounts(soFar, total()) }, work);
+    const counts = await applyOne(
+      job,
+      file,
+      shape,
+      { number, chunks, applied, soFar: () => addCounts(soFar, total()) },
+      work,
+    );
     applied.set(number, { number, counts });
   };
 
@@ -52,14 +65,21 @@ interface ChunkPlace {
   readonly soFar: () => ImportCounts;
 }
 
-async function applyOne(job: ImportJob, file: ImportFile, place: ChunkPlace, work: ChunkWork): Promise<ChunkCounts> {
+async function applyOne(
+  job: ImportJob,
+  file: ImportFile,
+  shape: MergeShape,
+  place: ChunkPlace,
+  work: ChunkWork,
+): Promise<CountedChunk> {
   const { database, context, progress, wakeUps, events, unit } = job;
   const startedAt = performance.now();
   context.signal.throwIfAborted();
   let told = false;
   const counts = await database.transaction(async (tx) => {
     await beginUnderLease(tx, context.lease);
-    const done = await work(tx);
+    const applied = await work(tx);
+    const done = { ...applied, recent: await recentProfiles(tx, shape, place.number, applied) };
     await recordChunk(tx, file.id, place.number, done);
     told = await progress.tell(
       tx,

@@ -63,6 +63,21 @@ describe('counts of an import', () => {
     expect(() => assertBalanced(counts)).not.toThrow();
   });
 
+  it('keep the last profiles of the last chunks, the latest first', () => {
+    const id = (number: number): string => `0197a000-0000-7000-8000-00000000000${number}`;
+    const [first, second, third] = [
+      [1, 0],
+      [4, 3, 2],
+      [6, 5],
+    ].map((numbers) => ({
+      ...chunk,
+      recent: { created: numbers.map(id), updated: [] },
+    }));
+    const before = appliedCounts(planned, [first!, second!]);
+    expect(before.lastCreated).toEqual([4, 3, 2, 1, 0].map(id));
+    expect(addCounts(before, appliedCounts(planned, [third!])).lastCreated).toEqual([6, 5, 4, 3, 2].map(id));
+  });
+
   it('of several files are summed, reasons of skipping united', () => {
     const other = importCounts.parse({ files: 1, rowsRead: 2, skipped: { unmatched: 1, consent: 1 } });
     expect(addCounts(planned, other)).toMatchObject({ files: 2, rowsRead: 12, skipped: { unmatched: 2, consent: 1 } });

@@ -1,17 +1,33 @@
 import { importCounts, type ImportCounts } from '@millrace/domain';
-import type { ChunkCounts, MovedCounts, PlanSummary } from '@millrace/profile-store';
+import {
+  recentOfEach,
+  type ChunkCounts,
+  type MovedCounts,
+  type PlanSummary,
+  type RecentProfiles,
+} from '@millrace/profile-store';
 import type { LinkCounts } from '../link-files/link-events.js';
 import type { RowTally } from '../stage-file/stage-object.js';
 
 export const noCounts: ImportCounts = importCounts.parse({});
 
-/** Member-wise sum; reasons of skipping are united. */
+/** Member-wise sum; reasons of skipping are united. `right` is what came later. */
 export function addCounts(left: ImportCounts, right: ImportCounts): ImportCounts {
   const sum: Record<string, unknown> = {};
   for (const name of Object.keys(noCounts) as (keyof ImportCounts)[]) {
-    if (name !== 'skipped') sum[name] = left[name] + right[name];
+    const [before, after] = [left[name], right[name]];
+    if (typeof before === 'number' && typeof after === 'number') sum[name] = before + after;
   }
-  return importCounts.parse({ ...sum, skipped: united(left.skipped, right.skipped) });
+  return importCounts.parse({
+    ...sum,
+    skipped: united(left.skipped, right.skipped),
+    lastCreated: latest([...right.lastCreated, ...left.lastCreated]),
+    lastUpdated: latest([...right.lastUpdated, ...left.lastUpdated]),
+  });
+}
+
+function latest(ids: readonly string[]): string[] {
+  return [...new Set(ids)].slice(0, recentOfEach);
 }
 
 function united(left: ImportCounts['skipped'], right: ImportCounts['skipped']): ImportCounts['skipped'] {
@@ -55,10 +71,14 @@ export function plannedCounts(staged: ImportCounts, plan: PlanSummary): ImportCo
   };
 }
 
-/** The whole of a file so far: what its plan says, and what its applied chunks did. */
-export function appliedCounts(planned: ImportCounts, chunks: readonly (ChunkCounts | MovedCounts)[]): ImportCounts {
+/** What a chunk did, with examples. */
+export type CountedChunk = (ChunkCounts | MovedCounts) & { readonly recent?: RecentProfiles };
+
+/** The whole of a file so far: what its plan says, and what its applied chunks did, in their order. */
+export function appliedCounts(planned: ImportCounts, chunks: readonly CountedChunk[]): ImportCounts {
   const sum = (pick: (counts: ChunkCounts | MovedCounts) => number | undefined): number =>
     chunks.reduce((total, counts) => total + (pick(counts) ?? 0), 0);
+  const recent = chunks.map((chunk) => chunk.recent).reverse();
   const linkedRows = sum((counts) => counts.linkedRows);
   const heldBack = sum((counts) => counts.linkedRowsHeldBack);
   const skipped = {
@@ -79,6 +99,8 @@ export function appliedCounts(planned: ImportCounts, chunks: readonly (ChunkCoun
     profilesUpdated: sum((counts) => counts.profilesUpdated),
     profilesUnchanged: sum((counts) => counts.profilesUnchanged),
     profilesErased: sum((counts) => counts.profilesErased),
+    lastCreated: latest(recent.flatMap((profiles) => profiles?.created ?? [])),
+    lastUpdated: latest(recent.flatMap((profiles) => profiles?.updated ?? [])),
     groupsCreated: sum((counts) => counts.groupsCreated),
     groupsUpdated: sum((counts) => counts.groupsUpdated),
     groupsUnchanged: sum((counts) => counts.groupsUnchanged),
@@ -94,7 +116,7 @@ export function appliedCounts(planned: ImportCounts, chunks: readonly (ChunkCoun
 }
 
 /** A file that failed or was cancelled on its way: rows that nothing happened to yet are skipped as not applied. */
-export function unfinishedCounts(planned: ImportCounts, chunks: readonly (ChunkCounts | MovedCounts)[]): ImportCounts {
+export function unfinishedCounts(planned: ImportCounts, chunks: readonly CountedChunk[]): ImportCounts {
   const counts = appliedCounts(planned, chunks);
   const open = counts.rowsRead - knownRows(counts);
   return open === 0 ? counts : { ...counts, skipped: { ...counts.skipped, 'not-applied': open } };

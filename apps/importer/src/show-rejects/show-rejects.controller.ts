@@ -8,6 +8,7 @@ export const REJECTS_DATABASE = Symbol('Database of rejects');
 
 const runId = z.uuid();
 const page = z.object({
+  goal: z.uuid().optional(),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
   after: z
     .string()
@@ -43,8 +44,8 @@ export class ShowRejectsController {
     @Query() query: Record<string, unknown>,
   ): Promise<RejectPage> {
     authenticateService(authorization, this.token);
-    const { limit, after, raw } = page.parse(query);
-    const items = await runRejects(this.database, runId.parse(run), { limit, after, raw });
+    const { goal, limit, after, raw } = page.parse(query);
+    const items = await runRejects(this.database, runId.parse(run), { goal, limit, after, raw });
     const last = items.length === limit ? items.at(-1) : undefined;
     return { items, ...(last === undefined ? {} : { next: last.id }) };
   }

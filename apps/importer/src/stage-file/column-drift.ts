@@ -94,7 +94,7 @@ export function columnsRead(goal: ImportProfilesGoal, file: PlannedFile): readon
   }
   if (file.link === undefined) {
     const flag = goal.deleteFlag === undefined ? [] : [goal.deleteFlag];
-    const named = [...goal.matching.identifiers, ...goal.mappings, ...goal.consent, ...flag];
+    const named = [...goal.matching.identifiers, ...goal.mappings, ...goal.consent, ...goal.groupLinks, ...flag];
     reads(...named.map(({ column }) => column));
   } else reads(file.link.column);
   reads(...file.keyColumns);

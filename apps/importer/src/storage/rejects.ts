@@ -54,7 +54,13 @@ export interface StoredReject extends Reject {
 export async function runRejects(
   executor: Executor,
   runId: string,
-  options: { readonly limit: number; readonly after?: string; readonly raw?: boolean },
+  options: {
+    readonly limit: number;
+    readonly after?: string;
+    readonly raw?: boolean;
+    /** Only of this goal of the run. */
+    readonly goal?: string | undefined;
+  },
 ): Promise<readonly StoredReject[]> {
   const { rows } = await executor.query<{
     id: string;
@@ -69,6 +75,7 @@ export async function runRejects(
     SELECT r.id, r.name, r.line::float8 AS line, r.scope, r.column_name, r.code, r.message, ${options.raw === true ? sql`r.raw` : sql`NULL AS raw`}
     FROM importer.reject r JOIN importer.file f ON f.id = r.file_id AND f.reject_stage = r.stage_number
     WHERE f.run_id = ${runId} AND r.fixed_at IS NULL AND r.id > ${options.after ?? '0'}::bigint
+      ${options.goal === undefined ? sql.empty : sql`AND f.goal_id = ${options.goal}`}
     ORDER BY r.id LIMIT ${options.limit}`);
   return rows.map((row) => ({
     id: row.id,
