@@ -9,6 +9,9 @@ import { importOutbox } from './import-outbox.js';
 import { importPgp } from './import-pgp.js';
 import { importUnchanged, importUpdate } from './import-update.js';
 import { importVsPgloader } from './import-vs-pgloader.js';
+import { ingest } from './ingest.js';
+import { streamBackfill } from './stream-backfill.js';
+import { streamHandover } from './stream-handover.js';
 import { stream } from './stream.js';
 
 const benches: Readonly<Record<string, Bench>> = {
@@ -22,6 +25,9 @@ const benches: Readonly<Record<string, Bench>> = {
   'import-vs-pgloader': importVsPgloader,
   'export-full': exportFull,
   stream,
+  'stream-backfill': streamBackfill,
+  'stream-handover': streamHandover,
+  ingest,
 };
 
 const usage = `pnpm bench <name> [--rows N] [--runs N] [--segments N] [--parts N] [--goals N] [--json]

@@ -1,4 +1,5 @@
 import { sql } from '@millrace/database';
+import type { ServiceName } from '@millrace/dev-stack';
 import { goalSnapshot, type GoalSnapshot } from '@millrace/domain';
 import { saveGoalSnapshot, sendCommand } from '@millrace/job-queue';
 import { loadCatalogue } from '@millrace/profile-store';
@@ -21,15 +22,21 @@ export interface StreamSetting {
   readonly profileIds: readonly string[];
 }
 
+interface SettingOptions {
+  readonly services?: readonly ServiceName[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** Does `work` in a new setting of `rows` profiles; no goal is active yet. */
 export async function withStreamSetting<T>(
   rows: number,
   say: (line: string) => void,
   work: (setting: StreamSetting) => Promise<T>,
+  { services = ['stream-publisher'], env = {} }: SettingOptions = {},
 ): Promise<T> {
   const sink = await startSink();
   try {
-    const bench = await startBenchStack(['stream-publisher'], say);
+    const bench = await startBenchStack(services, say, env);
     try {
       return await work(await seed(bench, sink, rows, say));
     } finally {
@@ -62,7 +69,7 @@ async function seed(bench: BenchStack, sink: Sink, rows: number, say: (line: str
   };
 }
 
-function goalIdOf(index: number): string {
+export function goalIdOf(index: number): string {
   return `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`;
 }
 
