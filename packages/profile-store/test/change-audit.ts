@@ -14,7 +14,8 @@ export async function auditChanges(database: Database): Promise<void> {
     CREATE FUNCTION audit.note_profile() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
       INSERT INTO audit.change (kind, profile_id, detail) VALUES ('profile', new.id, jsonb_build_object('before', old.version, 'after', new.version)
         || CASE WHEN old.properties IS DISTINCT FROM new.properties OR old.changed_xid IS DISTINCT FROM new.changed_xid
-             THEN jsonb_build_object('stamp', new.changed_xid::text) ELSE '{}' END);
+             THEN jsonb_build_object('stamp', new.changed_xid::text) ELSE '{}' END
+        || CASE WHEN old.properties IS NOT DISTINCT FROM new.properties THEN '{"same": true}'::jsonb ELSE '{}' END);
       RETURN NULL;
     END $$`);
   await database.query(sql`
@@ -26,6 +27,14 @@ export async function auditChanges(database: Database): Promise<void> {
     END $$`);
   await database.query(
     sql`CREATE TRIGGER audit AFTER INSERT OR UPDATE ON profile.profile FOR EACH ROW EXECUTE FUNCTION audit.note_profile()`,
+  );
+  await database.query(sql`
+    CREATE FUNCTION audit.note_group() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      INSERT INTO audit.change (kind, profile_id, detail) VALUES ('group', coalesce(new.profile_id, old.profile_id), '{}');
+      RETURN NULL;
+    END $$`);
+  await database.query(
+    sql`CREATE TRIGGER audit AFTER INSERT OR DELETE ON profile.group_member FOR EACH ROW EXECUTE FUNCTION audit.note_group()`,
   );
   for (const table of ['membership', 'consent', 'identity', 'outbox']) {
     await database.query(

@@ -62,6 +62,7 @@ export interface StagedRow {
   readonly append?: object;
   readonly increment?: object;
   readonly consent?: object;
+  readonly groups?: object;
   readonly erase?: boolean;
 }
 

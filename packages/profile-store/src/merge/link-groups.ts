@@ -104,11 +104,11 @@ export async function linkGroups(tx: Transaction, { shape, inChunk }: ChunkConte
       SELECT profile_id, bool_or(left_one) AS left_one FROM group_change GROUP BY profile_id
     ), raised AS (
       UPDATE profile.profile p
-      SET version = CASE WHEN t.outcome = 'n' THEN ${nextVersion} ELSE p.version END,
+      SET version = ${nextVersion},
         changed_xid = CASE WHEN c.left_one THEN pg_current_xact_id() ELSE p.changed_xid END,
         updated_at = now()
       FROM changed c JOIN touched t USING (profile_id)
-      WHERE p.id = t.profile_id AND (t.outcome = 'n' OR c.left_one)
+      WHERE p.id = t.profile_id AND (t.outcome = 'n' OR (c.left_one AND p.changed_xid <> pg_current_xact_id()))
       RETURNING p.id, p.version
     )
     UPDATE touched t SET version = r.version, outcome = CASE t.outcome WHEN 'n' THEN 'u' ELSE t.outcome END::"char"
