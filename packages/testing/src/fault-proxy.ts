@@ -21,6 +21,8 @@ export type Fault =
   | { readonly kind: 'lose-answer' }
   /** Forwarded; the answer is cut after so many bytes of its body. */
   | { readonly kind: 'truncate'; readonly afterBytes: number }
+  /** Forwarded; the answer stops after so many bytes of its body, and goes on once the promise resolves. */
+  | { readonly kind: 'stall'; readonly afterBytes: number; readonly until: Promise<void> }
   /** Forwarded; the answer's body is rewritten. */
   | { readonly kind: 'rewrite'; readonly body: (body: string) => string; readonly status?: number };
 
@@ -175,6 +177,21 @@ export class FaultProxy {
           if (left === 0) break;
         }
         response.socket?.destroy();
+        return;
+      }
+      case 'stall': {
+        response.writeHead(answer.statusCode ?? 502, answer.headers);
+        let left = fault.afterBytes;
+        for await (const chunk of answer) {
+          const part = (chunk as Buffer).subarray(0, left);
+          response.write(part);
+          left -= part.length;
+          if (left > 0 || part.length === (chunk as Buffer).length) continue;
+          await fault.until;
+          left = Number.POSITIVE_INFINITY;
+          response.write((chunk as Buffer).subarray(part.length));
+        }
+        response.end();
         return;
       }
       case 'rewrite': {

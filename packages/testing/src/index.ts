@@ -1,5 +1,6 @@
 export { awsAccess, testUrl } from './environment.js';
 export { FaultProxy, type Fault, type FaultRule, type SeenRequest } from './fault-proxy.js';
+export { startPrivatePostgres, type PrivatePostgres } from './private-postgres.js';
 export {
   assertTestDatabase,
   createTestDatabase,

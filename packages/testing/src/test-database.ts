@@ -12,6 +12,8 @@ export interface TestDatabaseOptions<Sets extends readonly TemplateMigrations[]>
   /** `migrate` of @millrace/database. */
   readonly migrate: (url: string, sets: Sets) => Promise<unknown>;
   readonly sets: Sets;
+  /** A server other than that of the test run, such as a private one. */
+  readonly server?: string | undefined;
 }
 
 export interface TestDatabase {
@@ -29,7 +31,7 @@ export async function createTestDatabase<Sets extends readonly TemplateMigration
   name: string,
   options?: TestDatabaseOptions<Sets>,
 ): Promise<TestDatabase> {
-  const server = testUrl('database');
+  const server = options?.server ?? testUrl('database');
   const database = `test_${name
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '_')
