@@ -77,6 +77,8 @@ export class ImportHarness {
   readonly connectionId = randomUUID();
   readonly sealingKey = new Uint8Array(32).fill(7);
   readonly wakeUps = createMemoryWakeUps();
+  /** A proxy's, in place of the stand-in's own. */
+  s3Endpoint: string | undefined;
   readonly #workers: ImportWorker[] = [];
   readonly #pools: Database[] = [];
 
@@ -88,9 +90,14 @@ export class ImportHarness {
     readonly workspaceId: number,
   ) {}
 
-  static async create(name: string, properties: readonly Partial<Property>[] = []): Promise<ImportHarness> {
+  /** @param server a PostgreSQL other than that of the test run */
+  static async create(
+    name: string,
+    properties: readonly Partial<Property>[] = [],
+    server?: string,
+  ): Promise<ImportHarness> {
     const sets = [profileMigrations, workMigrations, importerMigrations];
-    const testDatabase = await createTestDatabase(name, { migrate, sets });
+    const testDatabase = await createTestDatabase(name, { migrate, sets, server });
     const database = new Database({ url: testDatabase.url, applicationName: 'test', maxConnections: 8 });
     const { bucket, client } = await createTestBucket(name);
     const workspace = await createWorkspace(database, { name: 'test', title: '' });
@@ -114,7 +121,7 @@ export class ImportHarness {
   }
 
   endpoint(pgp?: PgpKeys): GoalEndpoint {
-    const { endpoint, region, accessKeyId, secretAccessKey } = awsAccess('s3');
+    const { endpoint, region, accessKeyId, secretAccessKey } = awsAccess('s3', this.s3Endpoint);
     return {
       endpoint,
       region,
