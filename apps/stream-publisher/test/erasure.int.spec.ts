@@ -107,4 +107,29 @@ describe('erasing a profile', () => {
       millrace: { erased: true, reasons: ['replay', 'erasure'] },
     });
   });
+
+  it('while the goal is inactive is told when it is active again, by the profile’s id alone', async () => {
+    const goalId = await workspace.activate(workspace.snapshot({ segmentIds: [mapped], streamName: 'resting' }));
+    await waitFor(() => workspace.quiet());
+    const [missed, outside] = [
+      await workspace.profile({ membership: { [mapped]: 'realized' }, identity: ['email', 'rest@example.com'] }),
+      await workspace.profile({ membership: { [unmapped]: 'realized' } }),
+    ];
+    await workspace.deactivate(goalId);
+    await waitFor(() => workspace.quiet());
+    for (const id of [missed, outside]) expect(await workspace.erase(id)).toBe(true);
+    await waitFor(() => workspace.quiet());
+    const resting = (id: string) => stream.of(id).filter((record) => record.stream === 'resting');
+    expect(resting(missed)).toEqual([]);
+    await workspace.activate(workspace.snapshot({ segmentIds: [mapped], streamName: 'resting' }, goalId));
+    await waitFor(() => workspace.quiet());
+    expect(resting(missed).map((record) => record.json)).toMatchObject([
+      {
+        segmentMembership: { ups: { [mapped]: { status: 'exited' } } },
+        identityMap: {},
+        millrace: { erased: true, profileId: missed },
+      },
+    ]);
+    expect(resting(outside)).toEqual([]);
+  });
 });

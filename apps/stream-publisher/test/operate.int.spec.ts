@@ -219,6 +219,35 @@ describe('a backfill', () => {
   });
 });
 
+describe('a goal that is switched off', () => {
+  it('ends its backfills, and begins them anew when it is switched on', async () => {
+    await workspace.database.query(sql`
+      WITH made AS (
+        INSERT INTO profile.profile (id, workspace_id, domain_group_id, properties, version)
+        SELECT gen_random_uuid(), ${workspace.workspaceId}, 1, '{}', 1 FROM generate_series(1, 1000) RETURNING id
+      )
+      INSERT INTO profile.membership (profile_id, segment_id, status) SELECT id, ${segment}, 'realized' FROM made`);
+    let release: () => void = () => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    stream.before = () => released;
+    const goalId = await activated({}, { slots: 1, backfill: { members: 100, pendingPerGoal: 300 } });
+    await waitFor(() => stream.attempts.length === 1);
+    await command({ kind: 'deactivate-stream', goalId });
+    release();
+    await waitFor(() => workspace.quiet());
+    expect(stream.accepted.length).toBeLessThan(1000);
+    expect(await workspace.deliveries()).toEqual([]);
+    expect(await readStreamState(workspace.database, goalId)).toMatchObject({
+      state: 'inactive',
+      backfills: [{ state: 'cancelled' }],
+    });
+    stream.accepted.length = 0;
+    await workspace.activate(workspace.snapshot({ segmentIds: [segment] }, goalId));
+    await waitFor(() => workspace.quiet());
+    expect(new Set(stream.accepted.map((record) => record.profileId)).size).toBe(1000);
+  });
+});
+
 describe('the state of a goal', () => {
   it('counts what was sent, and says since when the oldest change is older than it may be', async () => {
     const goalId = await activated({ maxLagSeconds: 1, retries: 20 });

@@ -3,7 +3,7 @@ import { InputError, isReservedInRecords, type GoalSnapshot } from '@millrace/do
 import { loadGoalSnapshot } from '@millrace/job-queue';
 import { loadCatalogue, lockDefinitions, registerStreamTarget, removeStreamTarget } from '@millrace/profile-store';
 import type { Catalogue } from '@millrace/mapping';
-import { deactivateGoal, lockGoal, removeGoal, saveGoal, startBackfills } from '../storage/goals.js';
+import { deactivateGoal, lockGoal, queueErasedSince, removeGoal, saveGoal, startBackfills } from '../storage/goals.js';
 import { forgetAllTold, noteAllTold } from '../storage/told-profiles.js';
 import { backfillScope, type StreamSnapshot } from './backfill-scope.js';
 
@@ -44,7 +44,11 @@ export async function activateStream(tx: Transaction, goalId: string, snapshotId
   if (snapshot.consentObjectives.length === 0) await forgetAllTold(tx, goalId);
   else if (last?.consentObjectives.length === 0) await noteAllTold(tx, goalId, last.goal.segmentIds);
   const segmentIds = backfillScope(collecting ? last : undefined, snapshot);
-  await startBackfills(tx, goalId, segmentIds, collecting ? undefined : before?.deactivatedAt);
+  const missedSince = collecting ? undefined : before?.deactivatedAt;
+  await startBackfills(tx, goalId, segmentIds, missedSince);
+  if (missedSince !== undefined) {
+    await queueErasedSince(tx, { goalId, workspaceId, segmentIds: goal.segmentIds }, missedSince);
+  }
   return { workspaceId, backfills: segmentIds.length };
 }
 

@@ -102,6 +102,30 @@ export async function startBackfills(
 }
 
 /**
+ * Of a goal that was inactive: who was in its segments and was erased meanwhile. Identities are gone with the profile, so these records name
+ * nothing but the profile's id, in the envelope and as partition key.
+ */
+export async function queueErasedSince(
+  executor: Executor,
+  goal: { readonly goalId: string; readonly workspaceId: number; readonly segmentIds: readonly string[] },
+  since: Date,
+): Promise<void> {
+  await executor.query(sql`
+    INSERT INTO publisher.delivery (goal_id, profile_id, lane, reasons, segments, erased, first_change_at, changed_at)
+    SELECT ${goal.goalId}::uuid, t.profile_id, profile.lane(t.profile_id), ${reason.erasure}::int, mapped.ids,
+      jsonb_build_object('version', t.version::text, 'identities', '[]'::jsonb, 'memberships', (
+        SELECT jsonb_agg(jsonb_build_array(s.id, '+', 0) ORDER BY s.id) FROM unnest(mapped.ids) AS s (id))),
+      now(), t.erased_at
+    FROM profile.tombstone t
+    CROSS JOIN LATERAL (SELECT ARRAY(SELECT unnest(t.segment_ids) INTERSECT SELECT unnest(${goal.segmentIds}::uuid[])) AS ids) AS mapped
+    WHERE t.workspace_id = ${goal.workspaceId} AND t.erased_at >= ${since} AND mapped.ids <> '{}'
+    ON CONFLICT (goal_id, profile_id) DO UPDATE SET
+      seq = excluded.seq, reasons = publisher.delivery.reasons | excluded.reasons, segments = excluded.segments,
+      erased = COALESCE(publisher.delivery.erased, excluded.erased), changed_at = excluded.changed_at, state = 'pending', attempts = 0,
+      not_before = excluded.not_before`);
+}
+
+/**
  * Inactive from now on. What changes left unsent stays; members queued by backfills do not: the next activation sends them anyway.
  */
 export async function deactivateGoal(executor: Executor, goalId: string): Promise<void> {
