@@ -18,6 +18,9 @@ import { AccessModule } from './access/access.module.js';
 import { ApiKeyController } from './access/api-key.controller.js';
 import type { Config } from './config.js';
 import { DescribeApiModule } from './describe-api/describe-api.module.js';
+import { checkGoals } from './govern/check-goals.js';
+import { GovernController } from './govern/govern.controller.js';
+import { ManageGovernance } from './govern/manage-governance.js';
 import { IngestUpdates } from './ingest-updates/ingest-updates.js';
 import { IngestionController } from './ingest-updates/ingestion.controller.js';
 import { ConnectionAccessController } from './manage-connections/connection-access.controller.js';
@@ -26,11 +29,11 @@ import { ManageConnections } from './manage-connections/manage-connections.js';
 import type { Drivers } from './manage-connections/try-connection.js';
 import { GoalController } from './manage-goals/goal.controller.js';
 import { ManageGoals } from './manage-goals/manage-goals.js';
-import { SchemaController } from './manage-schema/schema.controller.js';
 import { GroupTypeController } from './manage-schema/group-type.controller.js';
+import { SchemaController } from './manage-schema/schema.controller.js';
 import { WorkspaceController } from './manage-schema/workspace.controller.js';
-import { ManageSegments } from './manage-segments/manage-segments.js';
 import { LifecycleController } from './manage-segments/lifecycle.controller.js';
+import { ManageSegments } from './manage-segments/manage-segments.js';
 import { SegmentController } from './manage-segments/segment.controller.js';
 import { askPublisher, type AskPublisher } from './operate-stream/ask-publisher.js';
 import { OperateStream } from './operate-stream/operate-stream.js';
@@ -38,11 +41,11 @@ import { StreamController } from './operate-stream/stream.controller.js';
 import { askExporter, type AskExporter } from './preview-export/ask-exporter.js';
 import { PreviewExportController } from './preview-export/preview-export.controller.js';
 import { PreviewController } from './preview-import/preview.controller.js';
+import { ProductController } from './read-profiles/product.controller.js';
 import { ProfileController } from './read-profiles/profile.controller.js';
 import { Background } from './run-background/background.js';
 import { FollowRuns } from './run-connection/follow-runs.js';
 import { KeepRuns } from './run-connection/keep-runs.js';
-import { ProductController } from './read-profiles/product.controller.js';
 import { RunController } from './run-connection/run.controller.js';
 import { hasOpenRun, StartRun } from './run-connection/start-run.js';
 import { importerRejects, type RejectSource } from './show-rejects/reject-source.js';
@@ -57,17 +60,18 @@ const controllers = [
   ConnectionAccessController,
   ConnectionController,
   GoalController,
+  GovernController,
+  GroupTypeController,
   IngestionController,
+  LifecycleController,
   PreviewController,
   PreviewExportController,
+  ProductController,
   ProfileController,
   DryRunController,
-  GroupTypeController,
   FixRowsController,
-  LifecycleController,
   RejectsController,
   RunController,
-  ProductController,
   SchemaController,
   SegmentController,
   StreamController,
@@ -133,9 +137,16 @@ function useCases(config: Config, log: Logger): readonly Provider[] {
   return [
     {
       provide: ManageConnections,
-      inject: [ConfigStorage, WAKE_UPS],
-      useFactory: (storage: ConfigStorage, wakeUps: WakeUps) =>
-        new ManageConnections(storage, keys, wakeUps, hasOpenRun),
+      inject: [ConfigStorage, DATABASE, WAKE_UPS],
+      useFactory: (storage: ConfigStorage, database: Database, wakeUps: WakeUps) =>
+        new ManageConnections(storage, keys, wakeUps, hasOpenRun, (goals, connection) =>
+          checkGoals(database, goals, connection),
+        ),
+    },
+    {
+      provide: ManageGovernance,
+      inject: [DATABASE, WAKE_UPS],
+      useFactory: (database: Database, wakeUps: WakeUps) => new ManageGovernance(database, wakeUps),
     },
     {
       provide: ManageGoals,

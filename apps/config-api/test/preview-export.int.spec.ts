@@ -1,8 +1,14 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { mkdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import type { ExportPreview, ExportPreviewOrder } from '@millrace/domain';
-import { exportGoal, importGoal, s3Connection, startApi, w, type Api } from './api-fixture.js';
+import { sql } from '@millrace/database';
+import type { Explanation, ExportPreview, ExportPreviewOrder } from '@millrace/domain';
+import { createFolderObjectStore } from '@millrace/object-store';
+import { eraseProfiles } from '@millrace/profile-store';
+import { waitFor } from '@millrace/testing';
+import { exportGoal, importGoal, kinesisConnection, s3Connection, startApi, w, type Api } from './api-fixture.js';
 
 interface Asked {
   readonly path: string | undefined;
@@ -19,6 +25,7 @@ const told: ExportPreview = {
   due: 1,
   withheld: 1,
   withheldBy: { 'no-consent': 1 },
+  warnings: [],
   headers: ['id'],
   rows: [['x']],
   text: 'id\nx\n',
@@ -44,7 +51,8 @@ beforeAll(async () => {
   api = await startApi('preview_export', {
     env: { MILLRACE_EXPORTER_URL: `http://127.0.0.1:${port}`, MILLRACE_SERVICE_TOKEN: token },
   });
-  const connection = (await api.call('POST', `${w}/connections`, s3Connection())).body.id as string;
+  const connection = (await api.call('POST', `${w}/connections`, s3Connection({ consentObjectives: ['news'] }))).body
+    .id as string;
   const rule = { kind: 'all', rules: [] };
   const segment = (await api.call('POST', `${w}/segments`, { name: 'Everyone', rule })).body.id as string;
   const save = async (goal: object): Promise<string> =>
@@ -61,6 +69,77 @@ beforeEach(() => {
   answer = { status: 200, body: told };
 });
 
+it('shows what lies in the target directory already, newest first', async () => {
+  const store = createFolderObjectStore({ root: api.bucketRoot });
+  mkdirSync(path.join(api.bucketRoot, 'acme-files'), { recursive: true });
+  for (const name of ['out/a.csv', 'out/b.csv', 'elsewhere.csv'])
+    await store.putSmall('acme-files', name, Buffer.from('x\n'), 'text/csv');
+  const { files, count, more } = (await preview()).body.target;
+  expect({ names: files.map(({ name }: { name: string }) => name).sort(), count, more }).toEqual({
+    names: ['out/a.csv', 'out/b.csv'],
+    count: 2,
+    more: false,
+  });
+});
+
+it('tells of a target that cannot be listed, and previews all the same', async () => {
+  rmSync(path.join(api.bucketRoot, 'acme-files'), { recursive: true, force: true });
+  expect(await preview()).toMatchObject({ status: 200, body: { target: { error: { code: 'bucket-not-found' } } } });
+});
+
+describe('the explanation of a profile', () => {
+  const explain = (query: string, id = goalId, key?: string) =>
+    api.call('GET', `${w}/goals/${id}/explain?${query}`, undefined, key);
+  const profileId = '0194b2a0-0000-7000-8000-00000000000a';
+  const explained: Explanation = {
+    profileId,
+    included: false,
+    mode: 'delta',
+    audiences: [
+      { segmentIds: [profileId], included: false, conditions: [{ condition: 'exists', met: false, answer: 'no' }] },
+    ],
+  };
+
+  it('is the exporter’s, asked with the profile that has the identity, or had it', async () => {
+    answer = { status: 200, body: explained };
+    expect(await explain(`profile=${profileId}`)).toMatchObject({ status: 200, body: explained });
+    expect(asked[0]).toMatchObject({ path: '/previews/explanation' });
+    expect(JSON.parse(asked[0]?.body ?? '')).toMatchObject({ profileId, goalId });
+    const updates = [{ identities: [{ namespace: 'email', value: 'Ann@x.test' }] }];
+    const { body } = await api.call('POST', `${w}/ingestion/batches`, { batchId: 'b1', updates });
+    const ann = body.items[0].profileId as string;
+    await explain('namespace=email&value=ANN@x.test');
+    expect(JSON.parse(asked[1]?.body ?? '')).toMatchObject({ profileId: ann });
+    await api.database.transaction((tx) => eraseProfiles(tx, 1, sql`SELECT ${ann}::uuid`));
+    await explain('namespace=email&value=ann@x.test');
+    expect(JSON.parse(asked[2]?.body ?? '')).toMatchObject({ profileId: ann });
+    expect((await explain('namespace=email&value=nobody@x.test')).status).toBe(404);
+    expect((await explain('namespace=email')).status).toBe(400);
+    expect((await explain(`profile=${profileId}`, goalId, await api.newKey(['config:read'], 'acme'))).status).toBe(403);
+  });
+
+  it('of a stream is answered with each condition', async () => {
+    const stream = (await api.call('POST', `${w}/connections`, kinesisConnection({ consentObjectives: ['news'] }))).body
+      .id;
+    const rule = { kind: 'all', rules: [] };
+    const segment = (await api.call('POST', `${w}/segments`, { name: 'Streamed', rule })).body.id as string;
+    const goal = { kind: 'stream', name: 'S', streamName: 's', segmentIds: [segment] };
+    const { id } = (await api.call('POST', `${w}/connections/${stream}/goals`, goal)).body;
+    const updates = [{ identities: [{ namespace: 'email', value: 'bob@x.test' }] }];
+    const { body } = await api.call('POST', `${w}/ingestion/batches`, { batchId: 'b2', updates });
+    const told = async (): Promise<Explanation> =>
+      (await explain(`profile=${body.items[0].profileId}`, id)).body as Explanation;
+    const unmet = ({ audiences }: Explanation) =>
+      audiences[0]?.conditions.filter(({ met }) => !met).map(({ condition }) => condition);
+    await waitFor(async () => !unmet(await told())?.includes('in-segment'), 60_000, 'the segment');
+    expect(await told()).toMatchObject({ mode: 'stream', included: false });
+    expect(unmet(await told())).toEqual(['no-consent']);
+    const consent = [{ objective: 'news', granted: true }];
+    await api.call('POST', `${w}/ingestion/batches`, { batchId: 'b3', updates: [{ ...updates[0], consent }] });
+    expect(await told()).toMatchObject({ included: true });
+  });
+});
+
 const preview = (key?: string, id = goalId) => api.call('GET', `${w}/goals/${id}/preview`, undefined, key);
 
 it('asks the exporter with the goal as it is saved, and no secret', async () => {
@@ -69,7 +148,11 @@ it('asks the exporter with the goal as it is saved, and no secret', async () => 
   expect(call).toMatchObject({ path: '/previews', authorization: `Bearer ${token}` });
   expect(call?.body).not.toContain('planted');
   const order = JSON.parse(call?.body ?? '') as ExportPreviewOrder;
-  expect(order).toMatchObject({ goalId, goal: { kind: 'export-profiles', mode: 'delta' } });
+  expect(order).toMatchObject({
+    goalId,
+    goal: { kind: 'export-profiles', mode: 'delta' },
+    consentObjectives: ['news'],
+  });
 });
 
 it('is for keys that may read both the configuration and profiles', async () => {

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { importGuardrails } from './import-guardrails.js';
+import { marketingAction } from './policy.js';
 
 /** Stored sealed and never shown again; absent in an update means "keep what is there". */
 const secretText = z.string().min(1).max(65_536).meta({ writeOnly: true });
@@ -45,14 +47,39 @@ const consentObjectives = z
   .default([])
   .describe('Only profiles that consent to at least one of these are handled; empty: everyone');
 
+const marketingActions = z
+  .array(marketingAction)
+  .max(50)
+  .refine((actions) => new Set(actions).size === actions.length, 'each action may stand here once')
+  .default([])
+  .describe('What the receiver does with what leaves by this connection: policies may forbid that for labelled data');
+
+/** Held for every export goal of a connection. */
+export const exportGuardrails = z.strictObject({
+  minExportIntervalMinutes: z
+    .int()
+    .min(1)
+    .max(60 * 24 * 366)
+    .optional()
+    .describe('A goal delivered less than so long ago is left out of a run'),
+  maxColumns: z.int().min(1).max(500).optional().describe('A goal with more cannot be saved'),
+});
+
 const common = {
   name: z.string().min(1).max(200),
   description: z.string().max(4000).default(''),
   active: z.boolean().default(true),
   consentObjectives,
+  marketingActions,
 };
 
-export const s3Connection = z.strictObject({ kind: z.literal('s3'), ...common, ...awsTarget, pgp: pgpKeys.optional() });
+export const s3Connection = z.strictObject({
+  kind: z.literal('s3'),
+  ...common,
+  ...awsTarget,
+  pgp: pgpKeys.optional(),
+  guardrails: exportGuardrails.extend(importGuardrails.shape).prefault({}),
+});
 export type S3Connection = z.infer<typeof s3Connection>;
 
 export const kinesisConnection = z.strictObject({ kind: z.literal('kinesis'), ...common, ...awsTarget });

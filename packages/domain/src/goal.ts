@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { awsCredentials, consentObjective, pgpKeys } from './connection.js';
 import { exportProfilesGoal } from './export-goal.js';
 import { importGroupsGoal, importProfilesGoal } from './import-goal.js';
+import { importGuardrails } from './import-guardrails.js';
 import { streamGoal } from './stream-goal.js';
 
 export const goal = z.discriminatedUnion('kind', [
@@ -35,5 +36,6 @@ export const goalSnapshot = z.object({
     .array(consentObjective)
     .default([])
     .describe('Of the connection: profiles that consent to none of these are withheld; empty withholds nobody'),
+  guardrails: importGuardrails.optional().describe('Of the connection, for imports'),
 });
 export type GoalSnapshot = z.infer<typeof goalSnapshot>;

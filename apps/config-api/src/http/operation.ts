@@ -41,6 +41,7 @@ export const tags = {
   Workspaces: 'Tenants or brands: nothing crosses from one to another',
   Schema: 'Properties, identity namespaces, event types and group types of a workspace',
   Segments: 'Rules over profiles; membership is kept as profiles change',
+  Governance: 'Labels on data, and policies that keep labelled data from marketing actions',
   Connections: 'A bucket or stream account and its secrets',
   Goals: 'What a connection does: import files, export segments, stream changes',
   Streams: 'What stream goals are doing, their dead letters, and how to pause and replay',

@@ -10,6 +10,7 @@ export const pathParameters = {
   segmentId: z.uuid().describe('Id of the segment'),
   lifecycleId: z.uuid().describe('Id of the lifecycle'),
   productId: z.string().min(1).max(512).describe('Id of the product'),
+  policyId: z.uuid().describe('Id of the policy'),
   profileId: z.uuid().describe('Id of the profile'),
   keyId: z.uuid().describe('Id of the API key'),
   groupType: z.string().min(1).max(64).describe('Code of the group type; a new one is made on first use'),

@@ -14,6 +14,10 @@ export function changeConnection(current: Connection, change: ConnectionChange):
   };
   if (endpoint === null) delete changed.endpoint;
   else if (endpoint !== undefined) changed.endpoint = endpoint;
+  if (changed.kind !== 's3' && change.guardrails !== undefined)
+    throw new InputError('guardrails-unsupported', 'guardrails belong to connections that carry files', {
+      at: 'guardrails',
+    });
   if (pgp === undefined) return changed;
   if (changed.kind !== 's3')
     throw new InputError('pgp-unsupported', 'PGP keys belong to connections that carry files', { at: 'pgp' });

@@ -27,6 +27,8 @@ export const connectionChange = z
     description: s3.shape.description.unwrap().optional(),
     active: s3.shape.active.unwrap().optional(),
     consentObjectives: s3.shape.consentObjectives.unwrap().optional(),
+    marketingActions: s3.shape.marketingActions.unwrap().optional(),
+    guardrails: s3.shape.guardrails.unwrap().optional().describe('Buckets only'),
     region: s3.shape.region.unwrap().optional(),
     endpoint: s3.shape.endpoint.nullable(),
     credentials: credentialsChange

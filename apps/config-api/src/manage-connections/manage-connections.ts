@@ -1,10 +1,11 @@
 import type { Executor } from '@millrace/database';
 import { InputError, type Connection, type GoalEndpoint } from '@millrace/domain';
 import type { WakeUps } from '@millrace/job-queue';
+import { lockDefinitions } from '@millrace/profile-store';
 import { isDeepStrictEqual } from 'node:util';
 import { commandStream, isStreaming } from '../manage-goals/stream-commands.js';
 import type { ConfigStorage, ConfigTransaction } from '../storage/config-storage.js';
-import type { ConnectionRow } from '../storage/entities.js';
+import type { ConnectionRow, GoalRow } from '../storage/entities.js';
 
 import { changeConnection } from './change-connection.js';
 import {
@@ -16,6 +17,9 @@ import {
 } from './connection-secrets.js';
 import type { ConnectionChange } from './connection-views.js';
 
+/** Refuses what goals of a connection as it is to be would break. */
+export type GoalsCheck = (goals: readonly GoalRow[], connection: ConnectionRow) => Promise<void>;
+
 /** Whether a run of the connection is under way, asked inside the transaction that holds the connection's lock. */
 export type OpenRunCheck = (executor: Executor, connectionId: string) => Promise<boolean>;
 
@@ -24,12 +28,20 @@ export class ManageConnections {
   readonly #keys: SealingKeys;
   readonly #wakeUps: WakeUps;
   readonly #hasOpenRun: OpenRunCheck;
+  readonly #checkGoals: GoalsCheck;
 
-  constructor(storage: ConfigStorage, keys: SealingKeys, wakeUps: WakeUps, hasOpenRun: OpenRunCheck) {
+  constructor(
+    storage: ConfigStorage,
+    keys: SealingKeys,
+    wakeUps: WakeUps,
+    hasOpenRun: OpenRunCheck,
+    checkGoals: GoalsCheck,
+  ) {
     this.#storage = storage;
     this.#keys = keys;
     this.#wakeUps = wakeUps;
     this.#hasOpenRun = hasOpenRun;
+    this.#checkGoals = checkGoals;
   }
 
   async list(workspaceId: number): Promise<readonly ConnectionRow[]> {
@@ -73,6 +85,11 @@ export class ManageConnections {
       await checkSecrets(openAfter);
       const sealed = sealConnection(openAfter, this.#keys['config-api'], { workspaceId, connectionId: id });
       const after = await tx.connections.update(id, sealed);
+      if (change.marketingActions !== undefined || change.guardrails !== undefined) {
+        // Policies change under the same lock, held alone.
+        await lockDefinitions(tx.executor, workspaceId, 'shared');
+        await this.#checkGoals(await tx.goals.list(id), after);
+      }
       const concernsStreams =
         before.active !== after.active ||
         !sameEndpoint(openBefore, openAfter) ||

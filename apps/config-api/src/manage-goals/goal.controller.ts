@@ -1,6 +1,7 @@
 import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Patch, Post, Put, Req } from '@nestjs/common';
-import type { Goal } from '@millrace/domain';
+import { type Goal, goal as goalSchema } from '@millrace/domain';
 import { z } from 'zod';
+import { requireActivation } from '../access/activation.js';
 import type { WorkspaceRequest } from '../http/api-request.js';
 import { operation } from '../http/operation.js';
 import { pathParameters } from '../http/path-parameters.js';
@@ -65,6 +66,7 @@ export class GoalController {
     @Param('connectionId', connectionId) id: string,
     @Body({ schema: newGoal }) body: Goal,
   ): Promise<GoalView> {
+    requireActivation(request.caller, body);
     return await this.#saved(request, await this.#goals.create(request.workspace.id, id, body));
   }
 
@@ -113,6 +115,10 @@ export class GoalController {
     @Param('goalId', goalId) id: string,
     @Body({ schema: goalChange }) body: GoalChange,
   ): Promise<GoalView> {
+    const { document } = await this.#goals.get(request.workspace.id, id);
+    const merged = goalSchema.safeParse({ ...document, ...body });
+    // What it lacks otherwise is told by saving it.
+    if (merged.success) requireActivation(request.caller, merged.data);
     return await this.#saved(request, await this.#goals.change(request.workspace.id, id, body));
   }
 

@@ -4,6 +4,8 @@ import type { WakeUps } from '@millrace/job-queue';
 import { loadCatalogue, lockDefinitions } from '@millrace/profile-store';
 import { ValidationError } from '@millrace/service-kit';
 import { isDeepStrictEqual } from 'node:util';
+import { brokenPolicies } from '../govern/check-policies.js';
+import { loadGovernance } from '../govern/load-governance.js';
 import { checkSigning, type SealingKeys } from '../manage-connections/connection-secrets.js';
 import type { ConfigStorage, ConfigTransaction } from '../storage/config-storage.js';
 import type { ConnectionRow, GoalRow } from '../storage/entities.js';
@@ -114,7 +116,11 @@ export class ManageGoals {
   async #validate(tx: ConfigTransaction, workspaceId: number, goal: Goal, connection: ConnectionRow): Promise<void> {
     // What the goal names stays until it is saved: a segment is deleted under the same lock, held alone.
     await lockDefinitions(tx.executor, workspaceId, 'shared');
-    const complaints = validateGoal(goal, connection.document, await loadCatalogue(this.#executor, workspaceId));
+    const catalogue = await loadCatalogue(this.#executor, workspaceId);
+    const complaints = [
+      ...validateGoal(goal, connection.document, catalogue),
+      ...brokenPolicies(goal, connection.document, await loadGovernance(this.#executor, workspaceId), catalogue),
+    ];
     if (complaints.length === 0) {
       if (goal.kind === 'export-profiles' && goal.pgp.sign) {
         const owner = { workspaceId, connectionId: connection.id };

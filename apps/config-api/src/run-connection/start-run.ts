@@ -1,7 +1,10 @@
 import { sql, type Database, type Executor, type Transaction } from '@millrace/database';
-import { InputError, type Connection, type Goal, type GoalKind } from '@millrace/domain';
+import { InputError, type Connection, type Goal, type GoalKind, type GoalSnapshot } from '@millrace/domain';
 import { sendCommand, type WakeUps } from '@millrace/job-queue';
+import { lockDefinitions } from '@millrace/profile-store';
+import { checkGoals } from '../govern/check-goals.js';
 import { endpointForGoal, type SealingKeys } from '../manage-connections/connection-secrets.js';
+import { leaveOutTooSoon } from './leave-out-too-soon.js';
 import { openGoalOfRun, wakeUnits, type OpenedUnit } from './open-goal.js';
 import { isOver, type RunOptions, type RunView } from './run-views.js';
 
@@ -29,7 +32,8 @@ export class StartRun {
 
   /**
    * Freezes the active goals of the connection and hands the first one over. Returns the run's id.
-   * @throws InputError `connection-not-found`; `run-conflict` while a run of the connection is under way; `nothing-to-run-conflict`.
+   * @throws InputError `connection-not-found`; `run-conflict` while a run of the connection is under way; `nothing-to-run-conflict`;
+   *   `policy-conflict` where a goal breaks a policy; `too-soon-conflict` where only exports are left out.
    */
   async start(workspaceId: number, connectionId: string, requestedBy: string, options: RunOptions): Promise<string> {
     const { runId, unit } = await this.#database.transaction(async (tx) => {
@@ -37,12 +41,18 @@ export class StartRun {
       if (await hasOpenRun(tx, connectionId)) {
         throw new InputError('run-conflict', 'a run of this connection is under way: wait for its end or cancel it');
       }
-      const goals = (await goalsToRun(tx, connectionId)).filter(
+      const wanted = (await goalsToRun(tx, connectionId)).filter(
         ({ goal }) => !options.dryRun || goal.kind !== 'export-profiles',
       );
+      const { goals, nextAt } = await leaveOutTooSoon(tx, wanted, connection.document);
       const [first] = goals;
       if (!connection.active)
         throw new InputError('nothing-to-run-conflict', 'the connection is switched off: set active to true');
+      if (first === undefined && nextAt !== undefined)
+        throw new InputError(
+          'too-soon-conflict',
+          `the last export was delivered less than the connection's minExportIntervalMinutes ago: the next may run at ${nextAt.toISOString()}`,
+        );
       if (first === undefined)
         throw new InputError(
           'nothing-to-run-conflict',
@@ -50,6 +60,12 @@ export class StartRun {
             ? 'the connection has no active import goal'
             : 'the connection has no active import or export goal',
         );
+      await lockDefinitions(tx, workspaceId, 'shared');
+      await checkGoals(
+        tx,
+        goals.map(({ goal }) => ({ workspaceId, document: goal })),
+        connection,
+      );
       const inserted = await tx.query<{ id: string }>(sql`
         INSERT INTO config.run (workspace_id, connection_id, connection_name, state, requested_by, repeat_sums, dry_run)
         VALUES (${workspaceId}, ${connectionId}, ${connection.document.name}, 'queued', ${requestedBy}, ${options.repeatSums}, ${options.dryRun}) RETURNING id`);
@@ -66,6 +82,7 @@ export class StartRun {
           goal,
           endpoint,
           consentObjectives,
+          ...importGuardrailsOf(connection.document, goal),
         };
         await tx.query(sql`
           INSERT INTO config.run_goal (run_id, goal_id, position, kind, name, state, snapshot)
@@ -124,4 +141,11 @@ async function goalsToRun(tx: Transaction, connectionId: string): Promise<readon
     .map(({ id, document }) => ({ id, goal: JSON.parse(document) as Goal }))
     .flatMap(({ id, goal }) => (goal.kind === 'stream' ? [] : [{ id, goal }]))
     .sort((left, right) => rank[left.goal.kind] - rank[right.goal.kind]);
+}
+
+/** What the connection holds for imports; the rest of its guardrails has been looked at. */
+function importGuardrailsOf(connection: Connection, goal: Goal): Pick<GoalSnapshot, 'guardrails'> {
+  if (connection.kind !== 's3' || (goal.kind !== 'import-profiles' && goal.kind !== 'import-groups')) return {};
+  const { existingProfilesOnly, unit } = connection.guardrails;
+  return { guardrails: { existingProfilesOnly, ...(unit === undefined ? {} : { unit }) } };
 }

@@ -99,6 +99,47 @@ export const goalEntity = new EntitySchema<GoalRow>({
   uniques: [{ name: 'goal_name_unique', columns: ['connectionId', 'name'] }],
 });
 
+export interface PolicyRow {
+  readonly id: string;
+  readonly workspaceId: number;
+  readonly name: string;
+  readonly label: string;
+  readonly action: string;
+  readonly createdAt: Date;
+}
+
+export const policyEntity = new EntitySchema<PolicyRow>({
+  name: 'policy',
+  schema: 'config',
+  columns: {
+    id: { ...id, primaryKeyConstraintName: 'policy_pk' },
+    workspaceId,
+    name: text,
+    label: text,
+    action: text,
+    createdAt,
+  },
+  uniques: [{ name: 'policy_name_unique', columns: ['workspaceId', 'name'] }],
+});
+
+export interface LabelRow {
+  readonly workspaceId: number;
+  readonly kind: string;
+  readonly name: string;
+  readonly labels: readonly string[];
+}
+
+export const labelEntity = new EntitySchema<LabelRow>({
+  name: 'label',
+  schema: 'config',
+  columns: {
+    workspaceId: { ...workspaceId, primary: true, primaryKeyConstraintName: 'label_pk' },
+    kind: { ...text, primary: true, primaryKeyConstraintName: 'label_pk' },
+    name: { ...text, primary: true, primaryKeyConstraintName: 'label_pk' },
+    labels: { type: 'text', array: true },
+  },
+});
+
 /** A row of `config.run`; runs are read and written in SQL (row locks, partial updates), this entity guards their shape. */
 export interface RunRow {
   readonly id: string;
@@ -222,6 +263,8 @@ export const configEntities = [
   apiKeyEntity,
   connectionEntity,
   goalEntity,
+  policyEntity,
+  labelEntity,
   runEntity,
   runGoalEntity,
   ingestionBatchEntity,

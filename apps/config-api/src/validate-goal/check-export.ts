@@ -7,6 +7,7 @@ import {
   processorMisfit,
   valueFormatMisfits,
 } from '@millrace/mapping';
+import { checkAudiences, checkWho } from './check-audience.js';
 import { checkNames } from './check-names.js';
 import { quoted, repeatedAt, type Complaints } from './complaints.js';
 
@@ -16,8 +17,11 @@ export function checkExport(
   catalogue: Catalogue,
   complaints: Complaints,
 ): void {
-  if (!catalogue.segments.has(goal.segmentId))
-    complaints.add(['segmentId'], 'there is no such segment in this workspace');
+  checkAudiences(goal, catalogue, complaints);
+  checkWho(goal, catalogue, complaints);
+  const maxColumns = connection.kind === 's3' ? connection.guardrails.maxColumns : undefined;
+  if (maxColumns !== undefined && goal.columns.length > maxColumns)
+    complaints.add(['columns'], `are ${goal.columns.length}, and the connection allows ${maxColumns}`);
   goal.columns.forEach(({ source }, index) => {
     const missing = missingFrom(catalogue, source);
     if (missing !== undefined) complaints.add(['columns', index, 'source', ...missing.path], missing.message);

@@ -46,6 +46,27 @@ CREATE TABLE config.goal (
   CONSTRAINT goal_name_unique UNIQUE (connection_id, name)
 );
 
+-- Data with the label may not leave by a connection for the action.
+CREATE TABLE config.policy (
+  id uuid NOT NULL DEFAULT uuidv7() CONSTRAINT policy_pk PRIMARY KEY,
+  workspace_id integer NOT NULL,
+  name text NOT NULL,
+  label text NOT NULL,
+  action text NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now(),
+  CONSTRAINT policy_name_unique UNIQUE (workspace_id, name)
+);
+
+-- Labels of what has no place of its own for them; those of properties stand with the property.
+CREATE TABLE config.label (
+  workspace_id integer NOT NULL,
+  kind text NOT NULL,
+  -- Id of a segment or goal, code of a type.
+  name text NOT NULL,
+  labels text[] NOT NULL,
+  CONSTRAINT label_pk PRIMARY KEY (workspace_id, kind, name)
+);
+
 -- History outlives its connection, so there is no reference.
 CREATE TABLE config.run (
   id uuid NOT NULL DEFAULT uuidv7() CONSTRAINT run_pk PRIMARY KEY,
