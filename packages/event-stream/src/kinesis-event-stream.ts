@@ -4,7 +4,6 @@ import {
   GetShardIteratorCommand,
   KinesisClient,
   ListShardsCommand,
-  PutRecordsCommand,
   type PutRecordsResultEntry,
 } from '@aws-sdk/client-kinesis';
 import {
@@ -21,6 +20,7 @@ import { checkKinesisStream } from './kinesis-check.js';
 import { kinesisError, putError } from './kinesis-errors.js';
 import { PutFailedError } from './put-failed-error.js';
 import { admit, defaultPutLimits, type PutLimits } from './put-limits.js';
+import { putRecordEntries } from './put-records.js';
 
 export interface KinesisEventStreamOptions extends AwsTarget, ConnectionLimits {
   /** For requests that only read; `put` is always tried once. */
@@ -65,26 +65,18 @@ async function putRecords(
 ): Promise<readonly PutResult[]> {
   const { sent, merge } = admit(records, limits);
   if (sent.length === 0) return merge([]);
-  const command = new PutRecordsCommand({
-    StreamName: stream,
-    Records: sent.map(({ data, partitionKey, explicitHashKey }) => ({
-      Data: data,
-      PartitionKey: partitionKey,
-      ...(explicitHashKey === undefined ? {} : { ExplicitHashKey: explicitHashKey }),
-    })),
-  });
   // Started before the credentials are fetched: a request that would begin after its time does not begin.
   const abortSignal = AbortSignal.timeout(timeoutMs);
   try {
-    const answer = await client.send(command, { abortSignal });
-    if (answer.Records?.length !== sent.length) {
+    const entries = await putRecordEntries(client, stream, sent, abortSignal);
+    if (entries?.length !== sent.length) {
       throw new PutFailedError(
-        `kinesis:PutRecords on the stream "${stream}": ${answer.Records?.length ?? 'no'} results for ${sent.length} records`,
+        `kinesis:PutRecords on the stream "${stream}": ${entries?.length ?? 'no'} results for ${sent.length} records`,
         true,
         { at: stream },
       );
     }
-    return merge(answer.Records.map(resultOf));
+    return merge(entries.map(resultOf));
   } catch (error) {
     throw error instanceof PutFailedError ? error : putError(error, stream);
   }
