@@ -69,6 +69,8 @@ describe('an exporter that is killed', () => {
     ['after', { parts: 2 }],
     ['before', { splitRows: 30 }],
     ['after', { splitRows: 30 }],
+    ['before', { splitBytes: 1024, csv: { quotePolicy: 'all' } }],
+    ['after', { splitBytes: 1024, csv: { quotePolicy: 'all' } }],
   ] as const)(
     'just %s any of its steps (%j) leaves a successor that delivers one single set of files',
     async (when, layout) => {

@@ -41,7 +41,9 @@ export const csvDialect = z
         escape: z
           .union([z.literal(''), oneCharacter])
           .default('\\')
-          .describe('Stands before a separator, or before itself, inside an element; empty: nothing is escaped'),
+          .describe(
+            'Stands before what a separator begins with, and before itself, inside an element; empty: nothing is escaped',
+          ),
       })
       .refine(({ separator, escape }) => escape === '' || !separator.includes(escape), {
         path: ['escape'],

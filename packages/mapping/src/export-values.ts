@@ -89,11 +89,15 @@ function formatted(local: Sql, pattern: string, offset: Sql): Sql {
   return sql`(${sql.join(pieces, ' || ')})`;
 }
 
-/** An element of a list: a separator inside it is escaped where the dialect has an escape. */
+/**
+ * An element of a list. Where the dialect has an escape, it stands before each character with which a separator could begin:
+ * one that ends an element and the separator behind it must not be read as one that begins earlier.
+ */
 export function listElement(text: Sql, { list: { separator, escape } }: CsvDialect): Sql {
   if (escape === '') return text;
   const [one, two] = [sql.literal(escape), sql.literal(escape + escape)];
-  return sql`replace(replace(${text}, ${one}, ${two}), ${sql.literal(separator)}, ${sql.literal(escape + separator)})`;
+  const [first = ''] = separator;
+  return sql`replace(replace(${text}, ${one}, ${two}), ${sql.literal(first)}, ${sql.literal(escape + first)})`;
 }
 
 /** Puts the dialect's list brackets around joined elements; NULL stays NULL. */

@@ -199,26 +199,26 @@ export function listParser(type: PropertyType, format: ValueFormat): ValueParser
   };
 }
 
-/** An escape counts before a separator and before itself; anywhere else it is a character like others. */
+/** An escape counts before what a separator begins with and before itself; anywhere else it is a character like others. */
 function listSplitter({ separator, escape }: ValueFormat['list']): (text: string) => readonly string[] {
   if (escape === '') return (text) => text.split(separator);
+  const [first = ''] = separator;
   return (text) => {
     if (!text.includes(escape)) return text.split(separator);
     const elements: string[] = [];
     let element = '';
-    for (let at = 0; at < text.length;) {
+    for (let at = 0; at < text.length; at += 1) {
+      const character = text[at] ?? '';
       if (text.startsWith(separator, at)) {
         elements.push(element);
         element = '';
-        at += separator.length;
+        at += separator.length - 1;
         continue;
       }
-      const next = at + escape.length;
-      const escaped = text.startsWith(escape, at)
-        ? [separator, escape].find((special) => text.startsWith(special, next))
-        : undefined;
-      element += escaped ?? text[at];
-      at = escaped === undefined ? at + 1 : next + escaped.length;
+      const escaped =
+        character === escape ? [first, escape].find((special) => text.startsWith(special, at + 1)) : undefined;
+      element += escaped ?? character;
+      at += escaped?.length ?? 0;
     }
     return [...elements, element];
   };
