@@ -286,6 +286,27 @@ describe('the audience of an export', () => {
       expect(changed.rows).toEqual(['yes@x.test']);
     });
 
+    it('lets nothing of the timeline leave of somebody who withdrew', async () => {
+      fixture.consentObjectives = ['partner'];
+      const [gone, stays] = await fixture.addProfiles([{ email: 'gone@x.test' }, { email: 'stays@x.test' }]);
+      for (const id of [gone, stays]) {
+        await consent(id, 'partner', true);
+        await fixture.database.query(sql`INSERT INTO profile.event (event_type_id, id, profile_id, occurred_at)
+          SELECT id, ${`o-${id}`}, ${id}, now() FROM profile.event_type WHERE workspace_id = ${fixture.workspaceId} AND code = 'order'`);
+      }
+      const goalId = randomUUID();
+      const telling = { columns: [mail, status], timeline: { types: ['order'] } };
+      const orders = async () => {
+        const { counts } = await run(goalId, telling);
+        const files = counts.files.filter(({ name }) => name.endsWith('_order.csv'));
+        return (await fixture.rows({ ...counts, files })).map((row) => row.split(',')[1]);
+      };
+      expect(await orders()).toEqual([`o-${gone}`, `o-${stays}`].sort());
+      await consent(gone, 'partner', false);
+      await fixture.setProperty(stays ?? '', 'points', 1);
+      expect(await orders()).toEqual([`o-${stays}`]);
+    });
+
     it.each(['delta', 'membership-only'])(
       'tells once, without attributes, that somebody withdrew, and then of the return (%s)',
       async (mode) => {

@@ -182,6 +182,20 @@ describe('a delta export', () => {
     expect((await delta()).counts.rows).toBe(0);
   });
 
+  it('counts events only where the goal asks for it', async () => {
+    const [quiet, asking] = [randomUUID(), randomUUID()];
+    const goal = (countsAsChange: boolean) =>
+      fixture.goal({ fileName: names('events'), timeline: { types: ['order'], countsAsChange } });
+    await fixture.run(quiet, goal(false));
+    await fixture.run(asking, goal(true));
+    await fixture.database.query(sql`INSERT INTO profile.event (event_type_id, id, profile_id, occurred_at)
+      SELECT id, 'o-1', ${ids[11]}, now() FROM profile.event_type WHERE workspace_id = ${fixture.workspaceId} AND code = 'order'`);
+    expect((await fixture.run(quiet, goal(false))).counts).toMatchObject({ mode: 'delta', rows: 0 });
+    const { counts } = await fixture.run(asking, goal(true));
+    const profiles = counts.files.filter(({ name }) => !name.endsWith('_order.csv'));
+    expect(await fixture.rows({ ...counts, files: profiles })).toEqual(['user11@x.test,11']);
+  });
+
   it('runs in full and says so when mapping, epoch, timeline or system changed or the watermark lies ahead', async () => {
     const mapped = { columns: [{ header: 'mail', source: { kind: 'property', property: 'email' } }] };
     expect((await delta(mapped)).counts).toMatchObject({

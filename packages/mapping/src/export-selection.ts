@@ -22,6 +22,8 @@ export interface ExportSelection {
   readonly mustBeNumbered: boolean;
   /** Columns `number bigint, profile_id uuid, key bytea`: the due rows, numbered from 1. */
   readonly numbered: Sql;
+  /** Column `profile_id uuid`: the due profiles of which more may leave than that they left, each once. */
+  readonly profiles: Sql;
   /** The columns of those in `chosen`, a query for `profile_id, key` as numbered, that are still eligible and have that key. */
   rowsOf(chosen: Sql): Sql;
   /** Up to `limit` of the due profiles, each as one column `fields text[]`. */
@@ -201,6 +203,10 @@ export function compileExportSelection(
     },
     mustBeNumbered,
     numbered: sql`SELECT row_number() OVER () AS number, profile_id, key FROM (${selected}) AS selected`,
+    profiles: sql`SELECT ${deduplicate?.by === 'namespace' ? sql`DISTINCT ` : sql.empty}p.id AS profile_id
+      FROM (${chosenFirst}) AS chosen JOIN profile.profile p ON p.id = chosen.profile_id${
+        consent === undefined ? sql.empty : sql` WHERE ${consent.met}`
+      }`,
     rowsOf: (chosen) => rowsOf(chosen, (list) => sql.join(list)),
     sample: (limit) =>
       mustBeNumbered

@@ -1,4 +1,4 @@
-import { sql, type Sql } from '@millrace/database';
+import type { Sql } from '@millrace/database';
 import type { ExportProfilesGoal } from '@millrace/domain';
 import { type Catalogue, partitionsOfPart } from '@millrace/mapping';
 import type { ExportKey } from '../storage/exports.js';
@@ -52,7 +52,7 @@ export function rowsOfFile(
     : selection.rowsOf(selectedOfFile(key, audience, number, splitRows));
 }
 
-/** Whom an audience holds at this moment, each once: a query for `profile_id` without parameters. */
+/** Whom an audience holds at this moment, each once and only who consents to that: a query for `profile_id` without parameters. */
 export function profilesOfAudience(
   key: ExportKey,
   plan: ExportPlan,
@@ -63,7 +63,5 @@ export function profilesOfAudience(
 ): Sql {
   const selection = selectAudiences(key.goalId, goal, terms, catalogue, plan.since)[audience]?.selection;
   if (selection === undefined) throw new RangeError(`the goal has no audience ${audience}`);
-  // A profile has a row for each of its identities where these are what is told apart.
-  const distinct = goal.deduplicate?.by === 'namespace' ? sql`DISTINCT ` : sql.empty;
-  return sql`SELECT ${distinct}profile_id FROM (${selection.numbered}) AS due`;
+  return selection.profiles;
 }
