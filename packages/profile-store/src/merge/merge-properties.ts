@@ -55,7 +55,7 @@ export function plainColumns(uses: StagedParts): Sql {
 }
 
 /** Their names; each is jsonb. */
-export function writtenColumns(uses: StagedParts): readonly string[] {
+function writtenColumns(uses: StagedParts): readonly string[] {
   return [
     'assign',
     ...(uses.fill ? ['fill'] : []),
