@@ -26,22 +26,24 @@ export async function startPrivatePostgres(): Promise<PrivatePostgres> {
   const stack = await startStack({ directory, cacheDirectory, needs: ['postgres'], env: {}, throwaway: true });
   const { supervisor } = stack;
   const url = stack.urls.database;
-  const query = async (text: string): Promise<readonly Record<string, unknown>[]> => {
+  const connected = async <T>(work: (client: pg.Client) => Promise<T>): Promise<T> => {
     const client = new pg.Client({ connectionString: url });
     await client.connect();
     try {
-      return (await client.query<Record<string, unknown>>(text)).rows;
+      return await work(client);
     } finally {
       await client.end();
     }
   };
   // Throwaway servers commit before the log is written; one that is to be killed must not.
-  await query('ALTER ROLE CURRENT_USER SET synchronous_commit = on');
+  await connected((client) => client.query('ALTER ROLE CURRENT_USER SET synchronous_commit = on'));
   return {
     url,
     crash: async () => {
-      const [row] = await query('SELECT pg_backend_pid() AS pid');
-      const server = parentOf(Number(row?.['pid']));
+      const server = await connected(async (client) => {
+        const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+        return parentOf(rows[0]?.pid ?? 0);
+      });
       if (server === undefined) throw new Error('the server has no process of which its sessions are children');
       process.kill(server, 'SIGSTOP');
       const children = childrenOf(server);
