@@ -1,6 +1,7 @@
 import { sql } from '@millrace/database';
+import type { ImportCounts } from '@millrace/domain';
 import { rehearsedFiles } from '../src/storage/rehearsals.js';
-import { ImportHarness, outcomes } from './import-harness.js';
+import { ImportHarness, outcomes, type FinishedRun } from './import-harness.js';
 
 let harness: ImportHarness;
 beforeAll(async () => {
@@ -31,6 +32,9 @@ function place(changes: Record<string, unknown> = {}) {
     harness.client.put(harness.bucket, `${goal.source.directory}/${name}`, content);
   return { goal, put };
 }
+
+/** What an import counted, without the profiles it names: a dry run leaves none to be named. */
+const counted = ({ counts }: FinishedRun): ImportCounts => ({ ...counts, lastCreated: [], lastUpdated: [] });
 
 async function stored(): Promise<string> {
   const { rows } = await harness.database.query<{ all: string }>(sql`
@@ -83,7 +87,7 @@ it('says what an import would do, changes nothing, and the import then does just
   );
 
   const real = await harness.run(goal);
-  expect(real.counts).toEqual(dry.counts);
+  expect(counted(real)).toEqual(dry.counts);
   expect(await harness.profiles()).toMatchObject({ 'dry-1': { name: 'Ann', points: 1.5 } });
 });
 
@@ -94,7 +98,7 @@ it('judges each file after those before it', async () => {
   const dry = await harness.run(goal, { dryRun: true });
   const real = await harness.run(goal);
   expect(dry.counts).toMatchObject({ files: 2, created: 3, updated: 1, unchanged: 1 });
-  expect(real.counts).toEqual(dry.counts);
+  expect(counted(real)).toEqual(dry.counts);
 });
 
 it('tells unmatched and ambiguous rows', async () => {
@@ -120,7 +124,7 @@ it('tells unmatched and ambiguous rows', async () => {
   expect(samples.map(({ outcome }) => outcome)).toEqual(expect.arrayContaining(['ambiguous', 'unmatched']));
   for (const each of [strict, goal]) {
     const first = await harness.run(each, { dryRun: true, repeatSums: true });
-    expect((await harness.run(each, { repeatSums: true })).counts).toEqual(first.counts);
+    expect(counted(await harness.run(each, { repeatSums: true }))).toEqual(first.counts);
   }
 });
 
@@ -140,7 +144,7 @@ it('keeps the source as it is and counts events', async () => {
   expect(dry).toMatchObject({ outcome: 'succeeded', counts: { created: 2, events: 2, linkedRowsOrphaned: 1 } });
   expect(await stored()).toBe(before);
   const real = await harness.run(goal);
-  expect(real.counts).toEqual(dry.counts);
+  expect(counted(real)).toEqual(dry.counts);
 });
 
 it('counts what would be erased, and erases nobody', async () => {
@@ -154,7 +158,7 @@ it('counts what would be erased, and erases nobody', async () => {
   expect(await stored()).toBe(before);
   const [file] = await rehearsedFiles(harness.database, dry.runId);
   expect(file!.samples.filter(({ outcome }) => outcome === 'erased')).toMatchObject([{ line: 2 }]);
-  expect((await harness.run(goal)).counts).toEqual(dry.counts);
+  expect(counted(await harness.run(goal))).toEqual(dry.counts);
 });
 
 it('takes a transaction per chunk where there are many rows, and says that files are judged alone', async () => {
@@ -172,7 +176,7 @@ it('takes a transaction per chunk where there are many rows, and says that files
     expect(dry).toMatchObject({ outcome: 'succeeded', counts: { rowsRead: 20, profilesCreated: 17 } });
     expect(await other.tables()).toEqual([]);
     expect((await other.statistics()).profiles).toBe(0);
-    expect((await other.run(goal)).counts).toEqual(dry.counts);
+    expect(counted(await other.run(goal))).toEqual(dry.counts);
     await put('2.csv', `id,name,city,points\n${lines}`);
     await put('3.csv', `id,name,city,points\n${lines}`);
     expect((await other.run(goal, { dryRun: true })).notes.join()).toContain('judged by what is stored now');

@@ -7,6 +7,7 @@ import {
   type ErrorSummary,
   type GoalEndpoint,
   type ImportCounts,
+  type ImportGuardrails,
   type ImportGoal,
   type ImportProfilesGoal,
   type PgpKeys,
@@ -69,6 +70,7 @@ export interface OpenOptions {
   readonly repeatSums?: boolean;
   readonly dryRun?: boolean;
   readonly consentObjectives?: string[];
+  readonly guardrails?: ImportGuardrails;
 }
 
 /** A database, a bucket and a workspace of their own, and workers on request. */
@@ -172,9 +174,14 @@ export class ImportHarness {
     const endpoint = this.endpoint(options.pgp);
     const { workspaceId, connectionId, goalId } = this;
     const sealed = sealEndpoint(endpoint, this.sealingKey, { workspaceId, connectionId });
-    const { consentObjectives = [] } = options;
+    const { consentObjectives = [], guardrails } = options;
     const ids = { workspaceId, connectionId, goalId };
-    const snapshot = { version: 1, ...ids, goal, endpoint: sealed, consentObjectives } as const;
+    const ofConnection = {
+      connectionName: 'test',
+      consentObjectives,
+      ...(guardrails === undefined ? {} : { guardrails }),
+    };
+    const snapshot = { version: 1, ...ids, goal, endpoint: sealed, ...ofConnection } as const;
     const { unitId } = await this.database.transaction((tx) =>
       openGoalUnit(tx, {
         queue: 'import-run',

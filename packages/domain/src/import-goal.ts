@@ -147,6 +147,10 @@ export const importProfilesGoal = z.strictObject({
     .default([])
     .describe('The column holds the key of a group, or a list of them: the profile becomes its member'),
   events: z.array(eventMapping).max(20).default([]),
+  erasedProfiles: z
+    .enum(['skip', 'create'])
+    .default('skip')
+    .describe('What rows do that name a person who was erased after the file was written'),
   columnDrift: z
     .strictObject({
       missing: driftPolicy.optional().describe('Absent: "fail" for a column the goal reads, "warn" for any other'),

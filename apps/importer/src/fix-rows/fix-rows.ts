@@ -15,6 +15,7 @@ import {
   applyMoved,
   createStagingTable,
   loadCatalogue,
+  otherUnitLines,
   resolveRows,
   type ChunkCounts,
   type MovedCounts,
@@ -22,6 +23,7 @@ import {
 import { linkEvents } from '../link-files/link-events.js';
 import { planLinks } from '../link-files/plan-links.js';
 import { addCounts, appliedCounts, assertBalanced, noCounts, plannedCounts } from '../run-import/counts.js';
+import { otherUnit } from '../run-import/finish-file.js';
 import { goalInWorkspace, isImportSnapshot, mergeShape, type GoalInWorkspace } from '../run-import/import-job.js';
 import { toleranceOf } from '../stage-file/column-drift.js';
 import { CopyWriter } from '../stage-file/copy-writer.js';
@@ -124,7 +126,8 @@ export class FixRows {
     const { workspaceId } = snapshot;
     const goal = goalInWorkspace(snapshot, await loadCatalogue(tx, workspaceId));
     const pseudonymKey = derivePseudonymKey(this.#services.sealingKey, workspaceId);
-    const { counts, applied } = await applyRows(tx, { ...goal, workspaceId, pseudonymKey }, file, accepted, total);
+    const at = { ...goal, workspaceId, pseudonymKey, writtenAt: before.lastModified };
+    const { counts, applied } = await applyRows(tx, at, file, accepted, total);
     await markFixed(tx, file.id, applied);
     const after = {
       ...addCounts(before.counts, { ...counts, rowsRead: 0, rejected: counts.rejected - accepted.length }),
@@ -200,6 +203,8 @@ async function acceptRows(
 interface GoalAtRun extends GoalInWorkspace {
   readonly workspaceId: number;
   readonly pseudonymKey: Uint8Array;
+  /** The source file: correcting a row makes what stands in it no younger. */
+  readonly writtenAt: Date;
 }
 
 async function applyRows(
@@ -209,7 +214,7 @@ async function applyRows(
   rows: readonly SentRow[],
   total: Tally,
 ): Promise<{ readonly counts: ImportCounts; readonly applied: readonly number[] }> {
-  const { goal, catalogue, pseudonymKey } = at;
+  const { goal, organizationalUnit, catalogue, pseudonymKey, writtenAt } = at;
   const header = file.headers.root ?? [];
   const links = planLinks(goal);
   const [root] = links;
@@ -218,6 +223,7 @@ async function applyRows(
   const planned = { ...root, dialect };
   const encoder = compileRowEncoder({
     goal: { ...goal, csv: dialect },
+    organizationalUnit,
     file: planned,
     columns: new ColumnIndex(file.key, header, header.length, toleranceOf(goal.columnDrift)),
     catalogue,
@@ -226,7 +232,7 @@ async function applyRows(
   });
   // Tables of the importer like those of an import, seen by nobody else: they end with the transaction.
   const [stage, plan] = [await nextTableNumber(tx), await nextTableNumber(tx)];
-  const shape = mergeShape(at, { stage, plan, chunkLines });
+  const shape = mergeShape(at, { stage, plan, chunkLines, writtenAt });
   await createStagingTable(tx, shape, linkingColumnDefinitions(root));
   for (const linked of links.slice(1)) await createLinkedTable(tx, stage, linked);
   const columns = sql.join(encoder.columns.map((name) => sql.id(name)));
@@ -269,8 +275,14 @@ async function applyRows(
     fieldsRejected: tally.fields,
     skipped: tally.filtered === 0 ? {} : { filtered: tally.filtered },
   };
+  const foreign = new Set(await otherUnitLines(tx, shape, applied.length));
+  for (const { line, sourceLine } of rows.filter((row) => foreign.has(row.sourceLine)))
+    total.problems.push({ line, name: file.key, sourceLine, ...otherUnit });
   await dropStaging(tx, stage, plan);
-  return { counts: appliedCounts(plannedCounts(staged, summary), chunks), applied };
+  return {
+    counts: appliedCounts(plannedCounts(staged, summary), chunks),
+    applied: applied.filter((sourceLine) => !foreign.has(sourceLine)),
+  };
 }
 
 async function dropStaging(tx: Transaction, stage: string, plan: string): Promise<void> {

@@ -6,7 +6,7 @@ import { nextTableNumber, stagingHolds } from '../storage/staging-tables.js';
 import { applyPlan } from './apply-chunks.js';
 import { plannedCounts, stagedRows } from './counts.js';
 import { enterLedger, finishFile } from './finish-file.js';
-import { mergeShape, type ImportJob } from './import-job.js';
+import { mergeShape, type ImportJob, type NumberedTables } from './import-job.js';
 import { stageSet } from './stage-set.js';
 
 /**
@@ -128,8 +128,8 @@ async function apply(job: ImportJob, file: ImportFile, soFar: ImportCounts): Pro
   return { ...file, state: 'applied', counts };
 }
 
-function numbersOf(file: ImportFile): { stage: string; plan: string; chunkLines: number } {
+function numbersOf(file: ImportFile): NumberedTables {
   if (file.stage === undefined || file.plan === undefined || file.chunkLines === undefined)
     throw new Error(`${file.root.key} is not planned`);
-  return { stage: file.stage, plan: file.plan, chunkLines: file.chunkLines };
+  return { stage: file.stage, plan: file.plan, chunkLines: file.chunkLines, writtenAt: file.lastModified };
 }

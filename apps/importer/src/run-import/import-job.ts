@@ -1,5 +1,5 @@
 import type { Database } from '@millrace/database';
-import type { GoalSnapshot, ImportGoal, ImportProfilesGoal, PgpKeys } from '@millrace/domain';
+import type { GoalSnapshot, ImportGoal, ImportGuardrails, ImportProfilesGoal, PgpKeys } from '@millrace/domain';
 import type { Unit, UnitContext, WakeUps } from '@millrace/job-queue';
 import { ColumnIndex, compileImportRow, importTarget, type Catalogue, type ImportTarget } from '@millrace/mapping';
 import type { ObjectStore } from '@millrace/object-store';
@@ -31,6 +31,8 @@ export interface ImportJob {
   readonly goal: ImportProfilesGoal;
   /** Of the connection. */
   readonly consentObjectives: readonly string[];
+  /** The one organizational unit the connection is kept to. */
+  readonly organizationalUnit?: ImportGuardrails['unit'];
   readonly configHash: string;
   readonly links: LinkPlan;
   readonly catalogue: Catalogue;
@@ -50,15 +52,35 @@ export interface ImportJob {
 }
 
 /** A goal as its rows are read and merged, with what the workspace has for it. */
-export type GoalInWorkspace = Pick<ImportJob, 'goal' | 'consentObjectives' | 'catalogue' | 'groupTypeId'>;
+export type GoalInWorkspace = Pick<
+  ImportJob,
+  'goal' | 'consentObjectives' | 'organizationalUnit' | 'catalogue' | 'groupTypeId'
+>;
 
-/** Consent is of persons: groups are imported without it. @throws InputError where the workspace has no such group type */
+/**
+ * What the connection holds for all of its imports is applied here. Consent is of persons: groups are imported without it.
+ * @throws InputError where the workspace has no such group type
+ */
 export function goalInWorkspace(
-  { goal, consentObjectives }: { readonly goal: ImportGoal; readonly consentObjectives: readonly string[] },
+  snapshot: Pick<GoalSnapshot, 'consentObjectives' | 'guardrails'> & { readonly goal: ImportGoal },
   catalogue: Catalogue,
 ): GoalInWorkspace {
-  const target: ImportTarget = importTarget(goal, catalogue);
-  return { ...target, consentObjectives: target.groupTypeId === undefined ? consentObjectives : [] };
+  const { goal, ...target }: ImportTarget = importTarget(snapshot.goal, catalogue);
+  const { existingProfilesOnly = false, unit } = snapshot.guardrails ?? {};
+  if (target.groupTypeId !== undefined)
+    return {
+      ...target,
+      goal,
+      consentObjectives: [],
+      organizationalUnit: unit?.column === undefined ? undefined : unit,
+    };
+  const matching = existingProfilesOnly ? { ...goal.matching, allowCreation: false } : goal.matching;
+  return {
+    ...target,
+    goal: { ...goal, matching },
+    consentObjectives: snapshot.consentObjectives,
+    organizationalUnit: unit,
+  };
 }
 
 /** The parts of a goal that do not depend on a file. Throws InputError where the goal does not fit the workspace. */
@@ -67,10 +89,11 @@ export function outlineGoal({
   consentObjectives,
   catalogue,
   groupTypeId,
+  organizationalUnit,
 }: GoalInWorkspace): Pick<ImportJob, 'configHash' | 'links'> {
   const links = planLinks(goal);
   rowMapperOutline(goal, catalogue);
-  return { configHash: configHash(goal, consentObjectives, groupTypeId), links };
+  return { configHash: configHash(goal, consentObjectives, groupTypeId, organizationalUnit), links };
 }
 
 /** What staging holds follows from the goal alone: a frozen plan can be applied without reading the file again. */
@@ -87,10 +110,12 @@ export interface NumberedTables {
   readonly stage: string;
   readonly plan: string;
   readonly chunkLines: number;
+  /** When the rows were written. */
+  readonly writtenAt: Date;
 }
 
 export function mergeShape(job: GoalInWorkspace & Pick<ImportJob, 'workspaceId'>, tables: NumberedTables): MergeShape {
-  const { goal, consentObjectives, catalogue, groupTypeId, workspaceId } = job;
+  const { goal, consentObjectives, organizationalUnit: unit, catalogue, groupTypeId, workspaceId } = job;
   const { namespaceIds, uses } = rowMapperOutline(goal, catalogue);
   return {
     workspaceId,
@@ -109,6 +134,8 @@ export function mergeShape(job: GoalInWorkspace & Pick<ImportJob, 'workspaceId'>
     maxComponentRows: goal.matching.maxComponentRows,
     chunkLines: tables.chunkLines,
     consentObjectives,
+    erasedAfter: goal.erasedProfiles === 'skip' ? tables.writtenAt : undefined,
+    unit: unit?.property === undefined ? undefined : { property: unit.property, value: unit.value },
     persistence: 'durable',
   };
 }

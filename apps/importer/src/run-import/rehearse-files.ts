@@ -102,7 +102,8 @@ function inTransactionsOfTheirOwn(job: ImportJob, file: ImportFile, plan: string
 
 async function rehearse(job: ImportJob, file: ImportFile, plan: string, stage: Stage): Promise<Rehearsed> {
   const { context, settings } = job;
-  const shape: MergeShape = mergeShape(job, { stage: file.stage!, plan, chunkLines: settings.chunkLines });
+  const { stage: staged, lastModified: writtenAt } = file;
+  const shape: MergeShape = mergeShape(job, { stage: staged!, plan, chunkLines: settings.chunkLines, writtenAt });
   const { summary, unapplied } = await stage.plan(async (tx) => {
     // The one table that resolving leaves to the transaction's end, which here comes later.
     await tx.query(sql`DROP TABLE IF EXISTS resolve_first`);

@@ -99,7 +99,12 @@ async function stageOne(
     // Reading may take hours: a COPY under way does not count as idle, and a takeover ends it.
     await beginUnderLease(tx, context.lease);
     if (planned.link !== undefined) return createLinkedTable(tx, stage, planned);
-    const shape = mergeShape(job, { stage, plan: '0', chunkLines: settings.chunkLines });
+    const shape = mergeShape(job, {
+      stage,
+      plan: '0',
+      chunkLines: settings.chunkLines,
+      writtenAt: file.lastModified,
+    });
     return createStagingTable(tx, shape, linkingColumnDefinitions(planned));
   };
   const staged = await stageObject({
@@ -110,6 +115,7 @@ async function stageOne(
     fileId: file.id,
     stage,
     goal,
+    organizationalUnit: job.organizationalUnit,
     file: planned,
     catalogue,
     pgp,

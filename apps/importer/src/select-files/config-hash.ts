@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { CsvDialect, ImportProfilesGoal } from '@millrace/domain';
+import type { CsvDialect, ImportGuardrails, ImportProfilesGoal } from '@millrace/domain';
 import type { FileSet } from './group-file-sets.js';
 
 // Raised when the meaning of a goal's options changes, so that files are known to have been read differently.
@@ -10,15 +10,18 @@ const hashVersion = 1;
  * the same hash do the same with the same file.
  * @param consentObjectives of the connection
  * @param groupTypeId where the goal imports groups
+ * @param unit the organizational unit the connection is kept to
  */
 export function configHash(
   goal: ImportProfilesGoal,
   consentObjectives: readonly string[],
   groupTypeId?: number,
+  unit?: ImportGuardrails['unit'],
 ): string {
   return digest({
     version: hashVersion,
     consentObjectives: [...consentObjectives].sort(),
+    unit,
     source: { bucket: goal.source.bucket, directory: goal.source.directory, pattern: goal.source.pattern },
     csv: readingOptions(goal.csv),
     linked: goal.linked.map(({ csv, ...link }) => (csv === undefined ? link : { ...link, csv: readingOptions(csv) })),
@@ -28,6 +31,7 @@ export function configHash(
     mapAll: goal.mapAll,
     consent: goal.consent,
     deleteFlag: goal.deleteFlag,
+    erasedProfiles: goal.erasedProfiles,
     groupTypeId,
     groupLinks: goal.groupLinks,
     events: goal.events,

@@ -1,5 +1,5 @@
 import { encodeCopyText } from '@millrace/database';
-import type { ImportProfilesGoal } from '@millrace/domain';
+import type { ImportGuardrails, ImportProfilesGoal } from '@millrace/domain';
 import {
   compileEventRow,
   compileImportRow,
@@ -40,6 +40,8 @@ export interface RowEncoder {
 
 export interface EncoderOptions {
   readonly goal: ImportProfilesGoal;
+  /** Rows of the root file that are another unit's are rejected. */
+  readonly organizationalUnit?: ImportGuardrails['unit'];
   readonly file: PlannedFile;
   readonly columns: ColumnIndex;
   readonly catalogue: Catalogue;
@@ -90,6 +92,7 @@ function rootEncoder(options: EncoderOptions): MappingEncoder {
   const [hasAppend, hasIncrement] = [uses.append.length > 0, uses.increment.length > 0];
   const hasGroups = (uses.groups ?? []).length > 0;
   const keepRow = goal.badValue === 'reject-field';
+  const unitCheck = checkOfUnit(options);
   const appendLinking = linkingValues(options, (rejection, rejectField) => {
     // A row may stand for a profile alone, without an event.
     if (rejection.code === 'no-event-id') return true;
@@ -100,6 +103,8 @@ function rootEncoder(options: EncoderOptions): MappingEncoder {
     columnsLeftOut: mapper.leftOut.length,
     columns: [...stagingColumns(mapper), ...linkingColumns(file).map(({ name }) => name)],
     encode(row, rejectField) {
+      const foreign = unitCheck?.(row);
+      if (foreign !== undefined) return foreign;
       const mapped = mapper.map(row.fields, row.quoted);
       if (mapped.kind === 'rejected') return mapped;
       const values: (string | null)[] = [String(row.line), ...mapped.ids, mapped.assign];
@@ -115,6 +120,24 @@ function rootEncoder(options: EncoderOptions): MappingEncoder {
       return encodeCopyText(values);
     },
   };
+}
+
+/** Tells rows whose column does not hold the value of the unit; undefined where the unit is not told by a column. */
+function checkOfUnit({
+  file,
+  columns,
+  organizationalUnit: unit,
+}: EncoderOptions): ((row: ReadRow) => FieldRejection | undefined) | undefined {
+  if (unit?.column === undefined) return undefined;
+  const { column, value } = unit;
+  const position = columns.position(column);
+  const read = fieldReader(file.dialect);
+  const rejection = {
+    column,
+    code: 'other-unit',
+    message: 'the row is not of the organizational unit of the connection',
+  };
+  return ({ fields, quoted }) => (read(fields, position, quoted) === value ? undefined : rejection);
 }
 
 function linkedEncoder(options: EncoderOptions): MappingEncoder {

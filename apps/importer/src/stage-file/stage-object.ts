@@ -1,6 +1,6 @@
 import { sql, type Database, type Transaction } from '@millrace/database';
 
-import { InputError, type ImportProfilesGoal } from '@millrace/domain';
+import { InputError, type ImportGuardrails, type ImportProfilesGoal } from '@millrace/domain';
 import { ColumnIndex, type Catalogue, type FieldRejection } from '@millrace/mapping';
 import type { PlannedFile } from '../link-files/plan-links.js';
 import { namesOf, saveHeader } from '../storage/headers.js';
@@ -20,6 +20,8 @@ export interface StageObject extends Omit<OpenOptions, 'dialect'> {
   readonly fileId: string;
   readonly stage: string;
   readonly goal: ImportProfilesGoal;
+  /** Of the connection. */
+  readonly organizationalUnit: ImportGuardrails['unit'];
   readonly file: PlannedFile;
   readonly catalogue: Catalogue;
   readonly maxStoredRejects: number;

@@ -22,6 +22,8 @@ export interface ImportFile {
   readonly runId: string;
   readonly bucket: string;
   readonly root: ListedObject;
+  /** When the root object was written, by the clock of its store. */
+  readonly lastModified: Date;
   readonly members: readonly (ListedObject & { readonly alias: string })[];
   readonly setHash: string;
   readonly configHash: string;
@@ -42,6 +44,7 @@ interface FileRow {
   readonly key: string;
   readonly etag: string;
   readonly size: number;
+  readonly last_modified: Date;
   readonly members: string;
   readonly expected: string | null;
   readonly set_hash: string;
@@ -55,7 +58,7 @@ interface FileRow {
   readonly created_at: Date;
 }
 
-const columns = sql`id, run_id, bucket, key, etag, size::float8 AS size, members, expected, set_hash, config_hash, state,
+const columns = sql`id, run_id, bucket, key, etag, size::float8 AS size, last_modified, members, expected, set_hash, config_hash, state,
   stage_number, plan_number, chunk_count, chunk_lines, counts, created_at`;
 
 function toFile(row: FileRow): ImportFile {
@@ -69,6 +72,7 @@ function toFile(row: FileRow): ImportFile {
       size: row.size,
       ...(row.expected === null ? {} : { expected: JSON.parse(row.expected) as ListedObject['expected'] }),
     },
+    lastModified: row.last_modified,
     members: JSON.parse(row.members) as ImportFile['members'],
     setHash: row.set_hash,
     configHash: row.config_hash,
@@ -130,8 +134,8 @@ export async function insertFile(
   const expected = root.expected === undefined ? null : JSON.stringify(root.expected);
   const counts: Partial<ImportCounts> = file.state === 'skipped' ? { filesSkipped: 1 } : {};
   await tx.query(sql`
-    INSERT INTO importer.file (run_id, goal_id, unit_id, position, bucket, key, etag, size, members, expected, set_hash, config_hash, state, counts)
-    VALUES (${run.runId}, ${run.goalId}, ${run.unitId}, ${position}, ${bucket}, ${root.key}, ${root.etag}, ${root.size},
+    INSERT INTO importer.file (run_id, goal_id, unit_id, position, bucket, key, etag, size, last_modified, members, expected, set_hash, config_hash, state, counts)
+    VALUES (${run.runId}, ${run.goalId}, ${run.unitId}, ${position}, ${bucket}, ${root.key}, ${root.etag}, ${root.size}, ${root.lastModified},
       ${JSON.stringify(members)}, ${expected}::jsonb, ${file.setHash}, ${file.configHash}, ${file.state}, ${JSON.stringify(counts)})`);
 }
 

@@ -271,6 +271,7 @@ CREATE TABLE profile.tombstone (
   erased_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX tombstone_changed ON profile.tombstone (workspace_id, changed_xid);
+CREATE INDEX tombstone_erased ON profile.tombstone (workspace_id, erased_at);
 
 CREATE FUNCTION profile.lane(profile_id uuid) RETURNS smallint LANGUAGE sql IMMUTABLE PARALLEL SAFE
   RETURN (get_byte(uuid_send(profile_id), 15))::smallint;

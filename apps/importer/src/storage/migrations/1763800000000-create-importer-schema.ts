@@ -15,6 +15,8 @@ CREATE TABLE importer.file (
   key text NOT NULL,
   etag text NOT NULL,
   size bigint NOT NULL,
+  -- Of the root object: a person erased since then does not come back by it.
+  last_modified timestamptz NOT NULL,
   -- The linked objects: [{alias, key, etag, size, expected}].
   members jsonb NOT NULL DEFAULT '[]',
   -- What a manifest says of the root object: {manifest, rows, bytes, sha256}.
