@@ -160,12 +160,38 @@ describe('profiles of the ingestion API', () => {
     ).body.id;
     await waitFor(async () => (await api.call('GET', `${w}/segments/${rich}`)).body.state === 'current');
     await api.call('PUT', `${w}/groups/company/acme`, { properties: { revenue: 5000 } });
+    const wrongType = await api.call('PUT', `${w}/groups/company/acme`, { properties: { revenue: 'much' } });
+    expect(wrongType.status).toBe(400);
+    expect(wrongType.body.at).toBe('properties.revenue');
+    expect((await api.call('GET', `${w}/groups/company/acme`)).body).toMatchObject({
+      properties: { revenue: 5000 },
+      members: 1,
+    });
+    expect((await api.call('GET', `${w}/groups/company/nowhere`)).status).toBe(404);
     const profile = (await api.call('GET', `${w}/profiles/${first.body.items[0].profileId}`)).body;
     expect(profile.groups).toEqual([
       { type: 'company', key: 'acme', properties: { revenue: 5000 } },
       { type: 'company', key: 'bolt', properties: {} },
     ]);
     expect(profile.segments).toMatchObject([{ name: 'Everyone' }, { name: 'Rich', status: 'realized' }]);
+    expect((await ingest('four', [{ type: 'company', key: 'bolt', replace: true }])).body.items).toMatchObject([
+      { outcome: 'updated' },
+    ]);
+    const moved = (await api.call('GET', `${w}/profiles/${first.body.items[0].profileId}`)).body;
+    expect(moved.groups).toMatchObject([{ key: 'bolt' }]);
+    expect(moved.segments).toMatchObject([{ name: 'Everyone' }, { name: 'Rich', status: 'exited' }]);
+  });
+
+  it('keep a property from being declared as what groups of the type do not hold', async () => {
+    await api.call('PUT', `${w}/groups/company/odd`, { properties: { size: 'large', sites: ['Ulm'] } });
+    const declare = (name: string, type: string, list = false) =>
+      api.call('POST', `${w}/group-types/company/properties`, { name, type, list });
+    const refused = await declare('size', 'integer');
+    expect(refused.status).toBe(409);
+    expect(refused.body.detail).toContain('1 group holds another kind of value under "size"');
+    expect((await declare('sites', 'string')).status).toBe(409);
+    expect((await declare('sites', 'string', true)).status).toBe(200);
+    expect((await declare('size', 'string')).status).toBe(200);
   });
 });
 

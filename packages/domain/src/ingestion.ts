@@ -20,7 +20,13 @@ export const profileUpdate = z.strictObject({
     .max(100)
     .default([]),
   groups: z
-    .array(z.strictObject({ type: groupTypeName, key: z.string().min(1).max(512) }))
+    .array(
+      z.strictObject({
+        type: groupTypeName,
+        key: z.string().min(1).max(512),
+        replace: z.boolean().default(false).describe('The profile leaves the other groups of this type'),
+      }),
+    )
     .max(100)
     .default([])
     .describe('Groups to become a member of; one that is not there yet is made, without properties'),

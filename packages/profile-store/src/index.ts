@@ -28,6 +28,8 @@ export { profileMigrations } from './migrations/index.js';
 export { applyMoved, type MovedCounts } from './merge/apply-moved.js';
 export { findProfile, profileById, storeStatistics, type StoreStatistics } from './profiles/find-profile.js';
 export { boughtProducts, productById, type BoughtQuery } from './products/read-products.js';
+export { findGroup } from './profiles/find-group.js';
+export { groupPropertiesText } from './profiles/group-properties.js';
 export { putGroup, type GroupUpdate } from './profiles/put-group.js';
 export { buildSegments } from './segments/build-segments.js';
 export { checkTimers } from './segments/check-timers.js';

@@ -1,4 +1,4 @@
-import { isLosslessNumber, stringify, type LosslessNumber } from 'lossless-json';
+import { isLosslessNumber, type LosslessNumber } from 'lossless-json';
 import { propertyName } from '@millrace/domain';
 import { z } from 'zod';
 
@@ -24,7 +24,7 @@ export const groupBody = z
     properties: z
       .record(propertyName, z.union([scalar, z.array(scalar).max(1000)]))
       .default({})
-      .describe('Replace those of the same name; others stay'),
+      .describe('Replace those of the same name; others stay. Those the group type declares must be of their type'),
     members: z
       .array(z.strictObject({ namespace: z.string().min(1), value: z.string().min(1).max(1024) }))
       .max(1000)
@@ -43,6 +43,12 @@ export const groupResult = z
   .meta({ id: 'GroupResult' });
 export type GroupResult = z.infer<typeof groupResult>;
 
-export function propertiesText(properties: GroupBody['properties']): string {
-  return stringify(properties)!;
-}
+export const groupView = z
+  .object({
+    type: z.string(),
+    key: z.string(),
+    properties: z.record(z.string(), z.unknown()).describe('Flat'),
+    members: z.int(),
+    updatedAt: z.iso.datetime(),
+  })
+  .meta({ id: 'Group' });

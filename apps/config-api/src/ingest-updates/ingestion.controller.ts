@@ -1,15 +1,15 @@
 import type { Database } from '@millrace/database';
-import { ingestionBatch, ingestionResult, profileUpdate, type IngestionResult } from '@millrace/domain';
+import { InputError, ingestionBatch, ingestionResult, profileUpdate, type IngestionResult } from '@millrace/domain';
 import { WAKE_UPS, type WakeUps } from '@millrace/job-queue';
-import { loadCatalogue, lockDefinitions, putGroup } from '@millrace/profile-store';
-import { Body, Controller, HttpCode, Inject, Param, Post, Put, Req } from '@nestjs/common';
+import { findGroup, groupPropertiesText, loadCatalogue, lockDefinitions, putGroup } from '@millrace/profile-store';
+import { Body, Controller, Get, Header, HttpCode, Inject, Param, Post, Put, Req } from '@nestjs/common';
 import { z } from 'zod';
 import type { WorkspaceRequest } from '../http/api-request.js';
 import { operation } from '../http/operation.js';
 import { pathParameters } from '../http/path-parameters.js';
 import { checkNamespaces } from '../read-profiles/check-namespaces.js';
 import { DATABASE } from '../tokens.js';
-import { groupBody, groupResult, propertiesText, type GroupBody, type GroupResult } from './group-views.js';
+import { groupBody, groupResult, groupView, type GroupBody, type GroupResult } from './group-views.js';
 import { IngestUpdates, type IngestionBatch } from './ingest-updates.js';
 
 const batchSchema = ingestionBatch.meta({ id: 'AnyIngestionBatch' });
@@ -62,6 +62,26 @@ export class IngestionController {
     return result;
   }
 
+  @Get('groups/:groupType/:groupKey')
+  @Header('content-type', 'application/json; charset=utf-8')
+  @operation({
+    id: 'getGroup',
+    tag: 'Profiles',
+    summary: 'Show a group',
+    access: 'profile:read',
+    answer: { description: 'The group', schema: groupView },
+    problems: { '404': 'No such group' },
+  })
+  async getGroup(
+    @Req() request: WorkspaceRequest,
+    @Param('groupType', { schema: pathParameters.groupType }) type: string,
+    @Param('groupKey', { schema: pathParameters.groupKey }) key: string,
+  ): Promise<string> {
+    const group = await findGroup(this.#database, request.workspace.id, type, key);
+    if (group === undefined) throw new InputError('group-not-found', 'there is no such group in this workspace');
+    return group;
+  }
+
   @Put('groups/:groupType/:groupKey')
   @operation({
     id: 'putGroup',
@@ -84,7 +104,12 @@ export class IngestionController {
         catalogue,
         body.members.map(({ namespace }, index) => ({ field: `members.${index}.namespace`, code: namespace })),
       );
-      return putGroup(tx, catalogue, { type, key, properties: propertiesText(body.properties), members: body.members });
+      return putGroup(tx, catalogue, {
+        type,
+        key,
+        properties: groupPropertiesText(catalogue, type, body.properties),
+        members: body.members,
+      });
     });
     await this.#wakeUps.wake('stream-lane', { version: 1 });
     return { type, key, unknownMembers };

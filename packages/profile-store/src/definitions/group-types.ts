@@ -1,5 +1,5 @@
-import { sql, type Database, type Executor } from '@millrace/database';
-import { InputError, prefixClash, type GroupProperty, type GroupType } from '@millrace/domain';
+import { sql, type Database, type Executor, type Sql, type Transaction } from '@millrace/database';
+import { InputError, prefixClash, type GroupProperty, type GroupType, type PropertyType } from '@millrace/domain';
 import { lockDefinitions } from './lock-definitions.js';
 
 /** InputError `group-type-conflict` where the code is taken. */
@@ -55,9 +55,44 @@ export async function addGroupProperty(
         `${JSON.stringify(clash[0])} cannot stand beside ${JSON.stringify(clash[1])}: one would be nested in the other`,
         { at: 'name' },
       );
+    await refuseMisfits(tx, workspaceId, code, added);
     await tx.query(sql`
       UPDATE profile.group_type SET properties = ${JSON.stringify(properties)}::jsonb
       WHERE workspace_id = ${workspaceId} AND code = ${code}`);
     return { code, properties };
   });
+}
+
+/** Whether a JSON value `e.value` is one of the type, as far as that is known without reading dates. */
+const fits: Readonly<Record<PropertyType, Sql>> = {
+  string: sql`jsonb_typeof(e.value) = 'string'`,
+  integer: sql`jsonb_typeof(e.value) = 'number' AND e.value::numeric = trunc(e.value::numeric)`,
+  decimal: sql`jsonb_typeof(e.value) = 'number'`,
+  boolean: sql`jsonb_typeof(e.value) = 'boolean'`,
+  date: sql`e.value #>> '{}' ~ '^\\d{4}-\\d{2}-\\d{2}$'`,
+  timestamp: sql`e.value #>> '{}' ~ '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(\\.\\d+)?Z$'`,
+};
+
+/** Groups made through the API may hold the property already: what they hold must fit, or imports could not merge into it. */
+async function refuseMisfits(
+  tx: Transaction,
+  workspaceId: number,
+  code: string,
+  { name, type, list }: GroupProperty,
+): Promise<void> {
+  const held = sql`g.properties->${name}::text`;
+  const isList = sql`jsonb_typeof(${held}) = 'array'`;
+  const { rows } = await tx.query<{ groups: number }>(sql`
+    SELECT count(*)::float8 AS groups FROM profile.group g JOIN profile.group_type t ON t.id = g.group_type_id
+    WHERE t.workspace_id = ${workspaceId} AND t.code = ${code} AND g.properties ? ${name}::text AND (
+      ${list ? sql`false` : isList}
+      OR EXISTS (SELECT FROM jsonb_array_elements(CASE WHEN ${isList} THEN ${held} ELSE jsonb_build_array(${held}) END) AS e (value)
+        WHERE NOT (${fits[type]})))`);
+  const groups = rows[0]!.groups;
+  if (groups === 0) return;
+  throw new InputError(
+    'group-property-conflict',
+    `${groups} ${groups === 1 ? 'group holds' : 'groups hold'} another kind of value under ${JSON.stringify(name)}: change these first, or declare what they hold`,
+    { at: 'type' },
+  );
 }

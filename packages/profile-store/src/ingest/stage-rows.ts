@@ -1,5 +1,5 @@
 import { sql, type Transaction } from '@millrace/database';
-import { jsonString, type StagedParts } from '@millrace/mapping';
+import { jsonString, type GroupLink, type StagedParts } from '@millrace/mapping';
 import { stagingColumns, tableOf, type MergeShape } from '../merge/merge-shape.js';
 import { scratchTable } from '../profiles/scratch-table.js';
 import { orderWrites } from './order-writes.js';
@@ -38,20 +38,26 @@ export function partsOf(updates: readonly StagedUpdate[]): StagedParts {
     append: [...written.append],
     increment: [...written.increment],
     consent: updates.some((update) => update.consent !== null),
-    groups: groupTypesOf(updates).map((typeId) => ({ typeId, create: true, replace: false })),
+    groups: groupLinksOf(updates),
     mixed: added.filter((name) => written.assign.has(name) || written.fill.has(name)),
   };
 }
 
-function groupTypesOf(updates: readonly StagedUpdate[]): readonly number[] {
-  return [...new Set(updates.flatMap(({ groups }) => groups.map(({ typeId }) => typeId)))];
+/** The ways in which the batch links profiles to groups, each once. */
+function groupLinksOf(updates: readonly StagedUpdate[]): readonly GroupLink[] {
+  const links = updates.flatMap(({ groups }) =>
+    groups.map(({ typeId, replace }): GroupLink => ({ typeId, create: true, replace })),
+  );
+  return [...new Map(links.map((link) => [`${link.typeId} ${link.replace}`, link])).values()];
 }
 
 /** Position of the link -> keys, as JSON text. */
-function groupsText({ groups }: StagedUpdate, typeIds: readonly number[]): string | null {
+function groupsText({ groups }: StagedUpdate, links: readonly GroupLink[]): string | null {
   if (groups.length === 0) return null;
-  const links = typeIds.map((typeId) => groups.filter((group) => group.typeId === typeId).map(({ key }) => key));
-  return JSON.stringify(Object.fromEntries(links.entries()));
+  const keys = links.map(({ typeId, replace }) =>
+    groups.filter((group) => group.typeId === typeId && group.replace === replace).map(({ key }) => key),
+  );
+  return JSON.stringify(Object.fromEntries(keys.entries()));
 }
 
 /** Whether the order of the items matters beyond what folding keeps: a property is written by rules of several kinds. */
@@ -102,7 +108,7 @@ function partText(writes: readonly StagedWrite[], part: WritePart): string | nul
 /** One line per update, `index` + 1. */
 export async function insertRows(tx: Transaction, shape: MergeShape, updates: readonly StagedUpdate[]): Promise<void> {
   const columns = stagingColumns(shape);
-  const groupTypes = groupTypesOf(updates);
+  const links = groupLinksOf(updates);
   const values = columns.map((column) => {
     if (column === 'line') return sql`${updates.map(({ index }) => index + 1)}::bigint[]`;
     if (column.startsWith('id_')) {
@@ -111,7 +117,7 @@ export async function insertRows(tx: Transaction, shape: MergeShape, updates: re
     }
     const text = updates.map((update) => {
       if (isWritePart(column)) return partText(update.writes, column);
-      return column === 'groups' ? groupsText(update, groupTypes) : update.consent;
+      return column === 'groups' ? groupsText(update, links) : update.consent;
     });
     return sql`${text}::jsonb[]`;
   });

@@ -26,6 +26,7 @@ export interface StagedEvent {
 export interface StagedGroup {
   readonly typeId: number;
   readonly key: string;
+  readonly replace: boolean;
 }
 
 /** The part of a staged row that a merge rule writes. */
@@ -130,11 +131,11 @@ function stage(index: number, update: ProfileUpdate, catalogue: Catalogue): Stag
 }
 
 function stageGroups(update: ProfileUpdate, catalogue: Catalogue): readonly StagedGroup[] {
-  return update.groups.map(({ type, key }, position) => {
+  return update.groups.map(({ type, key, replace }, position) => {
     const found = catalogue.groupTypes.get(type);
     if (found === undefined)
       throw new Rejected(`groups.${position}.type: the workspace has no group type ${JSON.stringify(type)}`);
-    return { typeId: found.id, key };
+    return { typeId: found.id, key, replace };
   });
 }
 
