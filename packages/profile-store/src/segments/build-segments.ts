@@ -96,7 +96,7 @@ async function switchVersion(database: Database, pending: PendingVersion): Promi
           SET status = excluded.status, qualified_at = now(), updated_at = now(), changed_xid = pg_current_xact_id()
         RETURNING profile_id, segment_id
       )
-      INSERT INTO segment_change SELECT profile_id, segment_id FROM written`);
+      INSERT INTO segment_change SELECT profile_id, ARRAY[segment_id] FROM written`);
     await tx.query(sql`
       INSERT INTO touched (profile_id, outcome, version)
       SELECT p.id, 'n', p.version FROM profile.profile p JOIN segment_change c ON c.profile_id = p.id`);

@@ -15,17 +15,18 @@ function compileVersions(catalogue: Catalogue, state: 'current' | 'building'): r
   );
 }
 
-function conditions(versions: readonly CompiledVersion[]): Sql {
-  return sql.join(versions.map(({ segmentId, condition }) => sql`(${segmentId}::uuid, ${condition})`));
+function segmentIds(versions: readonly CompiledVersion[]): Sql {
+  return sql`ARRAY[${sql.join(versions.map(({ segmentId }) => sql`${segmentId}::uuid`))}]`;
 }
 
-function timedConditions(versions: readonly CompiledVersion[]): Sql {
-  return sql.join(
-    versions.map(
-      ({ segmentId, condition, nextCheck }) =>
-        sql`(${segmentId}::uuid, ${condition}, ${nextCheck ?? sql`NULL`}::timestamptz)`,
-    ),
-  );
+function checksOf(versions: readonly CompiledVersion[]): Sql {
+  return sql`ARRAY[${sql.join(versions.map(({ nextCheck }) => nextCheck ?? sql`NULL`))}]::timestamptz[]`;
+}
+
+// Not VALUES: PostgreSQL would prepare every condition anew for every profile.
+function realizedOf(versions: readonly CompiledVersion[]): Sql {
+  const each = versions.map(({ segmentId, condition }) => sql`CASE WHEN ${condition} THEN ${segmentId}::uuid END`);
+  return sql`array_remove(ARRAY[${sql.join(each)}], NULL)`;
 }
 
 /**
@@ -41,23 +42,37 @@ async function evaluate(tx: Transaction, catalogue: Catalogue): Promise<void> {
   await createSegmentChange(tx);
   const current = compileVersions(catalogue, 'current');
   if (current.length > 0) {
+    // Both arrays are in the order of the segments' ids. A profile created just now has no memberships yet.
     await tx.query(sql`
-      WITH written AS (
+      WITH evaluated AS MATERIALIZED (
+        SELECT p.id AS profile_id, t.outcome = 'c' AS is_new, ${realizedOf(current)} AS realized
+        FROM touched t JOIN profile.profile p ON p.id = t.profile_id
+      ), entered AS (
+        INSERT INTO profile.membership (profile_id, segment_id, status)
+        SELECT profile_id, unnest(realized), 'realized' FROM evaluated WHERE is_new
+      ), compared AS (
+        SELECT e.profile_id, e.realized, ARRAY(
+          SELECT m.segment_id FROM profile.membership m
+          WHERE m.profile_id = e.profile_id AND m.status = 'realized' AND m.segment_id = ANY (${segmentIds(current)})
+          ORDER BY m.segment_id) AS present
+        FROM evaluated e WHERE NOT e.is_new OFFSET 0
+      ), written AS (
         INSERT INTO profile.membership AS m (profile_id, segment_id, status)
-        SELECT e.profile_id, e.segment_id, CASE WHEN e.realized THEN 'realized' ELSE 'exited' END
-        FROM (
-          SELECT p.id AS profile_id, v.segment_id, v.realized
-          FROM touched t JOIN profile.profile p ON p.id = t.profile_id
-          CROSS JOIN LATERAL (VALUES ${conditions(current)}) AS v (segment_id, realized)
-          WHERE t.outcome <> 'c' OR v.realized
-        ) e
-        LEFT JOIN profile.membership known ON known.profile_id = e.profile_id AND known.segment_id = e.segment_id
-        WHERE e.realized IS DISTINCT FROM coalesce(known.status = 'realized', false)
+        SELECT c.profile_id, d.segment_id, d.status
+        FROM compared c CROSS JOIN LATERAL (
+          SELECT id AS segment_id, 'realized' AS status FROM unnest(c.realized) AS id WHERE id <> ALL (c.present)
+          UNION ALL
+          SELECT id, 'exited' FROM unnest(c.present) AS id WHERE id <> ALL (c.realized)
+        ) d
+        WHERE c.realized <> c.present
         ON CONFLICT (profile_id, segment_id) DO UPDATE
           SET status = excluded.status, qualified_at = now(), updated_at = now(), changed_xid = pg_current_xact_id()
         RETURNING m.profile_id, m.segment_id
       )
-      INSERT INTO segment_change SELECT profile_id, segment_id FROM written`);
+      INSERT INTO segment_change
+      SELECT profile_id, realized FROM evaluated WHERE is_new AND realized <> '{}'
+      UNION ALL
+      SELECT profile_id, array_agg(segment_id) FROM written GROUP BY profile_id`);
     await keepTimers(tx, current);
   }
   const building = compileVersions(catalogue, 'building');
@@ -66,22 +81,22 @@ async function evaluate(tx: Transaction, catalogue: Catalogue): Promise<void> {
       INSERT INTO profile.membership_build AS b (profile_id, segment_id, realized, check_at)
       SELECT p.id, v.segment_id, v.realized, v.check_at
       FROM touched t JOIN profile.profile p ON p.id = t.profile_id
-      CROSS JOIN LATERAL (VALUES ${timedConditions(building)}) AS v (segment_id, realized, check_at)
+      CROSS JOIN LATERAL unnest(
+        ${segmentIds(building)}, ARRAY[${sql.join(building.map(({ condition }) => condition))}], ${checksOf(building)}
+      ) AS v (segment_id, realized, check_at)
       ON CONFLICT (segment_id, profile_id) DO UPDATE SET realized = excluded.realized, check_at = excluded.check_at
         WHERE (b.realized, b.check_at) IS DISTINCT FROM (excluded.realized, excluded.check_at)`);
   }
 }
 
 async function keepTimers(tx: Transaction, versions: readonly CompiledVersion[]): Promise<void> {
-  const timed = versions.flatMap(({ segmentId, nextCheck }) =>
-    nextCheck === undefined ? [] : [sql`(${segmentId}::uuid, ${nextCheck})`],
-  );
+  const timed = versions.filter(({ nextCheck }) => nextCheck !== undefined);
   if (timed.length === 0) return;
   await tx.query(sql`
     WITH due AS MATERIALIZED (
       SELECT p.id AS profile_id, v.segment_id, v.check_at
       FROM touched t JOIN profile.profile p ON p.id = t.profile_id
-      CROSS JOIN LATERAL (VALUES ${sql.join(timed)}) AS v (segment_id, check_at)
+      CROSS JOIN LATERAL unnest(${segmentIds(timed)}, ${checksOf(timed)}) AS v (segment_id, check_at)
     ), ended AS (
       DELETE FROM profile.membership_timer m USING due
       WHERE due.check_at IS NULL AND m.profile_id = due.profile_id AND m.segment_id = due.segment_id

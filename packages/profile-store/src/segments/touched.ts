@@ -20,7 +20,7 @@ const touchedColumns = sql`
   identities boolean NOT NULL DEFAULT false,
   consent boolean NOT NULL DEFAULT false`;
 
-/** Memberships that a transaction changes, in a temporary table `segment_change`. */
+/** The memberships that a transaction changes, one row for each profile, in a temporary table `segment_change`. */
 export async function createSegmentChange(tx: Transaction): Promise<void> {
-  await scratchTable(tx, 'segment_change', sql`profile_id uuid NOT NULL, segment_id uuid NOT NULL`);
+  await scratchTable(tx, 'segment_change', sql`profile_id uuid NOT NULL, segments uuid[] NOT NULL`);
 }

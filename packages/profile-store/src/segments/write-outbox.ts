@@ -9,7 +9,7 @@ import { nextVersion } from '../profiles/version.js';
 export async function writeOutbox(tx: Transaction, workspaceId: number, streaming: boolean): Promise<void> {
   const raise = sql`
     WITH flipped AS MATERIALIZED (
-      SELECT DISTINCT profile_id FROM segment_change
+      SELECT profile_id FROM segment_change WHERE EXISTS (SELECT FROM touched WHERE outcome = 'n')
     ), moved AS (
       UPDATE profile.profile p SET version = ${nextVersion}
       FROM flipped f JOIN touched t USING (profile_id)
@@ -23,7 +23,6 @@ export async function writeOutbox(tx: Transaction, workspaceId: number, streamin
     INSERT INTO profile.outbox (lane, workspace_id, profile_id, version, written, changed, segments, identities, consent)
     SELECT profile.lane(t.profile_id), ${workspaceId}::int, t.profile_id, t.version, t.written, t.changed,
       coalesce(c.segments, '{}'), t.identities, t.consent
-    FROM touched t
-    LEFT JOIN (SELECT profile_id, array_agg(segment_id) AS segments FROM segment_change GROUP BY profile_id) c USING (profile_id)
+    FROM touched t LEFT JOIN segment_change c USING (profile_id)
     WHERE c.segments IS NOT NULL OR t.identities OR t.consent OR t.written <> '{}'`);
 }
