@@ -9,6 +9,9 @@ import {
   loadCatalogue,
   putGroup,
 } from '@millrace/profile-store';
+import { FixRows } from '../src/fix-rows/fix-rows.js';
+import { rejectFile } from '../src/fix-rows/reject-file.js';
+import { rehearsedFiles } from '../src/storage/rehearsals.js';
 import { ImportHarness, outcomes, silentEvents } from './import-harness.js';
 
 let harness: ImportHarness;
@@ -132,7 +135,34 @@ describe('an import of groups', () => {
     await harness.put('companies-2.csv', 'key,name,revenue\nacme,Acme,2\nbolt,Bolt,3\n');
     const run = await harness.run(goal(), { dryRun: true });
     expect(run.counts).toMatchObject({ created: 1, updated: 1, groupsCreated: 1, groupsUpdated: 1 });
+    const samples = (await rehearsedFiles(harness.database, run.runId)).flatMap((file) => file.samples);
+    expect(samples).toMatchObject([
+      { outcome: 'created', line: 3, after: { name: 'Bolt', revenue: 3 } },
+      { outcome: 'updated', line: 2, before: { revenue: 1 }, after: { revenue: 3 } },
+    ]);
     expect(await groups()).toEqual({ acme: { name: 'Acme', revenue: 1 } });
+  });
+
+  it('takes the corrected rows of its reject file once', async () => {
+    harness.startWorker();
+    await harness.put('companies.csv', 'key,name,revenue\nacme,Acme,1\nacme,Acme,some\nbolt,Bolt,more\n');
+    const run = await harness.run(goal({ rejectLimit: {} }));
+    expect(run.counts).toMatchObject({ rowsRead: 3, created: 1, rejected: 2 });
+    let file = '';
+    for await (const part of rejectFile(harness.database, run.runId)) file += part;
+    const fixer = new FixRows({ database: harness.database, wakeUps: harness.wakeUps, sealingKey: harness.sealingKey });
+    const corrected = file.replaceAll('some', '2').replaceAll('more', '3');
+    expect(await fixer.fix(run.runId, corrected)).toMatchObject({ created: 1, updated: 1, stillRejected: 0 });
+    expect(await fixer.fix(run.runId, corrected)).toMatchObject({ created: 0, updated: 0, refused: 2 });
+    expect(await groups()).toEqual({ acme: { name: 'Acme', revenue: 3 }, bolt: { name: 'Bolt', revenue: 3 } });
+    const recounted = (await harness.runEvents(run.runId)).find((event) => event.kind === 'goal-recounted');
+    expect(recounted?.counts).toMatchObject({
+      created: 2,
+      updated: 1,
+      rejected: 0,
+      groupsCreated: 2,
+      groupsUpdated: 1,
+    });
   });
 
   it('fails where the group type is gone from the workspace, naming it', async () => {
