@@ -48,6 +48,17 @@ function manifest(files: readonly Listed[], changes: Record<string, unknown> = {
   });
 }
 
+const adobe = (sinkPath: string, name: string, size: number): string =>
+  JSON.stringify({
+    flowRunId: 'run',
+    scheduledTime: '2026-01-02T03:04:05Z',
+    exportResults: [{ sinkPath, name, size }],
+  });
+
+const pega = (name: string, size: number, rows: number, total = rows): string =>
+  `<?xml version="1.0"?>\n<manifest><processType>DDS</processType><totalRecordCount>${total}</totalRecordCount>
+  <files><file><name>${name.replace('&', '&amp;')}</name><size>${size}</size><recordCount>${rows}</recordCount></file></files></manifest>`;
+
 describe('a token file', () => {
   it('is waited for, and says so', async () => {
     const { goal, put } = place({ tokenFile: 'all.done-token' });
@@ -103,6 +114,36 @@ describe('a manifest', () => {
     await put('a.csv', content);
     expect((await harness.run(goal)).counts).toMatchObject({ files: 1, created: 1 });
     expect(await harness.run(goal)).toMatchObject({ outcome: 'succeeded', counts: { files: 0 } });
+  });
+
+  it.each([
+    ['Adobe', 'adobe', (name: string, bytes: number) => adobe(`${harness.bucket}/somewhere`, name, bytes)],
+    ['Pega', 'pega', (name: string, bytes: number) => pega(name, bytes, 2)],
+  ])('in the dialect of %s says which files are taken, and what must be in them', async (_, id, write) => {
+    const { goal, put } = place({ manifest: { kind: 'wildcard', pattern: 'manifest*' } });
+    const content = `id,name\n${id}-1,Ann\n${id}-2,Bob\n`;
+    await put('R&D.csv', content);
+    await put('unlisted.csv', `id,name\n${id}-3,Dee\n`);
+    await put('manifest-1', write('R&D.csv', Buffer.byteLength(content) + 1));
+    const refused = await harness.run(goal);
+    expect(refused).toMatchObject({ outcome: 'failed', error: { code: 'manifest-mismatch' }, counts: { created: 0 } });
+    expect(refused.error?.message).toContain('has bytes');
+    await put('manifest-1', write('R&D.csv', Buffer.byteLength(content)));
+    expect(await harness.run(goal)).toMatchObject({ outcome: 'succeeded', counts: { files: 1, created: 2 } });
+  });
+
+  it('of Pega counts rows, of each file and of all', async () => {
+    const { goal, put } = place({ manifest: { kind: 'exact', name: 'manifest.xml' } });
+    const content = 'id,name\npega-rows,Ann\n';
+    await put('a.csv', content);
+    await put('manifest.xml', pega('a.csv', Buffer.byteLength(content), 2));
+    const wrong = await harness.run(goal);
+    expect(wrong.error).toMatchObject({ code: 'manifest-mismatch', message: expect.stringContaining('has rows 1') });
+    await put('manifest.xml', pega('a.csv', Buffer.byteLength(content), 1, 9));
+    expect((await harness.run(goal)).error).toMatchObject({
+      code: 'bad-manifest',
+      message: expect.stringContaining('its files have 1 rows in all, and it says 9'),
+    });
   });
 
   it('in another form is refused', async () => {

@@ -93,7 +93,7 @@ export const importProfilesGoal = z.strictObject({
     manifest: filePattern
       .optional()
       .describe(
-        'Manifests in the JSON of Millrace: only files they list are imported, checked against rows, bytes and SHA-256',
+        'Manifests in the JSON of Millrace or Adobe or the XML of Pega: only files they list are imported, checked against the rows, bytes and SHA-256 they tell',
       ),
   }),
   csv: csvDialect.prefault({}),

@@ -21,6 +21,7 @@ export async function listRunFiles(job: ImportJob): Promise<readonly ImportFile[
   const { objects, notes } = await selectDelivered({
     source: goal.source,
     objects: await listSource(job),
+    directory: prefixOf(job),
     read: (object) => job.store.read(goal.source.bucket, object.key, { ifMatch: object.etag }),
     isImported: (name) => wasImported(database, unit.goalId, goal.source.bucket, prefixOf(job) + name),
   });

@@ -1,7 +1,8 @@
 import type { Readable } from 'node:stream';
-import { exportManifest, InputError, type ExportManifest, type ImportProfilesGoal } from '@millrace/domain';
+import { InputError, type ImportProfilesGoal } from '@millrace/domain';
 import type { SourceObject } from './group-file-sets.js';
 import { compileNamePattern, describePattern } from './name-pattern.js';
+import { readManifest, type ManifestEntry } from './read-manifest.js';
 
 export interface Delivery {
   /** What may be imported now, without token and manifests; each with what its manifest says of it. */
@@ -14,6 +15,8 @@ export interface DeliveryOptions {
   readonly source: ImportProfilesGoal['source'];
   /** Everything in the directory. */
   readonly objects: readonly SourceObject[];
+  /** The directory as keys begin with it: with a slash at its end unless it is the root. */
+  readonly directory: string;
   readonly read: (object: SourceObject) => Promise<Readable>;
   /** Whether this goal has imported an object of the name, so that it may be gone since. */
   readonly isImported: (name: string) => Promise<boolean>;
@@ -50,7 +53,7 @@ export async function selectDelivered(options: DeliveryOptions): Promise<Deliver
 
 async function listedObjects(
   pattern: NonNullable<ImportProfilesGoal['source']['manifest']>,
-  { objects, read, isImported }: DeliveryOptions,
+  { objects, directory, read, isImported }: DeliveryOptions,
   notes: string[],
 ): Promise<readonly SourceObject[]> {
   const names = compileNamePattern(pattern, 'source.manifest');
@@ -62,17 +65,17 @@ async function listedObjects(
   const listed = new Map<string, SourceObject>();
   const seen = new Set<string>();
   for (const manifest of manifests) {
-    for (const file of (await readManifest(manifest, read)).files) {
-      if (seen.has(file.name)) continue;
-      seen.add(file.name);
-      const object = byName.get(file.name);
-      if (object !== undefined) {
-        const { rows, bytes, sha256 } = file;
-        listed.set(file.name, { ...object, expected: { manifest: manifest.name, rows, bytes, sha256 } });
-      } else if (!(await isImported(file.name))) {
+    for (const { names: candidates, ...facts } of await manifestEntries(manifest, directory, read)) {
+      const [likeliest = ''] = candidates;
+      const object = candidates.map((name) => byName.get(name)).find((found) => found !== undefined);
+      const name = object?.name ?? likeliest;
+      if (seen.has(name)) continue;
+      seen.add(name);
+      if (object !== undefined) listed.set(name, { ...object, expected: { manifest: manifest.name, ...facts } });
+      else if (!(await anyImported(candidates, isImported))) {
         throw new InputError(
           'manifest-file-missing',
-          `"${manifest.name}" lists "${file.name}", which is not in the directory: deliver it, or take the manifest away`,
+          `"${manifest.name}" lists "${name}", which is not in the directory: deliver it, or take the manifest away`,
           { at: manifest.key },
         );
       }
@@ -81,20 +84,24 @@ async function listedObjects(
   return [...listed.values()];
 }
 
-async function readManifest(object: SourceObject, read: DeliveryOptions['read']): Promise<ExportManifest> {
+async function anyImported(names: readonly string[], isImported: DeliveryOptions['isImported']): Promise<boolean> {
+  for (const name of names) if (await isImported(name)) return true;
+  return false;
+}
+
+async function manifestEntries(
+  object: SourceObject,
+  directory: string,
+  read: DeliveryOptions['read'],
+): Promise<readonly ManifestEntry[]> {
   const bad = (reason: string): InputError =>
-    new InputError('bad-manifest', `"${object.name}" is no Millrace manifest: ${reason}`, { at: object.key });
+    new InputError('bad-manifest', `"${object.name}" is no manifest that can be read: ${reason}`, { at: object.key });
   if (object.size > maxManifestBytes) throw bad(`it has more than ${maxManifestBytes} bytes`);
   const chunks: Buffer[] = [];
   for await (const chunk of await read(object)) chunks.push(chunk as Buffer);
-  let document: unknown;
   try {
-    document = JSON.parse(Buffer.concat(chunks).toString('utf8'));
-  } catch {
-    throw bad('it does not hold JSON');
+    return readManifest(Buffer.concat(chunks).toString('utf8'), directory);
+  } catch (error) {
+    throw bad(error instanceof Error ? error.message : 'unknown form');
   }
-  const parsed = exportManifest.safeParse(document);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw bad(`${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'unknown form'}`);
 }

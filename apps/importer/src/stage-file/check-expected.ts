@@ -10,7 +10,7 @@ export class ExpectedContent {
   /** @throws InputError `manifest-mismatch` where the size alone tells */
   constructor(object: ListedObject) {
     this.#object = object;
-    this.#hash = object.expected === undefined ? undefined : createHash('sha256');
+    this.#hash = object.expected?.sha256 === undefined ? undefined : createHash('sha256');
     this.#compare('bytes', object.expected?.bytes, object.size);
   }
 
@@ -22,7 +22,7 @@ export class ExpectedContent {
   /** After the last byte. @throws InputError `manifest-mismatch` */
   checkSum(): void {
     if (this.#hash !== undefined)
-      this.#compare('SHA-256', this.#object.expected?.sha256.toLowerCase(), this.#hash.digest('hex'));
+      this.#compare('SHA-256', this.#object.expected?.sha256?.toLowerCase(), this.#hash.digest('hex'));
   }
 
   /** @throws InputError `manifest-mismatch` */
@@ -32,7 +32,7 @@ export class ExpectedContent {
 
   #compare<T extends string | number>(what: string, wanted: T | undefined, found: T): void {
     const { key, expected } = this.#object;
-    if (expected === undefined || wanted === found) return;
+    if (expected === undefined || wanted === undefined || wanted === found) return;
     throw new InputError(
       'manifest-mismatch',
       `${key} has ${what} ${found}, and "${expected.manifest}" says ${wanted}: nothing of the file was applied; deliver it again`,

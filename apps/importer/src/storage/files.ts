@@ -9,9 +9,15 @@ export interface ListedObject {
   readonly etag: string;
   /** Bytes. */
   readonly size: number;
-  /** What a manifest says of it: rows, bytes, and SHA-256 in hex of the bytes as stored. */
+  /** What a manifest says of it, as far as its dialect goes: rows, bytes, and SHA-256 in hex of the bytes as stored. */
   readonly expected?:
-    { readonly manifest: string; readonly rows: number; readonly bytes: number; readonly sha256: string } | undefined;
+    | {
+        readonly manifest: string;
+        readonly rows?: number | undefined;
+        readonly bytes?: number | undefined;
+        readonly sha256?: string | undefined;
+      }
+    | undefined;
 }
 
 export type FileState = 'listed' | 'staged' | 'planned' | 'applied' | 'finished' | 'skipped' | 'abandoned';
