@@ -30,6 +30,7 @@ import { runExport } from './run-export/run-export.js';
 import { writePart } from './write-part/write-part.js';
 
 const DATABASE = Symbol('Database');
+const REPLICA = Symbol('ReplicaDatabase');
 const QUEUE_DATABASE = Symbol('QueueDatabase');
 const EXPORTER = Symbol('Exporter');
 const WORKERS = Symbol('UnitWorkers');
@@ -50,10 +51,11 @@ export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutd
     @Inject(DATABASE) database: Database,
     @Inject(QUEUE_DATABASE) queueDatabase: Database,
     @Inject(PREVIEW_DATABASE) previewDatabase: Database,
+    @Inject(REPLICA) replica: Database | undefined,
   ) {
     this.#workers = workers;
     this.#sweep = sweep;
-    this.#databases = [database, queueDatabase, previewDatabase];
+    this.#databases = [database, queueDatabase, previewDatabase, ...(replica === undefined ? [] : [replica])];
   }
 
   static with(config: Config, logger: Logger): DynamicModule {
@@ -95,10 +97,28 @@ export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutd
             new Database({ url, applicationName: 'batch-exporter-queue', maxConnections: 2, onIdleError }),
         },
         {
+          provide: REPLICA,
+          useFactory: () =>
+            config.MILLRACE_REPLICA_DATABASE_URL === undefined
+              ? undefined
+              : new Database({
+                  url: config.MILLRACE_REPLICA_DATABASE_URL,
+                  applicationName: 'batch-exporter-replica',
+                  maxConnections: parts + 1,
+                  onIdleError,
+                }),
+        },
+        {
           provide: EXPORTER,
-          inject: [DATABASE, WAKE_UPS, METRICS],
-          useFactory: (database: Database, wakeUps: WakeUps, metrics: Metrics): Exporter => ({
+          inject: [DATABASE, REPLICA, WAKE_UPS, METRICS],
+          useFactory: (
+            database: Database,
+            replica: Database | undefined,
+            wakeUps: WakeUps,
+            metrics: Metrics,
+          ): Exporter => ({
             database,
+            replica,
             wakeUps,
             openTarget: (snapshot) => openTarget(snapshot, config.MILLRACE_SEALING_KEY),
             events: createExportEvents(logger, metrics),

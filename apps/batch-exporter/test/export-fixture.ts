@@ -46,6 +46,7 @@ export const silentEvents: ExportEvents = {
   nameTaken: () => undefined,
   partStored: () => undefined,
   delivered: () => undefined,
+  replica: () => undefined,
   abandoned: () => undefined,
   removalFailed: () => undefined,
 };
@@ -61,23 +62,28 @@ export class ExportFixture {
   readonly bucket = 'exports';
   readonly wakeUps: WakeUps = createMemoryWakeUps();
   readonly #workers: UnitWorker[] = [];
+  readonly #own: readonly Database[];
 
   /** Of the connection of whatever is exported next. */
   consentObjectives: readonly string[] = [];
 
   private constructor(
     readonly testDatabase: TestDatabase,
-    readonly database: Database,
-    readonly queueDatabase: Database,
+    public database: Database,
+    public queueDatabase: Database,
     readonly root: string,
     readonly workspaceId: number,
     readonly segmentId: string,
-  ) {}
+  ) {
+    this.#own = [database, queueDatabase];
+  }
 
-  static async create(name: string): Promise<ExportFixture> {
+  /** @param server a PostgreSQL other than that of the test run */
+  static async create(name: string, server?: string): Promise<ExportFixture> {
     const testDatabase = await createTestDatabase(name, {
       migrate,
       sets: [profileMigrations, workMigrations, exporterMigrations],
+      server,
     });
     const database = new Database({ url: testDatabase.url, applicationName: 'test', maxConnections: 20 });
     const queueDatabase = new Database({ url: testDatabase.url, applicationName: 'test-queue', maxConnections: 4 });
@@ -105,10 +111,16 @@ export class ExportFixture {
 
   async close(): Promise<void> {
     await this.stopWorkers();
-    await this.database.end();
-    await this.queueDatabase.end();
+    for (const database of this.#own) await database.end();
     await this.testDatabase.drop();
     await rm(this.root, { recursive: true, force: true });
+  }
+
+  /** From here on everything happens in another copy of the database, which whoever opened it closes. */
+  async moveTo(database: Database): Promise<void> {
+    await this.stopWorkers();
+    this.database = database;
+    this.queueDatabase = database;
   }
 
   store(): ObjectStore {

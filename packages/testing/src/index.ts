@@ -1,6 +1,7 @@
 export { awsAccess, testUrl } from './environment.js';
 export { FaultProxy, type Fault, type FaultRule, type SeenRequest } from './fault-proxy.js';
 export { startPrivatePostgres, type PrivatePostgres } from './private-postgres.js';
+export type { Standby } from './standby.js';
 export {
   assertTestDatabase,
   createTestDatabase,

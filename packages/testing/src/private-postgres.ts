@@ -4,6 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startStack } from '@millrace/dev-stack';
 import pg from 'pg';
+import { startStandby, type Standby } from './standby.js';
 import { waitFor } from './wait-for.js';
 
 /** A PostgreSQL that one test file has for itself, to be killed. */
@@ -14,6 +15,8 @@ export interface PrivatePostgres {
   crash(): Promise<void>;
   /** Starts it again after a crash; resolves when recovery has ended. */
   start(): Promise<void>;
+  /** A streaming replica of it, stopped with it. One at a time. */
+  startStandby(): Promise<Standby>;
   stop(): Promise<void>;
 }
 
@@ -58,6 +61,7 @@ export async function startPrivatePostgres(): Promise<PrivatePostgres> {
     start: async () => {
       await supervisor.restart('postgres');
     },
+    startStandby: () => startStandby(stack, url),
     stop: () => stack.stop(),
   };
 }

@@ -2,6 +2,7 @@ import type { ErrorSummary } from '@millrace/domain';
 import type { Log } from '@millrace/job-queue';
 import type { Metrics } from '@millrace/service-kit';
 import { expectedRows, type ExportPlan } from '../plan-export/export-plan.js';
+import type { ReplicaVerdict } from '../write-part/choose-reader.js';
 import type { ExportKey } from '../storage/exports.js';
 
 /** What happens in this service, each logged and counted in one call. Never rows, keys or signed addresses. */
@@ -13,6 +14,8 @@ export interface ExportEvents {
     part: { readonly number: number; readonly rows: number; readonly bytes: number; readonly elapsedMs: number },
   ): void;
   delivered(key: ExportKey, totals: { readonly rows: number; readonly bytes: number; readonly files: number }): void;
+  /** Whether a part is read from the replica or, and why, from the primary. */
+  replica(key: ExportKey, verdict: ReplicaVerdict): void;
   abandoned(key: ExportKey, error: ErrorSummary | undefined): void;
   /** Something of an abandoned export may still lie in the bucket; it is tried again. */
   removalFailed(key: ExportKey, error: unknown): void;
@@ -34,6 +37,11 @@ export function createExportEvents(log: Log, metrics: Metrics): ExportEvents {
     name: 'millrace_export_part_seconds',
     help: 'Time to write one file',
     buckets: [0.1, 0.5, 1, 5, 15, 60, 300, 1800],
+  });
+  const reads = metrics.counter({
+    name: 'millrace_export_replica_reads_total',
+    help: 'Parts for which a read replica was asked, by what came of it',
+    labels: ['verdict'],
   });
   const removals = metrics.counter({
     name: 'millrace_export_removal_failures_total',
@@ -60,6 +68,11 @@ export function createExportEvents(log: Log, metrics: Metrics): ExportEvents {
       rows.inc(totals.rows);
       bytes.inc(totals.bytes);
       log.info({ ...key, ...totals }, 'export delivered');
+    },
+    replica(key, verdict) {
+      reads.inc({ verdict });
+      if (verdict === 'unfit' || verdict === 'unreachable')
+        log.warn({ ...key, verdict }, 'the read replica cannot be used: reading from the primary');
     },
     abandoned(key, error) {
       exports.inc({ outcome: error === undefined ? 'cancelled' : 'failed' });

@@ -20,6 +20,8 @@ export interface ExportTarget {
 /** What the work of an export needs from outside. */
 export interface Exporter {
   readonly database: Database;
+  /** Where rows are read instead, when it shows what the plan saw. */
+  readonly replica?: Database | undefined;
   readonly wakeUps: WakeUps;
   /** @throws InputError('seal-broken') when the secrets were sealed for another key */
   readonly openTarget: (snapshot: GoalSnapshot) => ExportTarget;

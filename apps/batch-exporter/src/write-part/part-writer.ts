@@ -12,6 +12,7 @@ import { endOnAbort } from '../storage/end-on-abort.js';
 import { lockExport, reserveFurtherKey } from '../storage/exports.js';
 import { insertFurtherPart, type PartRow, type PartTallies, recordStored, recordUpload } from '../storage/parts.js';
 import { tuneSelection } from '../storage/selection-settings.js';
+import { chooseReader, type Reader } from './choose-reader.js';
 import { estimateBytes } from './estimate-bytes.js';
 import { partSource, type PartSource } from './part-source.js';
 import { writeFiles, type WrittenFile } from './part-stream.js';
@@ -113,7 +114,7 @@ export class PartWriter {
   /** The transaction ends with the last row, not with the last byte sent: an idle one would be ended by the server. */
   async #stream(source: PartSource, expectedBytes: number): Promise<WrittenFile> {
     const { goal, endpoint } = this.#work;
-    const { database } = this.#exporter;
+    const reader = await this.#chooseReader();
     const encoding = { goal, pgp: pgpOptions(goal, endpoint), ...source };
     const signal = this.#stopped;
     let next: Omit<OpenFile, 'upload' | 'startedAt'> | undefined;
@@ -134,14 +135,15 @@ export class PartWriter {
     let written: Promise<void> | undefined;
     let endWatch: (() => Promise<void>) | undefined;
     try {
-      await database.transaction(async (tx) => {
-        await beginUnderLease(tx, this.#context.lease);
+      await reader.database.transaction(async (tx) => {
+        // A replica has no leases to lock. Whoever takes the part over aborts the upload, and with it what is read for it.
+        if (!reader.isReplica) await beginUnderLease(tx, this.#context.lease);
         await tuneSelection(tx, this.#plan.access);
-        await endOnAbort(database, tx, signal, async (backendPid) => {
+        await endOnAbort(reader.database, tx, signal, async (backendPid) => {
           const copy = tx.copyOut(source.statement);
           written = writeFiles(copy, encoding, sink, signal);
           written.catch((error: Error) => copy.destroy(error));
-          endWatch = this.#watch(backendPid);
+          endWatch = this.#watch(reader.isReplica ? 0 : backendPid);
           await finished(copy, { writable: false });
         });
       });
@@ -153,6 +155,16 @@ export class PartWriter {
     return lastFile;
   }
 
+  /** A second attempt reads the primary: a replica may end long reads to go on replaying. */
+  async #chooseReader(): Promise<Reader> {
+    const { database, replica, events } = this.#exporter;
+    const candidate = this.#unit.attempts > 1 ? undefined : replica;
+    const { verdict, ...reader } = await chooseReader(database, candidate, this.#context.lease, this.#stopped);
+    if (verdict !== undefined) events.replica(this.#work.key, verdict);
+    return reader;
+  }
+
+  /** @param backendPid of the COPY, on the primary; 0 where its rows cannot be counted on the way */
   #watch(backendPid: number): () => Promise<void> {
     return watchPart(
       this.#exporter,
