@@ -186,10 +186,19 @@ describe('operating a stream', () => {
   });
 });
 
-describe('what a stream connection needs', () => {
+describe('what a connection needs', () => {
   it('is printed as an IAM policy, with the addresses it connects from', async () => {
     const { body } = await api.call('GET', `${w}/connections/${connectionId}/access`);
     expect(body.egressAddresses).toEqual(['192.0.2.7']);
     expect(body.policy.Statement[1].Resource).toEqual(['arn:aws:kinesis:eu-west-1:*:stream/s']);
+  });
+
+  it('is printed for buckets as well, by what the goals do in them', async () => {
+    const { connectionId: bucket } = (await api.call('GET', `${w}/goals/${otherGoalId}`)).body;
+    const { body } = await api.call('GET', `${w}/connections/${bucket}/access`);
+    expect(body.policy.Statement).toMatchObject([
+      { Action: ['s3:ListBucket'], Resource: ['arn:aws:s3:::acme-files'] },
+      { Action: ['s3:GetObject'], Resource: ['arn:aws:s3:::acme-files/*'] },
+    ]);
   });
 });

@@ -11,3 +11,4 @@ export type {
   WriteSummary,
 } from './object-store.js';
 export { createS3ObjectStore, type S3ObjectStoreOptions } from './s3-object-store.js';
+export { s3Policy, type BucketUse } from './s3-policy.js';

@@ -1,5 +1,6 @@
-import { iamPolicy, InputError } from '@millrace/domain';
+import { iamPolicy, type Connection, type Goal, type IamPolicy } from '@millrace/domain';
 import { kinesisPolicy } from '@millrace/event-stream';
+import { s3Policy, type BucketUse } from '@millrace/object-store';
 import { Controller, Get, Inject, Param, Req } from '@nestjs/common';
 import { z } from 'zod';
 import type { WorkspaceRequest } from '../http/api-request.js';
@@ -39,9 +40,9 @@ export class ConnectionAccessController {
   @operation({
     id: 'getConnectionAccess',
     tag: 'Connections',
-    summary: 'Print the least IAM policy the streams of a connection need, and from where it connects',
+    summary: 'Print the least IAM policy a connection needs, and from where it connects',
     access: 'config:read',
-    answer: { description: 'For the streams its goals name now', schema: connectionAccess },
+    answer: { description: 'For the buckets, folders and streams its goals name now', schema: connectionAccess },
     problems: { '404': 'No such connection' },
   })
   async show(
@@ -49,10 +50,40 @@ export class ConnectionAccessController {
     @Param('connectionId', { schema: pathParameters.connectionId }) connectionId: string,
   ): Promise<ConnectionAccess> {
     const { document } = await this.#connections.get(request.workspace.id, connectionId);
-    if (document.kind !== 'kinesis')
-      throw new InputError('connection-kind', 'policies are printed for connections of the kind "kinesis"');
     const goals = await this.#goals.list(request.workspace.id, connectionId);
-    const streams = goals.flatMap(({ document: goal }) => (goal.kind === 'stream' ? [goal.streamName] : []));
-    return { policy: kinesisPolicy(document.region, streams), egressAddresses: [...this.#egressAddresses] };
+    const policy = policyOf(
+      document,
+      goals.map(({ document: goal }) => goal),
+    );
+    return { policy, egressAddresses: [...this.#egressAddresses] };
+  }
+}
+
+function policyOf({ kind, region }: Connection, goals: readonly Goal[]): IamPolicy {
+  switch (kind) {
+    case 'kinesis':
+      return kinesisPolicy(
+        region,
+        goals.flatMap((goal) => (goal.kind === 'stream' ? [goal.streamName] : [])),
+      );
+    case 's3':
+      return s3Policy(region, goals.flatMap(bucketUse));
+  }
+}
+
+function bucketUse(goal: Goal): readonly BucketUse[] {
+  switch (goal.kind) {
+    case 'import-groups':
+    case 'import-profiles': {
+      const { bucket, directory } = goal.source;
+      return [{ bucket, directory, does: 'import', afterImport: goal.afterImport }];
+    }
+    case 'export-profiles':
+      // A macro is a name that is known only when it runs.
+      return [
+        { bucket: goal.target.bucket, directory: goal.target.directory.replace(/%[A-Z_]+%/g, '*'), does: 'export' },
+      ];
+    case 'stream':
+      return [];
   }
 }
