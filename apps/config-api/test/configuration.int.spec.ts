@@ -203,6 +203,21 @@ describe('connections', () => {
   });
 });
 
+it('a connection holds its imports to existing profiles and one unit, also in the snapshot of a run', async () => {
+  const guardrails = { existingProfilesOnly: true, unit: { column: 'org', value: 'north' } };
+  const connection = s3Connection({ name: 'Guarded', guardrails });
+  const { id } = (await api.call('POST', `${w}/connections`, connection)).body;
+  const unit = { column: 'org', property: 'org', value: 'north' };
+  const both = await api.call('PATCH', `${w}/connections/${id}`, { guardrails: { unit } });
+  expect(both.body.errors).toEqual([{ field: 'guardrails.unit', message: 'names either a column or a property' }]);
+  const goal = (await api.call('POST', `${w}/connections/${id}/goals`, importGoal())).body.id;
+  await api.call('POST', `${w}/connections/${id}/runs`);
+  const { rows } = await api.database.query<{ document: string }>(
+    sql`SELECT document FROM work.goal_snapshot WHERE goal_id = ${goal}`,
+  );
+  expect(JSON.parse(rows[0]!.document)).toMatchObject({ guardrails });
+});
+
 describe('goals', () => {
   it('are listed in order, changed, reordered and deleted', async () => {
     const connection = (await api.call('POST', `${w}/connections`, s3Connection({ name: 'Goals' }))).body.id;
@@ -261,6 +276,38 @@ describe('goals', () => {
     ];
     for (const change of changes) expect((await api.call('PATCH', `${w}/goals/${id}`, change)).status).toBe(400);
     expect((await api.call('GET', `${w}/goals/${id}`)).body.mappings).toEqual([]);
+  });
+
+  it('tell when they are saved that a target exists already, and who else writes it', async () => {
+    await api.call('POST', `${w}/properties`, { name: 'shared' });
+    const goalsOf = async (name: string): Promise<string> =>
+      `${w}/connections/${(await api.call('POST', `${w}/connections`, s3Connection({ name }))).body.id}/goals`;
+    const mappings = [{ column: 'a', property: 'shared', rule: 'set-if-empty' }];
+    const first = await api.call('POST', await goalsOf('First writer'), importGoal({ mappings }));
+    expect(first.body.warnings).toEqual([
+      {
+        field: 'mappings.0.property',
+        message: 'the property "shared" exists already: the import fills it where it has no value',
+      },
+    ]);
+    const second = await api.call('POST', await goalsOf('Second writer'), importGoal({ name: 'Again', mappings: [] }));
+    expect(second.body.warnings).toBeUndefined();
+    const changed = await api.call('PATCH', `${w}/goals/${second.body.id}`, {
+      mappings: [{ column: 'b', property: 'shared' }],
+      mapAll: { prefix: 'crm.' },
+    });
+    expect(changed.body.warnings).toEqual([
+      {
+        field: 'mappings.0.property',
+        message:
+          'the property "shared" exists already: the import overwrites its values; it is written by "Import customers" of "First writer" too',
+      },
+      {
+        field: 'mapAll',
+        message:
+          'every property of a column\'s name, with "crm." before it, exists already: the import overwrites their values',
+      },
+    ]);
   });
 
   it('refuse a kind their connection cannot do', async () => {

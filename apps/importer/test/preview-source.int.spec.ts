@@ -60,8 +60,15 @@ it('lists the files and shows the first rows of the first one, with options and 
   });
   expect(file.columns.map(({ mapping }) => mapping)).toEqual([
     { kind: 'identifier', namespace: 'customerId' },
-    { kind: 'property', property: 'first_name', rule: 'set', exists: true, type: 'string' },
-    { kind: 'property', property: 'points', rule: 'set', exists: true, type: 'decimal' },
+    {
+      kind: 'property',
+      property: 'first_name',
+      rule: 'set',
+      exists: true,
+      warning: expect.any(String),
+      type: 'string',
+    },
+    { kind: 'property', property: 'points', rule: 'set', exists: true, warning: expect.any(String), type: 'decimal' },
     { kind: 'property', property: 'Joined', rule: 'set', exists: false, type: 'date' },
     { kind: 'property', property: 'City', rule: 'set', exists: false, type: 'string' },
   ]);

@@ -50,6 +50,7 @@ const columnMapping = z.discriminatedUnion('kind', [
     property: z.string(),
     rule: mergeRule,
     exists: z.boolean().describe('False: the workspace has no such property yet'),
+    warning: z.string().optional().describe('What the mapping would do to a property that exists already'),
     type: propertyType,
   }),
 ]);

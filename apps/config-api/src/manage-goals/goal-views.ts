@@ -5,6 +5,9 @@ import type { GoalRow } from '../storage/entities.js';
 
 export const newGoal = goal.meta({ id: 'NewGoal' });
 
+const goalWarning = z.object({ field: z.string(), message: z.string() });
+export type GoalWarning = z.infer<typeof goalWarning>;
+
 const stored = {
   id: z.uuid(),
   connectionId: z.uuid(),
@@ -15,6 +18,12 @@ const stored = {
     ),
   createdAt: z.iso.datetime(),
   updatedAt: z.iso.datetime(),
+  warnings: z
+    .array(goalWarning)
+    .optional()
+    .describe(
+      'What works, but may not be meant, such as a mapping into a property that exists already; told when the goal is saved',
+    ),
 };
 
 export const goalView = z

@@ -137,7 +137,8 @@ export class GoalController {
   }
 
   async #saved({ workspace }: WorkspaceRequest, row: GoalRow): Promise<GoalView> {
-    const view = viewOfGoal(row);
+    const warnings = await this.#goals.warnings(row);
+    const view = { ...viewOfGoal(row), ...(warnings.length === 0 ? {} : { warnings }) };
     if (view.kind !== 'stream' || !view.active) return view;
     const connection = await this.#connections.getOpen(workspace.id, row.connectionId);
     return { ...view, check: await tryStreamGoal(connection, row.document, this.#drivers) };

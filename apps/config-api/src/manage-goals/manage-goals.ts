@@ -10,7 +10,8 @@ import { checkSigning, type SealingKeys } from '../manage-connections/connection
 import type { ConfigStorage, ConfigTransaction } from '../storage/config-storage.js';
 import type { ConnectionRow, GoalRow } from '../storage/entities.js';
 import { validateGoal } from '../validate-goal/validate-goal.js';
-import type { GoalChange } from './goal-views.js';
+import type { GoalChange, GoalWarning } from './goal-views.js';
+import { goalWarnings } from './goal-warnings.js';
 import { commandStream, isStreaming } from './stream-commands.js';
 
 export class ManageGoals {
@@ -39,6 +40,11 @@ export class ManageGoals {
     const row = await this.#storage.read(({ goals }) => goals.find(workspaceId, id));
     if (row === null) throw noGoal();
     return row;
+  }
+
+  /** What of a saved goal works, but may not be meant. */
+  async warnings(goal: GoalRow): Promise<GoalWarning[]> {
+    return goalWarnings(this.#executor, goal);
   }
 
   /** Last in the order. An active stream goal starts at once. @throws ValidationError naming each field that does not fit. */

@@ -19,8 +19,22 @@ const propose = (...names: string[]) =>
 it('finds namespaces and properties whatever the case, spaces and underscores', () => {
   expect(propose('CUSTOMER_ID', 'Person First Name', 'tags')).toEqual([
     { kind: 'identifier', namespace: 'customerId' },
-    { kind: 'property', property: 'person.firstName', rule: 'set', exists: true, type: 'string' },
-    { kind: 'property', property: 'tags', rule: 'add', exists: true, type: 'string' },
+    {
+      kind: 'property',
+      property: 'person.firstName',
+      rule: 'set',
+      exists: true,
+      type: 'string',
+      warning: expect.stringContaining('overwrite'),
+    },
+    {
+      kind: 'property',
+      property: 'tags',
+      rule: 'add',
+      exists: true,
+      type: 'string',
+      warning: expect.stringContaining('add to its lists'),
+    },
   ]);
 });
 

@@ -26,10 +26,10 @@ export function proposeMappings(
     const property = catalogue.properties.get(properties.get(loose) ?? '');
     if (property !== undefined) {
       const rule = property.list ? 'add' : 'set';
-      return {
-        ...column,
-        mapping: { kind: 'property', property: property.name, rule, exists: true, type: property.type },
-      };
+      const { name, type } = property;
+      const effect = property.list ? 'the import would add to its lists' : 'the import would overwrite its values';
+      const warning = `the property ${JSON.stringify(name)} exists already: ${effect}`;
+      return { ...column, mapping: { kind: 'property', property: name, rule, exists: true, warning, type } };
     }
     const name = newPropertyName(column.column);
     if (name === '') return column;
