@@ -85,6 +85,11 @@ describe('an exporter that is killed', () => {
         });
         if (first.isDead) {
           kills += 1;
+          // Whatever it died of: what it called delivered is all there.
+          const { rows: watermark } = await fixture.database.query(
+            sql`SELECT FROM exporter.watermark WHERE goal_id = ${goalId}`,
+          );
+          if (watermark.length > 0) expect(await fixture.objects()).toContain('out/set.ready');
           await endLeases();
           await workUntilDone(fixture.exporter(), runId, goalId);
         }
