@@ -8,7 +8,7 @@ export const normalisation = z.object({
   hash: z
     .enum(['none', 'sha256'])
     .default('none')
-    .describe('Store the lower-case hexadecimal digest instead of the value'),
+    .describe('Store the lower-case hexadecimal digest instead of the value; a value that is a digest already is taken as it is'),
 });
 export type Normalisation = z.infer<typeof normalisation>;
 

@@ -23,7 +23,13 @@ describe('normalising an identifier', () => {
     expect(normaliseIdentifier(text, rule(input))).toBeUndefined();
   });
 
-  it('changes nothing the second time, save a hash', () => {
+  it('takes a digest for what it is, however it is written', () => {
+    const hashed = rule({ case: 'lower', hash: 'sha256', digitsOnly: true });
+    const once = normaliseIdentifier('0049 30', hashed)!;
+    for (const written of [once, ` ${once.toUpperCase()} `]) expect(normaliseIdentifier(written, hashed)).toBe(once);
+  });
+
+  it('changes nothing the second time', () => {
     const phone = rule({ digitsOnly: true });
     const once = normaliseIdentifier('+49 30', phone)!;
     expect(normaliseIdentifier(once, phone)).toBe(once);
