@@ -43,6 +43,11 @@ describe('reading rows', () => {
     expect(inShort((await readAll('a,b\n"1",5" pipe\n', { quote: null })).rows)).toEqual([[2, '"1"', '5" pipe']]);
   });
 
+  it('takes a quote behind a backslash for itself where nothing is quoted', async () => {
+    const { rows } = await readAll('a|b\n\\"x\\"|it\\\'s \\d\n', { delimiter: '|', quote: null, escape: 'backslash' });
+    expect(inShort(rows)).toEqual([[2, '"x"', "it's \\d"]]);
+  });
+
   it('reads the backslash text form of PostgreSQL and MySQL', async () => {
     const { rows } = await readAll('a\tb\tc\nx\\ty\\\\z\t\\N\tl1\\\nl2\n\\\\N\tq\\\tr\tC:\\qtemp\n', {
       quote: null,

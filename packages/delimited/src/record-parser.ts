@@ -244,7 +244,8 @@ export class RecordParser {
 
   #unescape(escaped: string, text: string, from: number, to: number): string | undefined {
     if (escaped === '\\' || escaped === '\n' || escaped === '\r') return text.substring(from, to);
-    if (escaped.charCodeAt(0) === this.#delimiterCode) return escaped;
+    // Python's csv module and MySQL protect quotes too, where none are used to enclose.
+    if (escaped === '"' || escaped === "'" || escaped.charCodeAt(0) === this.#delimiterCode) return escaped;
     return controls.get(escaped);
   }
 
