@@ -25,6 +25,13 @@ export async function lockLinkedGroups(tx: Transaction, shape: MergeShape, inChu
   await tx.query(sql`DROP TABLE IF EXISTS linked_group`);
   await tx.query(sql`
     CREATE TEMP TABLE linked_group (component bigint, link int, type_id int, makes boolean, key text, group_id uuid) ON COMMIT DROP`);
+  // Where a link replaces, the last row of a profile that has a value counts.
+  const [lastLine, counting] = (shape.uses.groups ?? []).some(({ replace }) => replace)
+    ? [
+        sql`, NOT v.replaces OR b.line = max(b.line) OVER (PARTITION BY b.component, v.link) AS counts`,
+        sql` WHERE n.counts`,
+      ]
+    : [sql.empty, sql.empty];
   const links = (shape.uses.groups ?? []).map(
     ({ typeId, create, replace }, index) =>
       sql`(${index}::int, ${typeId}::int, ${create}::boolean, ${replace}::boolean)`,
@@ -38,16 +45,14 @@ export async function lockLinkedGroups(tx: Transaction, shape: MergeShape, inChu
       FROM ${plan} pl JOIN ${lines} l ON l.component = pl.component JOIN ${staging} s ON s.line = l.line
       WHERE ${inChunk} AND pl.rows > 1 AND s.groups IS NOT NULL
     ), named AS (
-      -- Where a link replaces, the last row of a profile that has a value counts.
-      SELECT b.component, v.link, v.type_id, v.makes, v.replaces, b.line, max(b.line) OVER (PARTITION BY b.component, v.link) AS last_line, given.value AS keys
+      SELECT b.component, v.link, v.type_id, v.makes, given.value AS keys${lastLine}
       FROM brought b CROSS JOIN LATERAL jsonb_each(b.groups) AS given (key, value)
       JOIN (VALUES ${sql.join(links)}) AS v (link, type_id, makes, replaces) ON v.link = given.key::int
       WHERE given.value <> '[]'
     )
     INSERT INTO linked_group (component, link, type_id, makes, key)
     SELECT DISTINCT n.component, n.link, n.type_id, n.makes, k.value
-    FROM named n CROSS JOIN LATERAL jsonb_array_elements_text(n.keys) AS k (value)
-    WHERE NOT n.replaces OR n.line = n.last_line`);
+    FROM named n CROSS JOIN LATERAL jsonb_array_elements_text(n.keys) AS k (value)${counting}`);
   await tx.query(sql`ANALYZE linked_group`);
   await tx.query(sql`
     INSERT INTO profile.group (group_type_id, key)
@@ -94,7 +99,8 @@ export async function linkGroups(tx: Transaction, { shape, inChunk }: ChunkConte
       SELECT DISTINCT profile_id, group_id FROM group_link WHERE group_id IS NOT NULL
       ON CONFLICT DO NOTHING RETURNING profile_id
     ), noted AS (
-      INSERT INTO group_change SELECT DISTINCT profile_id, false FROM joined
+      -- What was created or updated besides needs no other mark.
+      INSERT INTO group_change SELECT DISTINCT t.profile_id, false FROM joined JOIN touched t USING (profile_id) WHERE t.outcome = 'n'
     )
     SELECT (SELECT count(*) FROM joined)::float8 AS linked,
       (SELECT count(*) FROM group_link WHERE group_id IS NULL)::float8 AS unknown`);

@@ -136,7 +136,7 @@ CREATE INDEX group_changed ON profile.group (group_type_id, changed_xid);
 
 CREATE TABLE profile.group_member (
   profile_id uuid NOT NULL,
-  group_id uuid NOT NULL REFERENCES profile.group,
+  group_id uuid NOT NULL,
   changed_xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
   PRIMARY KEY (profile_id, group_id)
 );
