@@ -83,6 +83,8 @@ Where to look
   try      ${curl}/profiles?namespace=customerId&value=0000001"
   files    sample data in ${near(path.join(directory, 'sample-data'))}, buckets in ${near(path.join(directory, 's3'))}, logs in ${near(path.join(directory, 'logs'))}
   SQL      ${stack.urls.database}
+  S3       ${stack.urls.s3}        access key ${stack.credentials.accessKeyId}, secret ${stack.credentials.secretAccessKey}
+  by hand  docs/guides/first-exchange.md
 
 Running. Ctrl-C stops everything; \`npm start\` goes on with the same data; \`rm -rf ${near(directory)}\` forgets it.`;
 }

@@ -62,10 +62,10 @@ async function runFailedAgain(env: NodeJS.ProcessEnv): Promise<void> {
   for (const { name, files } of failed) {
     console.log(`again, alone: ${name} ${files.map((file) => path.basename(file)).join(' ')}`);
     const folder = path.join(repositoryRoot, name);
-    const jest = path.join(folder, 'node_modules/jest/bin/jest.js');
-    const args = ['--experimental-vm-modules', '--no-warnings', jest, '--runInBand', '--json', '--runTestsByPath'];
+    // Through the script, as in the first run: it is the package that knows how its jest is started.
+    const args = ['--runInBand', '--json', `--outputFile=${secondResultsFile}`, '--runTestsByPath', ...files];
     await ended(
-      spawn(process.execPath, [...args, `--outputFile=${secondResultsFile}`, ...files], {
+      spawn('npm', ['run', '--silent', 'test', '--', ...args], {
         cwd: folder,
         env,
         stdio: ['ignore', 'ignore', 'inherit'],
