@@ -17,8 +17,9 @@ export interface Outcome {
 export async function outcomeOf(exchange: Exchange, run: RunView): Promise<Outcome> {
   const { rows, mode, reason, members, files } = goalOf(run, 'export-profiles').counts;
   const written = files as readonly { readonly rows: number }[];
+  const { lastCreated, lastUpdated, ...counts } = goalOf(run, 'import-profiles').counts;
   return {
-    imported: goalOf(run, 'import-profiles').counts,
+    imported: { ...counts, lastCreated: howMany(lastCreated), lastUpdated: howMany(lastUpdated) },
     exported: {
       rows,
       mode,
@@ -30,6 +31,10 @@ export async function outcomeOf(exchange: Exchange, run: RunView): Promise<Outco
     store: await exchange.store(),
     rows: (await exchange.exported()).flatMap(({ rows }) => rows.map((row) => JSON.stringify(row))).sort(),
   };
+}
+
+function howMany(ids: unknown): number {
+  return (ids as readonly string[]).length;
 }
 
 /** Customers of the sample that `ingestBefore` makes profiles for. */
