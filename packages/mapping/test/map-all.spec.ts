@@ -31,7 +31,7 @@ describe('mapping every column', () => {
     });
     expect(mapper.leftOut).toEqual([]);
     expect(mapper.map(row, undefined)).toMatchObject({
-      assign: '{"name":"Annie","crm.city":"Ghent","crm.visits":3,"crm.tags":["a","b"]}',
+      assign: '{"name":"Annie","crm.city":"Ghent","crm.tags":["a","b"],"crm.visits":3}',
     });
   });
 
