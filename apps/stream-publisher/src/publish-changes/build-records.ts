@@ -3,7 +3,7 @@ import { partitionKeyOf, recordBytes, type StreamRecord } from '@millrace/event-
 import { decideRecord } from '../build-record/decide-record.js';
 import { erasedState } from '../build-record/erased-profile.js';
 import { takenBack, type ProfileState } from '../build-record/record-template.js';
-import type { DeliveryKey, DueDelivery, FailedDelivery } from '../storage/deliveries.js';
+import type { DueDelivery, FailedDelivery } from '../storage/deliveries.js';
 import { reasonNames } from '../storage/reasons.js';
 import type { SendingGoal } from './sending-goal.js';
 
@@ -22,7 +22,7 @@ type RecordKind = 'send' | 'withdraw' | 'erase';
 interface BuiltRecords {
   readonly records: readonly BuiltRecord[];
   /** Nothing is owed: the profile is in no mapped segment, does not consent, or is gone. */
-  readonly settled: readonly DeliveryKey[];
+  readonly settled: readonly DueDelivery[];
   /** How many of those were withheld for want of consent. */
   readonly withheld: number;
   /** Can never be sent as they are. */
@@ -40,7 +40,7 @@ export function buildRecords(
   told: ReadonlySet<string>,
 ): BuiltRecords {
   const records: BuiltRecord[] = [];
-  const settled: DeliveryKey[] = [];
+  const settled: DueDelivery[] = [];
   const unsendable: FailedDelivery[] = [];
   let withheld = 0;
   for (const delivery of due) {

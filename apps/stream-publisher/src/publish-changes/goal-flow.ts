@@ -27,6 +27,8 @@ export class GoalFlow {
   busy = false;
   /** When to ask next what is due. */
   lookAtMs = 0;
+  /** When changes were last due, rather than only backfill. */
+  changedAtMs = -Infinity;
   #lanesSeen: ReadonlySet<number> = new Set();
   #dueAfterMs = 0;
   #fullLookAtMs = 0;

@@ -46,7 +46,7 @@ interface LaneSlotParts {
 }
 
 interface Settlement {
-  readonly done: readonly DeliveryKey[];
+  readonly done: readonly DueDelivery[];
   /** Of those done, the ones that had failed before. */
   readonly recovered: readonly DeliveryKey[];
   /** Of those done, whom the receiver knows no more, where the goal asks for consent. */
@@ -67,10 +67,18 @@ interface Reading {
 
 interface InFlight {
   readonly lanes: readonly number[];
+  readonly answered: Promise<unknown>;
   readonly ended: Promise<void>;
 }
 
-const outboxRowsPerTurn = 1024;
+// As many as a request takes: more would only pile up as deliveries.
+const outboxRowsPerTurn = 512;
+/** A goal that answers is not sent to again before the others of its turn have answered too, but for no longer than this. */
+const gatherMs = 20;
+/** Records of backfill in one request while there are changes: those that come meanwhile wait for its answer. */
+const backfillBesideChanges = 100;
+/** There are changes while the last is no older. */
+const changesLastMs = 2000;
 const turnRetryMs = 500;
 /** A single failed request is weather; the goal's owner is told of what lasts. */
 const failuresToTell = 3;
@@ -148,10 +156,19 @@ export class LaneSlot {
         continue;
       }
       idleMs = found === 'nothing' ? Math.min(idlePollMs, idleMs * 1.5) : lingerMs;
+      if (found === 'backlog' && this.#inFlight.size > 1) await this.#gatherAnswers();
       // A wake-up ends the wait; but without a backlog turns stay a linger apart, so that they find batches.
       const restMs = found === 'backlog' || this.#stopping ? 0 : startedAt + lingerMs - performance.now();
       await this.#wakeable.wait(restMs, idleMs);
     }
+  }
+
+  /** Goals that are free at the same time share the reading of profiles. */
+  async #gatherAnswers(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const over = new Promise<void>((resolve) => (timer = setTimeout(resolve, gatherMs)));
+    await Promise.race([over, Promise.all([...this.#inFlight].map((flight) => flight.answered))]);
+    clearTimeout(timer);
   }
 
   async #turn(): Promise<'backlog' | 'some' | 'nothing'> {
@@ -183,8 +200,7 @@ export class LaneSlot {
     const free = this.#goals().filter((goal) => (this.#flow(goal.goalId).readyAtMs ?? Infinity) <= now);
     if (free.length === 0) return 'none';
     const limit = Math.max(...free.map((goal) => this.#flow(goal.goalId).limit));
-    // Lanes are never equally full: half as much again, so that one full lane does not pass for a backlog.
-    const rowsPerLane = Math.ceil((limit * 1.5) / lanes.length);
+    const rowsPerLane = Math.ceil(limit / lanes.length);
     const goals = free.map((goal) => ({ ...goal, dueAfterMs: this.#flow(goal.goalId).dueAfterMs(lanes, now) }));
     const due = await readDue(this.#database, { goals, lanes, rowsPerLane });
     const byGoal = groupBy(due, (delivery) => delivery.goalId);
@@ -193,13 +209,23 @@ export class LaneSlot {
       const flow = this.#flow(goal.goalId);
       const found = byGoal.get(goal.goalId) ?? [];
       const more = found.length >= flow.limit || fullestLane(found) >= rowsPerLane;
-      full ||= more;
       if (!more) flow.sawAllDue(lanes, found, now);
-      flow.lookAtMs = more ? now : now + this.#options.sweepMs;
-      return { goal, due: found.slice(0, flow.limit) };
+      const chosen = this.#chooseDue(flow, found, now);
+      // Backfill that steps back for changes is no reason to hurry.
+      full ||= more && chosen.length >= Math.min(found.length, flow.limit);
+      flow.lookAtMs = more || chosen.length < found.length ? now : now + this.#options.sweepMs;
+      return { goal, due: chosen };
     });
     await this.#launch(batches.filter((batch) => batch.due.length > 0));
     return full ? 'full' : due.length > 0 ? 'some' : 'none';
+  }
+
+  /** Of a goal's due deliveries, changes first, those for its next request. */
+  #chooseDue(flow: GoalFlow, found: readonly DueDelivery[], now: number): readonly DueDelivery[] {
+    const firstBackfill = found.findIndex((delivery) => delivery.backfill);
+    if (firstBackfill !== 0 && found.length > 0) flow.changedAtMs = now;
+    const beside = firstBackfill >= 0 && now - flow.changedAtMs < changesLastMs;
+    return found.slice(0, beside ? Math.min(flow.limit, firstBackfill + backfillBesideChanges) : flow.limit);
   }
 
   async #launch(
@@ -224,8 +250,10 @@ export class LaneSlot {
     const flow = this.#flow(goal.goalId);
     flow.busy = true;
     let end: () => void = () => undefined;
+    const delivered = this.#deliver(goal, flow, due, reading);
     const flight: InFlight = {
       lanes: due.map((delivery) => delivery.lane),
+      answered: delivered,
       ended: new Promise((resolve) => (end = resolve)),
     };
     this.#inFlight.add(flight);
@@ -234,7 +262,7 @@ export class LaneSlot {
       this.#inFlight.delete(flight);
       end();
     };
-    void this.#deliver(goal, flow, due, reading).then((outcome) => {
+    void delivered.then((outcome) => {
       // Until the outcome is written down the goal stays busy here: read again, an acknowledged delivery would still be due.
       if (outcome.done.length > 0 || outcome.failures.length > 0) this.#settlements.push({ ...outcome, settled });
       else settled();

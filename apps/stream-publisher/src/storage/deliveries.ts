@@ -20,19 +20,17 @@ export interface DueDelivery {
   readonly dueSinceMs: number;
   /** JSON of an `ErasedProfile`; null: the profile was not erased. */
   readonly erased: string | null;
+  /** Where the row lies while nothing writes to it. */
+  readonly place: string;
+  /** Backfill waits behind changes. */
+  readonly backfill: boolean;
 }
 
 interface DueRow {
-  readonly goal_id: string;
-  readonly profile_id: string;
-  readonly lane: number;
-  readonly seq: string;
-  readonly reasons: number;
+  /** What every delivery has, in one text: a column of its own for each would cost the driver more than all the rest. */
+  readonly fields: string;
+  /** Ids with commas between. */
   readonly segments: string;
-  readonly attempts: number;
-  readonly changed_ms: number;
-  readonly waited_ms: number;
-  readonly since_ms: number;
   readonly erased: string | null;
 }
 
@@ -54,10 +52,10 @@ interface DueRequest {
 /** What is due now, so much of every goal and lane; changes before backfill, and what waits longest first. */
 export async function readDue(executor: Executor, request: DueRequest): Promise<readonly DueDelivery[]> {
   const { rows } = await executor.query<DueRow>(sql`
-    SELECT due.goal_id, due.profile_id, due.lane, due.seq, due.reasons, array_to_string(due.segments, ',') AS segments, due.attempts,
-      date_part('epoch', due.changed_at) * 1000 AS changed_ms,
-      date_part('epoch', clock_timestamp() - due.first_change_at) * 1000 AS waited_ms, date_part('epoch', due.not_before) * 1000 AS since_ms,
-      due.erased
+    SELECT concat_ws(' ', due.goal_id, due.profile_id, due.lane, due.seq, due.reasons, due.attempts,
+        date_part('epoch', due.changed_at) * 1000, date_part('epoch', clock_timestamp() - due.first_change_at) * 1000,
+        date_part('epoch', due.not_before) * 1000, due.priority, due.place) AS fields,
+      array_to_string(due.segments, ',') AS segments, due.erased
     FROM unnest(
       ${request.goals.map((goal) => goal.goalId)}::uuid[], ${request.goals.map((goal) => goal.snapshotId)}::uuid[],
       ${request.goals.map((goal) => goal.dueAfterMs)}::float8[]
@@ -65,7 +63,7 @@ export async function readDue(executor: Executor, request: DueRequest): Promise<
     JOIN publisher.goal g ON g.goal_id = asked.goal_id AND g.snapshot_id = asked.snapshot_id AND g.state = 'active'
     CROSS JOIN unnest(${request.lanes}::smallint[]) AS held (lane)
     CROSS JOIN LATERAL (
-      SELECT d.goal_id, d.profile_id, d.lane, d.seq, d.reasons, d.segments, d.attempts, d.changed_at, d.first_change_at,
+      SELECT d.ctid AS place, d.goal_id, d.profile_id, d.lane, d.seq, d.reasons, d.segments, d.attempts, d.changed_at, d.first_change_at,
         d.priority, d.not_before, d.erased
       FROM publisher.delivery d
       WHERE d.goal_id = g.goal_id AND d.lane = held.lane AND d.state = 'pending' AND d.not_before <= now()
@@ -74,19 +72,40 @@ export async function readDue(executor: Executor, request: DueRequest): Promise<
       LIMIT ${request.rowsPerLane}
     ) AS due
     ORDER BY due.priority, due.not_before`);
-  return rows.map((row) => ({
-    goalId: row.goal_id,
-    profileId: row.profile_id,
-    lane: row.lane,
-    seq: row.seq,
-    reasons: row.reasons,
-    segments: row.segments === '' ? [] : row.segments.split(','),
-    attempts: row.attempts,
-    changedAtMs: row.changed_ms,
-    waitedMs: row.waited_ms,
-    dueSinceMs: row.since_ms,
-    erased: row.erased,
-  }));
+  return rows.map(toDue);
+}
+
+const noSegments: readonly string[] = [];
+
+function toDue({ fields, segments, erased }: DueRow): DueDelivery {
+  const [
+    goalId = '',
+    profileId = '',
+    lane,
+    seq = '',
+    reasons,
+    attempts,
+    changedMs,
+    waitedMs,
+    sinceMs,
+    priority,
+    place = '',
+  ] = fields.split(' ');
+  return {
+    goalId,
+    profileId,
+    lane: Number(lane),
+    seq,
+    reasons: Number(reasons),
+    segments: segments === '' ? noSegments : segments.split(','),
+    attempts: Number(attempts),
+    changedAtMs: Number(changedMs),
+    waitedMs: Number(waitedMs),
+    dueSinceMs: Number(sinceMs),
+    erased,
+    place,
+    backfill: priority !== '0',
+  };
 }
 
 /** Names a delivery as it was when its record was built. */
@@ -98,18 +117,18 @@ export interface DeliveryKey {
 
 /**
  * Removes deliveries whose record was acknowledged, or that turned out to owe nothing. One that a change merged into meanwhile
- * has another number and stays, due again.
+ * lies elsewhere and stays, due again; should another row have come to lie in its place, that one has another number.
  */
-export async function removeDeliveries(executor: Executor, done: readonly DeliveryKey[]): Promise<void> {
+export async function removeDeliveries(
+  executor: Executor,
+  done: readonly Pick<DueDelivery, 'place' | 'seq'>[],
+): Promise<void> {
   // Written out: a driver that quotes each element of an array costs as much as the statement.
-  const list = (values: readonly string[]): string => `{${values.join(',')}}`;
+  const places = `{${done.map(({ place }) => `"${place}"`).join(',')}}`;
   await executor.query(sql`
     DELETE FROM publisher.delivery d
-    USING unnest(
-      ${list(done.map((delivery) => delivery.goalId))}::uuid[], ${list(done.map((delivery) => delivery.profileId))}::uuid[],
-      ${list(done.map((delivery) => delivery.seq))}::bigint[]
-    ) AS k (goal_id, profile_id, seq)
-    WHERE d.goal_id = k.goal_id AND d.profile_id = k.profile_id AND d.seq = k.seq`);
+    USING unnest(${places}::tid[], ${`{${done.map(({ seq }) => seq).join(',')}}`}::bigint[]) AS k (place, seq)
+    WHERE d.ctid = k.place AND d.seq = k.seq`);
 }
 
 /** Deliveries that failed before and were acknowledged now, but stay because a change merged in: for that one nothing has failed yet. */

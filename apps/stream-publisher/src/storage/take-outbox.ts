@@ -43,25 +43,32 @@ export async function takeOutbox(
         ) AS head
       ))
       RETURNING lane, workspace_id, profile_id, written, changed, segments, identities, consent, erased, occurred_at
+    ), counted AS (
+      SELECT *, count(*) OVER (PARTITION BY profile_id) AS changes FROM taken
     ), cared AS (
-      SELECT g.goal_id, t.profile_id, t.lane, t.occurred_at, t.segments, t.erased, g.segment_ids,
+      SELECT g.goal_id, t.profile_id, t.lane, t.occurred_at, t.erased, t.changes,
+        CASE WHEN t.segments = '{}' THEN '{}' ELSE ARRAY(SELECT s.id FROM unnest(t.segments) AS s (id) WHERE s.id = ANY (g.segment_ids)) END AS segments,
         CASE WHEN t.erased IS NULL AND t.segments && g.segment_ids THEN ${reason.segment}::int ELSE 0 END
         | CASE WHEN t.erased IS NOT NULL THEN ${reason.erasure}::int WHEN t.identities THEN ${reason.identity}::int ELSE 0 END
         | CASE WHEN CASE WHEN g.suppress_same_value THEN t.changed ELSE t.written || t.changed END && g.property_ids
             THEN ${reason.attribute}::int ELSE 0 END
         | CASE WHEN t.consent AND g.reads_consent THEN ${reason.consent}::int ELSE 0 END AS reasons
-      FROM taken t
+      FROM counted t
       JOIN publisher.goal g ON g.workspace_id = t.workspace_id AND g.state <> 'inactive'
-    ), merged AS (
-      INSERT INTO publisher.delivery AS d (goal_id, profile_id, lane, reasons, segments, erased, first_change_at, changed_at)
+    ), due AS (
+      -- Most profiles changed once: sorting and grouping those as well, for every goal, would cost as much as writing them down.
+      SELECT goal_id, profile_id, lane, reasons, segments, erased, occurred_at AS first_change_at, occurred_at AS changed_at
+      FROM cared WHERE changes = 1 AND reasons <> 0
+      UNION ALL
       SELECT c.goal_id, c.profile_id, c.lane, bit_or(c.reasons),
         COALESCE(array_agg(DISTINCT s.id) FILTER (WHERE s.id IS NOT NULL), '{}'),
         (array_agg(c.erased) FILTER (WHERE c.erased IS NOT NULL))[1], min(c.occurred_at), max(c.occurred_at)
-      FROM cared c
-      LEFT JOIN LATERAL unnest(c.segments) AS s (id) ON s.id = ANY (c.segment_ids)
-      WHERE c.reasons <> 0
+      FROM cared c LEFT JOIN LATERAL unnest(c.segments) AS s (id) ON true
+      WHERE c.changes > 1 AND c.reasons <> 0
       GROUP BY c.goal_id, c.profile_id, c.lane
-      ORDER BY c.goal_id, c.profile_id
+    ), merged AS (
+      INSERT INTO publisher.delivery AS d (goal_id, profile_id, lane, reasons, segments, erased, first_change_at, changed_at)
+      SELECT * FROM due ORDER BY goal_id, profile_id
       ON CONFLICT (goal_id, profile_id) DO UPDATE SET
         seq = excluded.seq,
         reasons = d.reasons | excluded.reasons,
