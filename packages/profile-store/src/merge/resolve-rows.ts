@@ -133,21 +133,22 @@ async function planDistinctRows(tx: Transaction, shape: MergeShape): Promise<boo
 
 const noLines = sql`SELECT 0::bigint AS line, 0::bigint AS component WHERE false`;
 
+const rowColumnTypes = sql`line bigint, profile_id uuid, value text`;
+
+/** Rows of one profile, or of one identifier that finds none, form a component. */
 async function planRepeatedRows(tx: Transaction, shape: MergeShape): Promise<void> {
-  const grouped = sql`
-    SELECT min(s.line) AS component, i.profile_id, count(*) AS rows
-    FROM ${tableOf(shape.staging)} s ${identityJoin(shape, 0)}
-    GROUP BY i.profile_id, CASE WHEN i.profile_id IS NULL THEN s.id_1 END`;
+  // One look at the store for plan and lines: what a writer changes between two would part components from their lines.
+  const found = sql`
+    SELECT s.line, i.profile_id, CASE WHEN i.profile_id IS NULL THEN s.id_1 END AS value
+    FROM ${tableOf(shape.staging)} s ${identityJoin(shape, 0)}`;
+  await createWorkTable(tx, shape, 'resolve_row', rowColumnTypes, found);
+  const grouped = sql`SELECT min(line) AS component, profile_id, count(*) AS rows FROM resolve_row GROUP BY profile_id, value`;
   await writePlan(tx, shape, planColumns(shape, grouped, sql`false`));
-  const node = sql`coalesce('p' || i.profile_id::text, 'v' || s.id_1)`;
-  const lines = sql`
-      SELECT s.line, c.component
-      FROM (SELECT s.line, ${node} AS node FROM ${tableOf(shape.staging)} s ${identityJoin(shape, 0)}) s
-      JOIN (
-        SELECT min(s.line) AS component, ${node} AS node FROM ${tableOf(shape.staging)} s ${identityJoin(shape, 0)}
-        GROUP BY 2 HAVING count(*) > 1
-      ) c USING (node)`;
-  await writePlanLines(tx, shape, lines);
+  const repeated = (node: Sql): Sql => sql`
+    SELECT r.line, c.component FROM resolve_row r
+    JOIN (SELECT min(line) AS component, ${node} FROM resolve_row GROUP BY ${node} HAVING count(*) > 1) c USING (${node})`;
+  await writePlanLines(tx, shape, sql`${repeated(sql`profile_id`)} UNION ALL ${repeated(sql`value`)}`);
+  if (shape.persistence === 'durable') await tx.query(sql`DROP TABLE resolve_row`);
 }
 
 /**
