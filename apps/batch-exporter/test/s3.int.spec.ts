@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
-import { createS3ObjectStore } from '@millrace/object-store';
-import { awsAccess, createTestBucket, FaultProxy, testUrl } from '@millrace/testing';
-import type { Exporter } from '../src/run-export/exporter.js';
+import { createTestBucket, FaultProxy, testUrl } from '@millrace/testing';
 import { ExportFixture } from './export-fixture.js';
+import { isCompletion, isUploadPart, s3Exporter } from './s3-target.js';
 
 type Bucket = Awaited<ReturnType<typeof createTestBucket>>;
 
@@ -18,7 +17,7 @@ describe('an export to S3', () => {
       Array.from({ length: 300 }, (_, index) => ({ email: `user${index}@x.test`, points: index })),
     );
     proxy = await FaultProxy.start(testUrl('s3'));
-    fixture.startWorker(s3Exporter());
+    fixture.startWorker(s3Exporter(fixture, proxy.url));
   });
 
   beforeEach(async () => {
@@ -34,28 +33,8 @@ describe('an export to S3', () => {
     await proxy.stop();
   });
 
-  const s3Exporter = (): Exporter => {
-    const { region, accessKeyId, secretAccessKey } = awsAccess('s3');
-    return fixture.exporter({
-      openTarget: ({ endpoint }) => ({
-        endpoint,
-        store: createS3ObjectStore({
-          region,
-          endpoint: proxy.url,
-          credentials: { kind: 'access-key', accessKeyId, secretAccessKey },
-          retry: { attempts: 4, firstDelayMs: 1, maxDelayMs: 20 },
-        }),
-      }),
-    });
-  };
-
   const goal = (changes: Readonly<Record<string, unknown>> = {}): Readonly<Record<string, unknown>> =>
     fixture.goal({ target: { bucket: target.bucket, directory: 'out' }, compression: 'gzip', parts: 2, ...changes });
-
-  const isUploadPart = (request: { readonly method: string; readonly path: string }): boolean =>
-    request.method === 'PUT' && request.path.includes('partNumber=');
-  const isCompletion = (request: { readonly method: string; readonly path: string }): boolean =>
-    request.method === 'POST' && request.path.includes('uploadId=');
 
   const expectDelivered = async (keys: readonly string[]): Promise<void> => {
     const rows: string[] = [];

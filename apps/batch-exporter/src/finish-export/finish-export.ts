@@ -9,6 +9,7 @@ import { dropSelected } from '../storage/selected.js';
 import { storeWatermark } from '../storage/watermark.js';
 import { countsOf, type DeliveredFile } from './counts.js';
 import { type WrittenFile, writeManifest } from './manifest.js';
+import { removeStrayUploads } from './remove-uploads.js';
 
 /**
  * Delivers an export whose parts are all stored: objects become visible, then the manifests that list them, then the token
@@ -24,7 +25,9 @@ export async function finishExport(
   const { database } = exporter;
   const { key, goal, store } = work;
   const { bucket } = goal.target;
-  const parts = (await readParts(database, key)).filter(({ state }) => state !== 'omitted');
+  const all = await readParts(database, key);
+  await removeStrayUploads(store, bucket, all, async () => checkLease(database, lease));
+  const parts = all.filter(({ state }) => state !== 'omitted');
   for (const part of parts) {
     if (part.state === 'completed') continue;
     const { uploadId, receipt } = storedUpload(part);

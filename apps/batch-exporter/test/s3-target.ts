@@ -1,0 +1,29 @@
+import { createS3ObjectStore, type ObjectStore } from '@millrace/object-store';
+import { awsAccess } from '@millrace/testing';
+import type { Exporter } from '../src/run-export/exporter.js';
+import type { ExportFixture } from './export-fixture.js';
+
+/** Buckets behind an endpoint; gives up soon, so that tests of faults are quick. */
+export function s3Store(endpoint: string): ObjectStore {
+  const { region, accessKeyId, secretAccessKey } = awsAccess('s3');
+  return createS3ObjectStore({
+    region,
+    endpoint,
+    credentials: { kind: 'access-key', accessKeyId, secretAccessKey },
+    retry: { attempts: 4, firstDelayMs: 1, maxDelayMs: 20 },
+  });
+}
+
+export function s3Exporter(fixture: ExportFixture, url: string): Exporter {
+  return fixture.exporter({ openTarget: ({ endpoint }) => ({ endpoint, store: s3Store(url) }) });
+}
+
+interface Request {
+  readonly method: string;
+  readonly path: string;
+}
+
+export const isBegin = ({ method, path }: Request): boolean => method === 'POST' && /[?&]uploads\b/.test(path);
+export const isUploadPart = ({ method, path }: Request): boolean => method === 'PUT' && path.includes('partNumber=');
+export const isCompletion = ({ method, path }: Request): boolean => method === 'POST' && path.includes('uploadId=');
+export const isSmallObject = ({ method, path }: Request): boolean => method === 'PUT' && !path.includes('partNumber=');
