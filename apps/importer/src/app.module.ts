@@ -19,7 +19,7 @@ import {
   type Metrics,
   SERVICE_TOKEN,
 } from '@millrace/service-kit';
-import { importSettings, type Config } from './config.js';
+import { importRetention, importSettings, type Config } from './config.js';
 import { createImportEvents } from './import.events.js';
 import { ImportWorker } from './run-import/import-worker.js';
 import { FixRows } from './fix-rows/fix-rows.js';
@@ -112,6 +112,7 @@ export function appModule(
             owner: newOwner('importer'),
             runs: config.MILLRACE_IMPORT_RUNS,
             leaseTtlMs: config.MILLRACE_IMPORT_LEASE_MS,
+            retention: importRetention(config),
             log,
           }),
       },

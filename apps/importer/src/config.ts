@@ -1,8 +1,12 @@
 import { z } from 'zod';
 import { commonConfig } from '@millrace/service-kit';
 import type { ImportSettings } from './run-import/import-job.js';
+import { defaultRetention, type ImportRetention } from './storage/retention.js';
 
 const count = (least: number, most: number): z.ZodCoercedNumber => z.coerce.number().int().min(least).max(most);
+
+const days = (byDefault: number): z.ZodDefault<z.ZodCoercedNumber> =>
+  z.coerce.number().min(1).max(36_500).default(byDefault);
 
 export const configSchema = z.object({
   ...commonConfig,
@@ -18,6 +22,10 @@ export const configSchema = z.object({
   MILLRACE_IMPORT_LISTED_REJECTS: count(0, 10_000_000).default(100_000),
   MILLRACE_IMPORT_MAX_PLAIN_GIB: count(1, 10_240).default(200),
   MILLRACE_IMPORT_LEASE_MS: count(1000, 600_000).default(30_000),
+  MILLRACE_IMPORT_REJECT_DAYS: days(defaultRetention.rejectDays),
+  MILLRACE_IMPORT_SAMPLE_DAYS: days(defaultRetention.sampleDays),
+  MILLRACE_IMPORT_PLAN_DAYS: days(defaultRetention.planDays),
+  MILLRACE_IMPORT_FILE_DAYS: days(defaultRetention.fileDays),
 });
 export type Config = z.output<typeof configSchema>;
 
@@ -27,5 +35,14 @@ export function importSettings(config: Config): ImportSettings {
     chunkLines: config.MILLRACE_IMPORT_CHUNK_LINES,
     maxStoredRejects: config.MILLRACE_IMPORT_LISTED_REJECTS,
     maxPlainBytes: config.MILLRACE_IMPORT_MAX_PLAIN_GIB * 1024 ** 3,
+  };
+}
+
+export function importRetention(config: Config): ImportRetention {
+  return {
+    rejectDays: config.MILLRACE_IMPORT_REJECT_DAYS,
+    sampleDays: config.MILLRACE_IMPORT_SAMPLE_DAYS,
+    planDays: config.MILLRACE_IMPORT_PLAN_DAYS,
+    fileDays: config.MILLRACE_IMPORT_FILE_DAYS,
   };
 }

@@ -19,6 +19,8 @@ export interface ImportEvents {
   fileFinished(file: { runId: string; key: string; counts: ImportCounts; elapsedMs: number }): void;
   sourceKept(file: { runId: string; key: string; error: unknown }): void;
   tablesSwept(count: number): void;
+  /** Rows about files, rejects and samples. */
+  expiredRemoved(rows: number): void;
   sweepFailed(error: unknown): void;
 }
 
@@ -82,8 +84,11 @@ export function createImportEvents(logger: Logger, metrics: Metrics): ImportEven
       swept.inc(count);
       if (count > 0) logger.info({ count }, 'dropped tables that an interrupted import had left');
     },
+    expiredRemoved(rows) {
+      if (rows > 0) logger.info({ rows }, 'removed what is kept no longer');
+    },
     sweepFailed(error) {
-      logger.warn({ err: error }, 'looking for tables left behind failed: tried again later');
+      logger.warn({ err: error }, 'clearing away what is not needed failed: tried again later');
     },
   };
 }

@@ -89,7 +89,7 @@ async function expectImportedOnce(name: string, runId: string): Promise<void> {
     `${name}/customers.csv.done`,
     `${name}/orders.csv.done`,
   ]);
-  await sweepTables(harness.database);
+  await sweepTables(harness.database, 30);
   expect(await harness.tables()).toEqual([]);
 }
 

@@ -58,6 +58,7 @@ export const silentEvents: ImportEvents = {
   fileFinished: () => undefined,
   sourceKept: () => undefined,
   tablesSwept: () => undefined,
+  expiredRemoved: () => undefined,
   sweepFailed: () => undefined,
 };
 

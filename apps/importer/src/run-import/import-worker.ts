@@ -1,5 +1,6 @@
 import type { Database } from '@millrace/database';
 import { UnitWorker, type Log } from '@millrace/job-queue';
+import { defaultRetention, removeExpiredImports, type ImportRetention } from '../storage/retention.js';
 import { sweepTables } from '../storage/staging-tables.js';
 import { ImportRun, type ImportServices } from './import-run.js';
 
@@ -13,11 +14,12 @@ export interface ImportWorkerOptions extends ImportServices {
   readonly log: Log;
   readonly sweepMs?: number;
   readonly tableSweepMs?: number;
+  readonly retention?: ImportRetention;
 }
 
 const tenMinutesMs = 600_000;
 
-/** Takes units of `import-run`, and clears away the tables that interrupted imports left. */
+/** Takes units of `import-run`, and clears away the tables that interrupted imports left and what is kept no longer. */
 export class ImportWorker {
   readonly #options: ImportWorkerOptions;
   readonly #units: UnitWorker;
@@ -58,9 +60,10 @@ export class ImportWorker {
   }
 
   async #sweep(): Promise<void> {
-    const { database, events } = this.#options;
+    const { database, events, retention = defaultRetention } = this.#options;
     try {
-      events.tablesSwept(await sweepTables(database));
+      events.tablesSwept(await sweepTables(database, retention.planDays));
+      events.expiredRemoved(await removeExpiredImports(database, retention));
     } catch (error) {
       events.sweepFailed(error);
     }

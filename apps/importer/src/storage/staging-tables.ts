@@ -85,16 +85,16 @@ export async function dropTables(database: Database, kind: 'stage' | 'plan', num
 
 /**
  * Drops staging and plan tables no unfinished file refers to: what a crash or a takeover left. A file of an ended run
- * that has chunks applied keeps its plan for a later run to go on with: until its object is imported anew, or 30 days.
+ * that has chunks applied keeps its plan for a later run to go on with: until its object is imported anew, or `planDays`.
  * Returns how many were dropped.
  */
-export async function sweepTables(database: Database): Promise<number> {
+export async function sweepTables(database: Database, planDays: number): Promise<number> {
   await database.query(sql`
     UPDATE importer.file AS f SET stage_number = NULL, plan_number = NULL
     WHERE (stage_number IS NOT NULL OR plan_number IS NOT NULL)
       AND NOT EXISTS (SELECT FROM work.unit u WHERE u.id = f.unit_id AND u.state IN ('ready', 'running'))
       AND (
-        f.state IN ('applied', 'finished', 'skipped') OR f.updated_at < now() - interval '30 days'
+        f.state IN ('applied', 'finished', 'skipped') OR f.updated_at < now() - ${planDays}::float8 * interval '1 day'
         OR NOT EXISTS (SELECT FROM importer.chunk c WHERE c.file_id = f.id)
         OR EXISTS (SELECT FROM importer.ledger l
           WHERE l.goal_id = f.goal_id AND l.bucket = f.bucket AND l.key = f.key AND l.finished_at > f.updated_at)
