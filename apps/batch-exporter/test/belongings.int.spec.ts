@@ -211,4 +211,21 @@ describe('an export of what hangs on profiles', () => {
     expect(pages).toContain('k@x.test,About us;Prices');
     expect(pages.filter((row) => row.startsWith('a@x.test'))).toEqual(['a@x.test,']);
   });
+
+  it('makes a profile due by an interaction alone where the column asks for it', async () => {
+    const view = (id: string, title: string): object => ({
+      identities: [{ namespace: 'email', value: 'l@x.test' }],
+      events: [{ type: 'page-view', id, occurredAt: '2026-01-01T00:00:00Z', properties: { title } }],
+    });
+    await ingest([person('l@x.test'), view('l1', 'Start')]);
+    const asking = exporting({ kind: 'viewed-interactions', countsAsChange: true });
+    const calm = exporting({ kind: 'viewed-interactions' });
+    await Promise.all([asking(), calm()]);
+    await ingest([view('l2', 'Prices')]);
+    expect(await fixture.rows(await asking())).toEqual(['l@x.test,Prices;Start']);
+    expect((await calm()).rows).toBe(0);
+    // The same event again changes nothing.
+    await ingest([view('l2', 'Prices')]);
+    expect((await asking()).rows).toBe(0);
+  });
 });

@@ -33,6 +33,10 @@ const columnSource = z.discriminatedUnion('kind', [
       .literal('viewed-interactions')
       .describe('What the events of interaction types name, each once, in alphabetical order'),
     eventTypes: z.array(z.string().min(1)).min(1).max(100).optional().describe('Absent: every interaction type'),
+    countsAsChange: z
+      .boolean()
+      .default(false)
+      .describe('Delta: a new or updated event of these types makes its profile due'),
   }),
   z.strictObject({ kind: z.literal('permission-level') }),
   z.strictObject({ kind: z.literal('fixed'), text: z.string().max(4096) }),

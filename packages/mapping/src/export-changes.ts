@@ -59,7 +59,8 @@ export function changesOf(
             profiles: sql`SELECT gm.profile_id FROM profile.group_member gm JOIN profile.group g ON g.id = gm.group_id WHERE ${ofTypes} AND ${changed(sql`gm.changed_xid`)}`,
           },
         ];
-  const eventTypeIds = goal.timeline?.countsAsChange === true ? exportedEventTypeIds(goal, catalogue) : [];
+  const exported = goal.timeline?.countsAsChange === true ? exportedEventTypeIds(goal, catalogue) : [];
+  const eventTypeIds = [...new Set([...exported, ...columns.reads.eventTypeIds])];
   const events: readonly Change[] =
     eventTypeIds.length === 0
       ? []

@@ -110,6 +110,7 @@ describe('compileExportColumns', () => {
       segmentIds: [segmentId],
       objectives: ['news'],
       groupTypeIds: [],
+      eventTypeIds: [],
     });
   });
 });

@@ -17,6 +17,8 @@ export interface ExportReads {
   readonly segmentIds: readonly string[];
   readonly objectives: readonly string[];
   readonly groupTypeIds: readonly number[];
+  /** Of events that count as a change of the profile. */
+  readonly eventTypeIds: readonly number[];
 }
 
 export interface ExportColumns {
@@ -42,6 +44,7 @@ export function compileExportColumns(goal: ExportProfilesGoal, catalogue: Catalo
     segmentIds: new Set<string>(),
     objectives: new Set<string>(),
     groupTypeIds: new Set<number>(),
+    eventTypeIds: new Set<number>(),
   };
   const expressions = goal.columns.map(({ header, source }, position): Sql => {
     const unknown = (what: string, name: string): InputError =>
@@ -94,11 +97,11 @@ export function compileExportColumns(goal: ExportProfilesGoal, catalogue: Catalo
         for (const { segmentId } of lifecycle.stages) reads.segmentIds.add(segmentId);
         return stageName(lifecycle);
       }
-      case 'viewed-interactions':
-        return viewedInteractions(
-          interactionTypes(source.eventTypes, catalogue, (name) => unknown('interaction type', name)),
-          goal.csv,
-        );
+      case 'viewed-interactions': {
+        const types = interactionTypes(source.eventTypes, catalogue, (name) => unknown('interaction type', name));
+        if (source.countsAsChange) for (const { id } of types) reads.eventTypeIds.add(id);
+        return viewedInteractions(types, goal.csv);
+      }
       case 'permission-level': {
         if (!catalogue.properties.has(permissionLevel)) throw unknown('property', permissionLevel);
         reads.properties.add(permissionLevel);
@@ -117,6 +120,7 @@ export function compileExportColumns(goal: ExportProfilesGoal, catalogue: Catalo
       segmentIds: [...reads.segmentIds],
       objectives: [...reads.objectives],
       groupTypeIds: [...reads.groupTypeIds],
+      eventTypeIds: [...reads.eventTypeIds],
     },
   };
 }
