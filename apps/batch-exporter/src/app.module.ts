@@ -162,7 +162,15 @@ export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutd
             ];
           },
         },
-        { provide: SWEEP, inject: [EXPORTER], useFactory: (exporter: Exporter) => new AbandonedSweep(exporter) },
+        {
+          provide: SWEEP,
+          inject: [EXPORTER],
+          useFactory: (exporter: Exporter) =>
+            new AbandonedSweep(exporter, {
+              exportDays: config.MILLRACE_EXPORT_KEEP_DAYS,
+              watermarkDays: config.MILLRACE_EXPORT_WATERMARK_DAYS,
+            }),
+        },
       ],
     };
   }

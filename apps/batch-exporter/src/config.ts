@@ -1,5 +1,6 @@
 import { commonConfig } from '@millrace/service-kit';
 import { z } from 'zod';
+import { defaultRetention } from './storage/retention.js';
 
 /** Environment of this service; the README describes it. */
 export const configSchema = z.object({
@@ -13,5 +14,7 @@ export const configSchema = z.object({
   MILLRACE_SERVICE_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
   MILLRACE_EXPORT_PARTS: z.coerce.number().int().min(1).max(32).default(2),
   MILLRACE_EXPORT_LEASE_MS: z.coerce.number().int().min(1000).max(600_000).default(30_000),
+  MILLRACE_EXPORT_KEEP_DAYS: z.coerce.number().min(1).max(3650).default(defaultRetention.exportDays),
+  MILLRACE_EXPORT_WATERMARK_DAYS: z.coerce.number().min(1).max(3650).default(defaultRetention.watermarkDays),
 });
 export type Config = z.output<typeof configSchema>;

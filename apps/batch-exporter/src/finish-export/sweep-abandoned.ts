@@ -1,6 +1,7 @@
 import { loadGoalSnapshot } from '@millrace/job-queue';
 import type { Exporter } from '../run-export/exporter.js';
 import { type AbandonedExport, takeLeftAbandoned } from '../storage/exports.js';
+import { defaultRetention, removeExpiredExports, type Retention } from '../storage/retention.js';
 import { removeAbandoned } from './abandon-export.js';
 
 /** Longer than any removal under way takes. */
@@ -30,22 +31,25 @@ async function remove(exporter: Exporter, { runId, goalId, snapshotId }: Abandon
   }
 }
 
-/** Sweeps now and then until stopped. */
+/** Sweeps now and then until stopped, and removes exports whose time has passed. */
 export class AbandonedSweep {
   readonly #exporter: Exporter;
+  readonly #retention: Retention;
   readonly #everyMs: number;
   #timer: NodeJS.Timeout | undefined;
   #sweeping: Promise<unknown> = Promise.resolve();
   #stopped = false;
 
-  constructor(exporter: Exporter, everyMs = leftAfterMs) {
+  constructor(exporter: Exporter, retention = defaultRetention, everyMs = leftAfterMs) {
     this.#exporter = exporter;
+    this.#retention = retention;
     this.#everyMs = everyMs;
   }
 
   start(): void {
     // Without a database there is nothing to sweep; the next round asks again.
     this.#sweeping = sweepAbandoned(this.#exporter)
+      .then(() => removeExpiredExports(this.#exporter.database, this.#retention))
       .catch(() => undefined)
       .then(() => {
         if (!this.#stopped) this.#timer = setTimeout(() => this.start(), this.#everyMs);
