@@ -39,7 +39,7 @@ describe('policies', () => {
   });
 });
 
-it('hands the labels of an import goal on to the properties and event types it fills', () => {
+it('hands the labels of an import goal on to the properties, event types and group types it fills', () => {
   const imported = goal.parse({
     kind: 'import-profiles',
     name: 'i',
@@ -47,9 +47,19 @@ it('hands the labels of an import goal on to the properties and event types it f
     matching: { identifiers: [{ column: 'e', namespace: 'email' }] },
     mappings: [{ column: 'a', property: 'mail' }],
     events: [{ type: 'order', idColumn: 'o', occurredAtColumn: 't' }],
+    groupLinks: [{ column: 'c', type: 'company' }],
   });
   expect(inheritedLabels(imported, ['C1'])).toEqual([
     { kind: 'property', name: 'mail', labels: ['C1'] },
     { kind: 'event-type', name: 'order', labels: ['C1'] },
+    { kind: 'group-type', name: 'company', labels: ['C1'] },
   ]);
+  const groups = goal.parse({
+    kind: 'import-groups',
+    name: 'g',
+    groupType: 'household',
+    source: { bucket: 'files', pattern: { kind: 'every' } },
+    matching: { column: 'k' },
+  });
+  expect(inheritedLabels(groups, ['C2'])).toEqual([{ kind: 'group-type', name: 'household', labels: ['C2'] }]);
 });

@@ -110,11 +110,14 @@ function usesOfColumn(source: Source, path: Complaint['path'], catalogue: Catalo
 
 /** What a labelled import goal fills has its labels. */
 export function inheritedLabels(goal: Goal, labels: readonly string[]): readonly Labelled[] {
+  if (goal.kind === 'import-groups') return [{ kind: 'group-type', name: goal.groupType, labels: [...labels] }];
   if (goal.kind !== 'import-profiles') return [];
   const names = new Set(goal.mappings.map(({ property }) => property));
   const types = new Set(goal.events.map(({ type }) => type));
+  const groups = new Set(goal.groupLinks.map(({ type }) => type));
   return [
     ...[...names].map((name): Labelled => ({ kind: 'property', name, labels: [...labels] })),
     ...[...types].map((name): Labelled => ({ kind: 'event-type', name, labels: [...labels] })),
+    ...[...groups].map((name): Labelled => ({ kind: 'group-type', name, labels: [...labels] })),
   ];
 }
