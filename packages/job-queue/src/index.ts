@@ -16,6 +16,7 @@ export {
 export type { Log } from './log.js';
 export { workMigrations } from './migrations.js';
 export { newOwner } from './owner.js';
+export { repeat, type Repeating, type RepeatOptions } from './repeat.js';
 export { removeExpiredWork, type Retention } from './retention.js';
 export { RunEvents, writeRunEvent, type RunEvent, type RunEventTarget } from './run-event.js';
 export {

@@ -62,4 +62,69 @@ describe('repeat', () => {
     await repeating.now();
     expect(runs).toBe(1);
   });
+
+  it('runs again at once while there is more', async () => {
+    let runs = 0;
+    const repeating = repeat({ name: 'test', intervalMs: 1_000_000, log: silent }, async () => (runs += 1) < 3);
+    await repeating.now();
+    expect(runs).toBe(3);
+    await repeating.stop();
+  });
+
+  it('stops after the run under way though there is more', async () => {
+    const first = gate();
+    let runs = 0;
+    const repeating = repeat({ name: 'test', intervalMs: 0, log: silent }, async () => {
+      runs += 1;
+      await first.passed;
+      return true;
+    });
+    void repeating.now();
+    const stopped = repeating.stop();
+    first.open();
+    await stopped;
+    expect(runs).toBe(1);
+  });
+
+  it('keeps runs apart, and one run answers all that was asked in between', async () => {
+    const startedAt: number[] = [];
+    const endedAt: number[] = [];
+    const repeating = repeat({ name: 'test', intervalMs: 1_000_000, minGapMs: 50, log: silent }, async () => {
+      startedAt.push(performance.now());
+      endedAt.push(performance.now());
+    });
+    await repeating.now();
+    await Promise.all([repeating.now(), repeating.now(), repeating.now()]);
+    await repeating.stop();
+    expect(startedAt).toHaveLength(2);
+    // Timers may fire a little early.
+    expect(startedAt[1]! - endedAt[0]!).toBeGreaterThan(48);
+  });
+
+  it('stops at once, however far runs are kept apart', async () => {
+    let runs = 0;
+    const repeating = repeat(
+      { name: 'test', intervalMs: 1_000_000, minGapMs: 1_000_000, log: silent },
+      async () => void (runs += 1),
+    );
+    await repeating.now();
+    const asked = repeating.now();
+    await repeating.stop();
+    await asked;
+    expect(runs).toBe(1);
+  });
+
+  it('tells of errors where it is asked to', async () => {
+    const told: unknown[] = [];
+    const error = new Error('no');
+    const repeating = repeat(
+      { name: 'test', intervalMs: 1_000_000, log: silent, onError: (one) => told.push(one) },
+      async () => {
+        throw error;
+      },
+    );
+    await repeating.now();
+    await repeating.stop();
+    expect(told).toEqual([error]);
+  });
 });

@@ -1,9 +1,16 @@
 import type { Database } from '@millrace/database';
-import { consumeWakeUps, removeExpiredWork, type Consumer, type Log, type WakeUps } from '@millrace/job-queue';
+import {
+  consumeWakeUps,
+  removeExpiredWork,
+  repeat,
+  type Consumer,
+  type Log,
+  type Repeating,
+  type WakeUps,
+} from '@millrace/job-queue';
 import { buildSegments, checkTimers, removeOldTombstones } from '@millrace/profile-store';
 import { removeOldBatches } from '../ingest-updates/ingest-updates.js';
 import type { KeepRuns } from '../run-connection/keep-runs.js';
-import { loop, type Loop } from './loop.js';
 
 export interface BackgroundOptions {
   readonly database: Database;
@@ -20,7 +27,7 @@ export interface BackgroundOptions {
 export class Background {
   readonly #options: BackgroundOptions;
   #runs: Consumer | undefined;
-  #loops: { readonly segments: Loop; readonly timers: Loop; readonly retention: Loop } | undefined;
+  #loops: { readonly segments: Repeating; readonly timers: Repeating; readonly retention: Repeating } | undefined;
 
   constructor(options: BackgroundOptions) {
     this.#options = options;
@@ -34,13 +41,13 @@ export class Background {
     this.#runs = consumeWakeUps(wakeUps, 'run-event', () => keepRuns.catchUp(), { log });
     const wakeStreams = (): Promise<void> => wakeUps.wake('stream-lane', { version: 1 });
     this.#loops = {
-      segments: loop({ name: 'building segments', pauseMs: 1000, log }, () =>
+      segments: repeat({ name: 'building segments', intervalMs: 1000, log }, () =>
         stepThen(buildSegments(database), wakeStreams),
       ),
-      timers: loop({ name: 'checking memberships that time changes', pauseMs: 5000, log }, () =>
+      timers: repeat({ name: 'checking memberships that time changes', intervalMs: 5000, log }, () =>
         stepThen(checkTimers(database), wakeStreams),
       ),
-      retention: loop({ name: 'removing what is kept no longer', pauseMs: 3_600_000, log }, async () => {
+      retention: repeat({ name: 'removing what is kept no longer', intervalMs: 3_600_000, log }, async () => {
         const removed = [
           await removeExpiredWork(database),
           await removeOldBatches(database, ingestionBatchDays),
@@ -49,10 +56,11 @@ export class Background {
         return removed.some((rows) => rows > 0);
       }),
     };
+    for (const loop of Object.values(this.#loops)) void loop.now();
   }
 
   /** A segment was defined: do not wait for the next look. */
-  readonly segmentsChanged = (): void => this.#loops?.segments.now();
+  readonly segmentsChanged = (): void => void this.#loops?.segments.now();
 
   /** Resolves when what is under way has ended. */
   async stop(): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Database } from '@millrace/database';
-import { LaneShare, type WakeUps } from '@millrace/job-queue';
+import { LaneShare, repeat, type Repeating, type WakeUps } from '@millrace/job-queue';
 import type { Logger } from '@millrace/service-kit';
 import { handleCommands } from '../activate-stream/handle-commands.js';
 import { queueBackfillSlice, type SliceLimits } from '../storage/backfills.js';
@@ -12,7 +12,6 @@ import { heldLanes, laneOf, laneResources, type HeldLanes } from './held-lanes.j
 import { LaneSlot, type LaneSlotOptions } from './lane-slot.js';
 import type { PublisherEvents } from './publisher.events.js';
 import type { SendingGoal } from './sending-goal.js';
-import { Repeating } from './repeating.js';
 
 export interface PublisherSettings extends LaneSlotOptions {
   /** Loops side by side, each with its share of the lanes; as many requests per goal may be under way. */
@@ -79,32 +78,31 @@ export class Publisher {
       const goals = (): readonly SendingGoal[] => this.#registry.goals();
       return new LaneSlot({ database, lanes, goals, horizon: this.#horizon, events }, settings);
     });
-    const onError = (error: unknown): void => events.turnFailed(error);
-    this.#control = new Repeating({ minMs: 200, maxMs: 1000, onError }, () => this.#handleControl());
-    this.#backfill = new Repeating({ minMs: 20, maxMs: 1000, onError }, () => this.#queueBackfill());
-    this.#backlog = new Repeating({ minMs: settings.backlogEveryMs, maxMs: settings.backlogEveryMs, onError }, () =>
-      this.#lookAtBacklog(),
-    );
-    this.#totals = new Repeating({ minMs: settings.totalsEveryMs, maxMs: settings.totalsEveryMs, onError }, () =>
-      this.#writeTotals(),
-    );
-    this.#retention = new Repeating({ minMs: retentionEveryMs, maxMs: retentionEveryMs, onError }, () =>
-      this.#removeOld(),
-    );
+    const repeated = (
+      name: string,
+      times: { readonly intervalMs: number; readonly minGapMs: number },
+      work: () => Promise<boolean | void>,
+    ): Repeating => repeat({ name, ...times, log: options.log, onError: (error) => events.turnFailed(error) }, work);
+    const every = (ms: number): { intervalMs: number; minGapMs: number } => ({ intervalMs: ms, minGapMs: ms });
+    this.#control = repeated('reading commands', { intervalMs: 1000, minGapMs: 200 }, () => this.#handleControl());
+    this.#backfill = repeated('queueing backfill', { intervalMs: 1000, minGapMs: 20 }, () => this.#queueBackfill());
+    this.#backlog = repeated('looking at the backlog', every(settings.backlogEveryMs), () => this.#lookAtBacklog());
+    this.#totals = repeated('writing totals', every(settings.totalsEveryMs), () => this.#writeTotals());
+    this.#retention = repeated('removing what is old', every(retentionEveryMs), () => this.#removeOld());
   }
 
   /** Resolves when the first lanes are held, or the first try to get some has failed. */
   async start(): Promise<void> {
-    this.#control.start();
+    void this.#control.now();
     await this.#lanes.start();
     for (const slot of this.#slots) slot.start();
-    this.#backfill.start();
-    this.#backlog.start();
-    this.#totals.start();
-    this.#retention.start();
+    void this.#backfill.now();
+    void this.#backlog.now();
+    void this.#totals.now();
+    void this.#retention.now();
     this.#unsubscribe = this.#options.wakeUps.onWakeUp('stream-lane', () => {
       for (const slot of this.#slots) slot.wake();
-      this.#control.wake();
+      void this.#control.now();
     });
   }
 
@@ -136,7 +134,7 @@ export class Publisher {
     await this.#registry.refresh();
     await this.#horizon.advance(database);
     if (handled > 0) {
-      this.#backfill.wake();
+      void this.#backfill.now();
       for (const slot of this.#slots) slot.lookEverywhere();
     }
   }
@@ -172,11 +170,12 @@ export class Publisher {
     if (removed > 0) events.deadLettersRemoved(removed);
   }
 
-  async #queueBackfill(): Promise<void> {
+  /** Returns whether there may be more to queue. */
+  async #queueBackfill(): Promise<boolean> {
     const slice = await queueBackfillSlice(this.#options.database, this.#options.settings.backfill);
-    if (slice === undefined) return;
+    if (slice === undefined) return false;
     this.#options.events.backfillSlice(slice);
-    this.#backfill.wake();
     for (const slot of this.#slots) slot.lookEverywhere();
+    return true;
   }
 }
