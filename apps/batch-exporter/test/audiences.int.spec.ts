@@ -328,6 +328,25 @@ describe('the audience of an export', () => {
     );
   });
 
+  it('tells in changes of memberships also of a member who gets only later what the goal asks for, and of that alone', async () => {
+    const [poor, rich] = await fixture.addProfiles([{ email: 'poor@x.test' }, { email: 'rich@x.test', points: 1 }]);
+    const goalId = randomUUID();
+    const members = { mode: 'membership-only', mandatory: ['points'], columns: [mail, status] };
+    expect((await run(goalId, members)).rows).toEqual(['rich@x.test,realized']);
+    await fixture.setProperty(rich ?? '', 'points', 2);
+    const silent = await run(goalId, members);
+    expect(silent.rows).toEqual([]);
+    expect(silent.counts.mode).toBe('delta');
+    await fixture.setProperty(poor ?? '', 'points', 3);
+    expect((await run(goalId, members)).rows).toEqual(['poor@x.test,realized']);
+    await fixture.setProperty(poor ?? '', 'points', 4);
+    expect((await run(goalId, members)).rows).toEqual([]);
+    await setStatus(poor, 'exited');
+    expect((await run(goalId, members)).rows).toEqual(['poor@x.test,exited']);
+    await setStatus(poor, 'realized');
+    expect((await run(goalId, members)).rows).toEqual(['poor@x.test,realized']);
+  });
+
   it('holds the erased as tombstones in deltas where the goal asks for it, and only those it could have held', async () => {
     const columns = [{ header: 'id', source: { kind: 'profile-id' } }, mail, status];
     const [gone, stays] = await fixture.addProfiles([{ email: 'gone@x.test' }, { email: 'stays@x.test' }]);

@@ -20,6 +20,9 @@ const households = 5;
 const writers = 5;
 /** Deltas of each goal while the writers write. */
 const rounds = 24;
+/** On a busy machine fewer, but never without some. */
+const fewestRounds = 4;
+const writingMs = 15_000;
 /** Of a segment rule: long enough for a person to stay over an export, short enough to leave during the test. */
 const recentDays = 2 / 86_400;
 
@@ -219,7 +222,7 @@ describe('deltas beside writers of every kind, whose transactions last long or s
     const members = {
       id: randomUUID(),
       receiver: new Receiver(),
-      goal: goalWith({ mode: 'membership-only', columns: [profileId, status] }),
+      goal: goalWith({ mode: 'membership-only', columns: [profileId, status], mandatory: ['household'] }),
     };
     const keyed = {
       id: randomUUID(),
@@ -262,7 +265,9 @@ describe('deltas beside writers of every kind, whose transactions last long or s
         }
       })(),
     ];
-    for (let round = 0; round < rounds; round += 1) expect(await deliver()).toEqual(['delta', 'delta', 'delta']);
+    const until = performance.now() + writingMs;
+    for (let round = 0; round < rounds && (round < fewestRounds || performance.now() < until); round += 1)
+      expect(await deliver()).toEqual(['delta', 'delta', 'delta']);
     writing = false;
     await Promise.all(work);
     while (await buildSegments(store)) continue;
@@ -282,7 +287,8 @@ describe('deltas beside writers of every kind, whose transactions last long or s
     const settled = await truth();
     expect(Object.keys(settled).length).toBeGreaterThan(3);
     expect(changed.receiver.state).toEqual(settled);
-    expect(Object.keys(members.receiver.state)).toEqual(Object.keys(settled));
+    const housed = Object.entries(settled).filter(([, row]) => row.split(',')[1] !== '');
+    expect(Object.keys(members.receiver.state)).toEqual(housed.map(([id]) => id));
     const holders = await householders();
     expect(Object.keys(holders).length).toBeGreaterThan(1);
     expect(keyed.receiver.state).toMatchObject(holders);

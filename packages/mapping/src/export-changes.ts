@@ -1,7 +1,7 @@
 import type { ExportProfilesGoal } from '@millrace/domain';
 import { sql, type Sql } from '@millrace/sql';
 import type { Catalogue } from './catalogue.js';
-import { textArray } from './export-demands.js';
+import { remembersDelivered, textArray } from './export-demands.js';
 import { exportedEventTypeIds } from './export-events.js';
 import type { ExportColumns } from './export-columns.js';
 
@@ -20,7 +20,8 @@ export interface Audience {
 
 /**
  * Everything that the goal reads or filters by and that changed since the watermark; only what decides who is in its
- * audience where the goal asks for that. A change of identities stamps the profile itself.
+ * audience where the goal asks for that; then a changed profile is due only where it was not delivered
+ * before. A change of identities stamps the profile itself.
  */
 export function changesOf(
   { goal, segmentIds, objectives }: Audience,
@@ -80,12 +81,19 @@ export function changesOf(
           },
         ]
       : [];
-  if (goal.mode === 'membership-only') return [...memberships(segmentIds), ...consent(objectives), ...erased];
+  const profiles: Change = {
+    kind: 'profile',
+    profiles: sql`SELECT tp.id AS profile_id FROM profile.profile tp WHERE tp.workspace_id = ${workspaceId} AND ${changed(sql`tp.changed_xid`)}`,
+  };
+  if (goal.mode === 'membership-only')
+    return [
+      ...memberships(segmentIds),
+      ...consent(objectives),
+      ...erased,
+      ...(remembersDelivered(goal) ? [profiles] : []),
+    ];
   return [
-    {
-      kind: 'profile',
-      profiles: sql`SELECT tp.id AS profile_id FROM profile.profile tp WHERE tp.workspace_id = ${workspaceId} AND ${changed(sql`tp.changed_xid`)}`,
-    },
+    profiles,
     ...memberships([...segmentIds, ...columns.reads.segmentIds]),
     ...consent([...objectives, ...columns.reads.objectives]),
     ...groups,

@@ -19,6 +19,25 @@ export function objectivesOf(
   return [goal.consentObjectives, ofConnection].filter((objectives) => objectives.length > 0);
 }
 
+/**
+ * Whether who was delivered is remembered: who had each key, so that the next one follows; and, where only memberships
+ * count as changes but a profile must have more to be exported, who had it, so that whoever gets it later is told of then.
+ */
+export function remembersDelivered({
+  deduplicate,
+  mode,
+  mandatory,
+  requiredIdentity,
+  columns,
+}: ExportProfilesGoal): boolean {
+  if (deduplicate !== undefined) return deduplicate.by === 'properties';
+  const asks =
+    mandatory.length > 0 ||
+    requiredIdentity !== undefined ||
+    columns.some(({ source }) => source.kind === 'property' || source.kind === 'permission-level');
+  return mode === 'membership-only' && asks;
+}
+
 /** Everything but consent, in the order in which reasons are counted. @throws InputError('property-unknown', 'namespace-unknown') */
 export function demandsOf(goal: ExportProfilesGoal, columns: ExportColumns, catalogue: Catalogue): readonly Demand[] {
   const demands: Demand[] = [];

@@ -98,8 +98,9 @@ describe('compileExportSelection', () => {
   });
 
   it('looks only at what decides who is in the audience where the goal asks for that', () => {
+    const columns = [{ header: 'id', source: { kind: 'profile-id' } }];
     const touchedBy = (more: object): string =>
-      textOf(compile({ mode: 'membership-only', ...more }, '10:20:15').countTouched);
+      textOf(compile({ mode: 'membership-only', columns, ...more }, '10:20:15').countTouched);
     expect(touchedBy({})).toMatch(
       /^SELECT count\(\*\) AS touched FROM \(SELECT tm\.profile_id FROM profile\.membership tm/,
     );
@@ -107,6 +108,11 @@ describe('compileExportSelection', () => {
     const consenting = touchedBy({ consentObjectives: ['a'] });
     expect(consenting).toContain("tc.objective = ANY (ARRAY['a']::text[])");
     expect(consenting).not.toContain('tp.changed_xid');
+    // Who gets what the goal asks for only later, and was not delivered before.
+    const asking = compile({ mode: 'membership-only', columns, mandatory: ['mail'] }, '10:20:15');
+    expect(textOf(asking.countTouched)).toContain('tp.changed_xid');
+    expect(textOf(asking.numbered)).toContain('d.profile_id IS DISTINCT FROM ranked.profile_id');
+    expect(asking.mustBeNumbered).toBe(true);
   });
 
   it('asks for every mandatory property, and counts by the first reason', () => {

@@ -2,7 +2,14 @@ import { type ExportProfilesGoal, InputError, TransientError } from '@millrace/d
 import { sql, type Sql } from '@millrace/sql';
 import type { Catalogue } from './catalogue.js';
 import type { ExportColumns } from './export-columns.js';
-import { consentDemand, demandsOf, namespaceIdOf, objectivesOf, textArray } from './export-demands.js';
+import {
+  consentDemand,
+  demandsOf,
+  namespaceIdOf,
+  objectivesOf,
+  remembersDelivered,
+  textArray,
+} from './export-demands.js';
 import { changedSince, changesOf, touchedProfiles } from './export-changes.js';
 
 /** profile.profile is partitioned by hash of the id into this many tables, `profile_p0` and on: a stored constant. */
@@ -18,8 +25,10 @@ export const profilePartitions = 8;
 export interface ExportSelection {
   /** The columns of the due profiles in these hash partitions, in no order. Not for a selection that must be numbered. */
   rows(partitions: readonly number[]): Sql;
-  /** One row per key is chosen when the export is planned, and what it chose is written: `numbered`, then `rowsOf`. */
+  /** What is due follows from what was delivered, and is fixed when the export is planned: `numbered`, then `rowsOf`. */
   readonly mustBeNumbered: boolean;
+  /** Choosing takes every member, however few have changed. */
+  readonly readsEveryone: boolean;
   /** Columns `number bigint, profile_id uuid, key bytea`: the due rows, numbered from 1. */
   readonly numbered: Sql;
   /** Column `profile_id uuid`: the due profiles of which more may leave than that they left, each once. */
@@ -92,6 +101,11 @@ export function compileExportSelection(
       ? undefined
       : changesOf({ goal, segmentIds, objectives: objectives.flat() }, columns, catalogue, since);
   const touched = changes === undefined ? undefined : touchedProfiles(changes);
+  // Of those only whose own change alone makes them due.
+  const decisive =
+    changes === undefined || goal.mode !== 'membership-only'
+      ? touched
+      : touchedProfiles(changes.filter(({ kind }) => kind !== 'profile'));
   const tellsExits = since !== undefined && goal.columns.some(({ source }) => source.kind === 'membership-status');
 
   const workspace = sql`p.workspace_id = ${sql.integer(catalogue.workspaceId)}`;
@@ -113,7 +127,7 @@ export function compileExportSelection(
       : sql`CASE WHEN ${consent.met} THEN m.status ELSE 'exited' END`;
 
   const { deduplicate } = goal;
-  const key = deduplicationKey(goal);
+  const key = rowKey(goal);
   const identities =
     deduplicate?.by === 'namespace'
       ? sql`JOIN profile.identity k ON k.profile_id = p.id
@@ -147,9 +161,12 @@ export function compileExportSelection(
       : sql`${rows} UNION ALL SELECT ${list(erased.expressions)} FROM profile.tombstone e WHERE ${erased.where}`;
 
   const all = allPartitions();
-  const mustBeNumbered = deduplicate?.by === 'properties';
-  const ranked = sql`SELECT p.id AS profile_id, ${key} AS key, row_number() OVER (
-      PARTITION BY ${key} ORDER BY ${status} = 'realized' DESC, m.qualified_at DESC, p.id DESC) AS place ${everyone(due)}`;
+  const mustBeNumbered = remembersDelivered(goal);
+  const readsEveryone = deduplicate?.by === 'properties';
+  const ranked = readsEveryone
+    ? sql`SELECT p.id AS profile_id, ${key} AS key, row_number() OVER (
+      PARTITION BY ${key} ORDER BY ${status} = 'realized' DESC, m.qualified_at DESC, p.id DESC) AS place ${everyone(due)}`
+    : sql`SELECT p.id AS profile_id, ${key} AS key, 1 AS place ${from(all, due)}`;
   const isNew =
     touched === undefined
       ? sql`true`
@@ -157,7 +174,7 @@ export function compileExportSelection(
   const rankedFrom = sql`(${ranked}) AS ranked ${
     touched === undefined
       ? sql.empty
-      : sql`LEFT JOIN (${touched}) AS touched USING (profile_id)
+      : sql`LEFT JOIN (${decisive}) AS touched USING (profile_id)
         LEFT JOIN (${delivered ?? sql`SELECT NULL::bytea AS key, NULL::uuid AS profile_id WHERE false`}) AS d ON d.key = ranked.key`
   }`;
   const winners = sql`SELECT ranked.profile_id, ranked.key FROM ${rankedFrom} WHERE ranked.place = 1 AND ${isNew}`;
@@ -168,7 +185,7 @@ export function compileExportSelection(
       : sql`${chosenFirst} UNION ALL SELECT e.profile_id, NULL::bytea FROM profile.tombstone e WHERE ${erased.where}`;
 
   const rowsOf = (chosen: Sql, list: (expressions: readonly Sql[]) => Sql): Sql => {
-    const keyed = deduplicate === undefined ? due : [...due, sql`${key} = chosen.key`];
+    const keyed = deduplicate === undefined && !mustBeNumbered ? due : [...due, sql`${key} = chosen.key`];
     const present = sql`SELECT ${list(expressions)} FROM (${chosen}) AS chosen JOIN profile.profile AS p ON p.id = chosen.profile_id
       ${membership} ${identities}
       WHERE ${sql.join(keyed, ' AND ')}`;
@@ -202,6 +219,7 @@ export function compileExportSelection(
       return partitions.includes(0) ? withErased(rows, (list) => sql.join(list)) : rows;
     },
     mustBeNumbered,
+    readsEveryone,
     numbered: sql`SELECT row_number() OVER () AS number, profile_id, key FROM (${selected}) AS selected`,
     profiles: sql`SELECT ${deduplicate?.by === 'namespace' ? sql`DISTINCT ` : sql.empty}p.id AS profile_id
       FROM (${chosenFirst}) AS chosen JOIN profile.profile p ON p.id = chosen.profile_id${
@@ -223,14 +241,16 @@ export function compileExportSelection(
     explain: (profileId) => {
       const id = sql`${sql.literal(profileId)}::uuid`;
       const met = [...demands, ...(consent === undefined ? [] : [consent])].map((demand) => sql`(${demand.met})`);
-      const kinds = (changes ?? []).map(
-        ({ kind, profiles }) =>
-          sql`CASE WHEN EXISTS (SELECT FROM (${profiles}) AS changed WHERE changed.profile_id = ${id}) THEN ${sql.literal(kind)} END`,
-      );
+      const kinds = (changes ?? [])
+        .filter(({ kind }) => goal.mode !== 'membership-only' || kind !== 'profile')
+        .map(
+          ({ kind, profiles }) =>
+            sql`CASE WHEN EXISTS (SELECT FROM (${profiles}) AS changed WHERE changed.profile_id = ${id}) THEN ${sql.literal(kind)} END`,
+        );
       return sql`SELECT p.id IS NOT NULL AS found, (SELECT erased_at FROM profile.tombstone WHERE profile_id = ${id}
             AND workspace_id = ${sql.integer(catalogue.workspaceId)}) AS erased_at, m.status, m.qualified_at,
           ARRAY[${sql.join(met)}]::boolean[] AS met, array_remove(ARRAY[${sql.join(kinds)}]::text[], NULL) AS changes,
-          ${mustBeNumbered ? sql`(SELECT ranked.profile_id FROM (${ranked}) AS ranked WHERE ranked.place = 1 AND ranked.key = ${key})` : sql`NULL::uuid`} AS holder,
+          ${readsEveryone ? sql`(SELECT ranked.profile_id FROM (${ranked}) AS ranked WHERE ranked.place = 1 AND ranked.key = ${key})` : sql`NULL::uuid`} AS holder,
           EXISTS (SELECT FROM (${selected}) AS selected WHERE selected.profile_id = ${id}) AS due
         FROM (VALUES (1)) AS one
         LEFT JOIN profile.profile p ON p.id = ${id} AND ${workspace}
@@ -275,10 +295,14 @@ function membershipJoin(segmentIds: readonly string[], since: string | undefined
 
 /**
  * What rows are the same by, as bytea: hashed with the store's own key, because it is kept from one export to the next.
- * NULL where the goal deduplicates nothing.
+ * NULL where nothing is remembered.
  */
-function deduplicationKey({ deduplicate, segmentId }: ExportProfilesGoal): Sql {
-  if (deduplicate === undefined) return sql`NULL::bytea`;
+function rowKey(goal: ExportProfilesGoal): Sql {
+  const { deduplicate, segmentId } = goal;
+  if (deduplicate === undefined)
+    return remembersDelivered(goal)
+      ? sql`uuid_send(p.id) || uuid_send(${sql.literal(segmentId)}::uuid)`
+      : sql`NULL::bytea`;
   const text =
     deduplicate.by === 'namespace'
       ? sql`k.value`

@@ -18,6 +18,7 @@ export {
 } from './event-row.js';
 export {
   compileImportRow,
+  profileIdNamespaceId,
   type FieldRejection,
   type GroupLink,
   type ImportRowMapper,
@@ -47,6 +48,7 @@ export {
 export { compileSegment, readsGroupType, type SegmentCondition } from './segment-condition.js';
 export { compileExportEvents, exportedEventTypeIds, type EventSeries } from './export-events.js';
 export { compileExportColumns, type ExportColumns, type ExportReads } from './export-columns.js';
+export { remembersDelivered } from './export-demands.js';
 export {
   audiencesOf,
   compileExportSelection,

@@ -1,6 +1,7 @@
 import type { Database } from '@millrace/database';
 import type { ExportCounts } from '@millrace/domain';
 import { beginUnderLease, finishUnit, type Lease, type Unit, writeRunEvent } from '@millrace/job-queue';
+import { remembersDelivered } from '@millrace/mapping';
 import type { Exporter, ExportWork } from '../run-export/exporter.js';
 import { type ExportRow, moveExport, releaseKeys } from '../storage/exports.js';
 import { keepDelivered } from '../storage/delivered.js';
@@ -81,7 +82,7 @@ export async function markDelivered(
     await releaseKeys(tx, key);
     await keepDelivered(tx, key, {
       full: plan.mode === 'full',
-      deduplicated: goal.deduplicate?.by === 'properties',
+      remembered: remembersDelivered(goal),
     });
     await dropSelected(tx, key);
     await storeWatermark(tx, key, plan.goalHash, plan.position);

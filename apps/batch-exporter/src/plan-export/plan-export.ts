@@ -147,7 +147,7 @@ async function planAudience(
   const fits = alone || (counts.due ?? counts.members) <= goal.splitRows * 0.9;
   if (fits && !selection.mustBeNumbered)
     return { segmentId, counts, access, files: anyDue ? (alone ? 1 : goal.parts) : 0, splitRows: undefined };
-  if (selection.mustBeNumbered) await tuneSelection(tx, 'scan');
+  if (selection.readsEveryone) await tuneSelection(tx, 'scan');
   const rows = await storeSelected(tx, key, index, selection.numbered);
   const splitRows = Math.max(1, alone ? rows : Math.min(goal.splitRows, Math.ceil(rows / goal.parts)));
   const files = Math.ceil(rows / splitRows);
@@ -215,7 +215,7 @@ export async function countSelection(
   await tuneSelection(tx, 'lookup');
   const touched = await count(tx, selection.countTouched, 'touched');
   const access = touched <= members * lookupShare ? 'lookup' : 'scan';
-  await tuneSelection(tx, selection.mustBeNumbered ? 'scan' : access);
+  await tuneSelection(tx, selection.readsEveryone ? 'scan' : access);
   const found = touched === 0 ? { due: 0, withheld: 0, withheldBy: {} } : await countByReason(tx, selection);
   return { counts: { members, touched, ...found }, access, anyDue: found.due > 0 };
 }

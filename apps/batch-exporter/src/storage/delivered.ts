@@ -1,7 +1,7 @@
 import { type Sql, sql, type Transaction } from '@millrace/database';
 import type { ExportKey } from './exports.js';
 
-/** `key, profile_id`: who had each deduplication key in what was delivered of the goal. Without parameters. */
+/** `key, profile_id`: who had each key in what was delivered of the goal. Without parameters. */
 export function deliveredKeys(goalId: string): Sql {
   return sql`SELECT key, profile_id FROM exporter.delivered WHERE goal_id = ${sql.literal(goalId)}::uuid`;
 }
@@ -13,10 +13,10 @@ export function deliveredKeys(goalId: string): Sql {
 export async function keepDelivered(
   tx: Transaction,
   key: ExportKey,
-  { full, deduplicated }: { readonly full: boolean; readonly deduplicated: boolean },
+  { full, remembered }: { readonly full: boolean; readonly remembered: boolean },
 ): Promise<void> {
   if (full) await tx.query(sql`DELETE FROM exporter.delivered WHERE goal_id = ${key.goalId}`);
-  if (!deduplicated) return;
+  if (!remembered) return;
   await tx.query(sql`
     INSERT INTO exporter.delivered (goal_id, key, profile_id)
     SELECT goal_id, key, profile_id FROM exporter.selected
