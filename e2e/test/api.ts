@@ -24,7 +24,7 @@ export type RunState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelle
 
 export interface GoalView {
   readonly goalId: string;
-  readonly kind: 'import-profiles' | 'export-profiles';
+  readonly kind: 'import-groups' | 'import-profiles' | 'export-profiles';
   readonly state: string;
   readonly counts: Readonly<Record<string, unknown>>;
   readonly progress: { readonly phase: string; readonly done: number; readonly total?: number } | null;
