@@ -22,7 +22,11 @@ import { createS3ObjectStore } from '@millrace/object-store';
 import { HEALTH, type HealthRegistry, type Logger, METRICS, type Metrics, SERVICE_TOKEN } from '@millrace/service-kit';
 import type { Config } from './config.js';
 import { AbandonedSweep } from './finish-export/sweep-abandoned.js';
-import { PREVIEW_DATABASE, PreviewExportController } from './preview-export/preview-export.controller.js';
+import {
+  PREVIEW_DATABASE,
+  PreviewExportController,
+  PSEUDONYM_KEY,
+} from './preview-export/preview-export.controller.js';
 import { cleanUp, refusesCancel } from './run-export/clean-up.js';
 import { createExportEvents } from './run-export/export.events.js';
 import type { Exporter, ExportTarget } from './run-export/exporter.js';
@@ -61,6 +65,8 @@ export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutd
   static with(config: Config, logger: Logger): DynamicModule {
     const url = config.MILLRACE_DATABASE_URL;
     const parts = config.MILLRACE_EXPORT_PARTS;
+    const pseudonymKey = (workspaceId: number): Uint8Array =>
+      derivePseudonymKey(config.MILLRACE_SEALING_KEY, workspaceId);
     const onIdleError = (error: Error): void => logger.warn({ err: error }, 'an idle database connection was lost');
     return {
       module: AppModule,
@@ -75,6 +81,7 @@ export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutd
       controllers: [PreviewExportController],
       providers: [
         { provide: SERVICE_TOKEN, useValue: config.MILLRACE_SERVICE_TOKEN },
+        { provide: PSEUDONYM_KEY, useValue: pseudonymKey },
         {
           provide: PREVIEW_DATABASE,
           useFactory: () =>
@@ -122,7 +129,7 @@ export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutd
             wakeUps,
             openTarget: (snapshot) => openTarget(snapshot, config.MILLRACE_SEALING_KEY),
             events: createExportEvents(logger, metrics),
-            pseudonymKey: (workspaceId) => derivePseudonymKey(config.MILLRACE_SEALING_KEY, workspaceId),
+            pseudonymKey,
           }),
         },
         {

@@ -27,12 +27,16 @@ describe('the preview of an export', () => {
     fixture.goal({ mandatory: ['points'], csv: { delimiter: ';', quotePolicy: 'all' } });
   const preview = async (given = goal()): Promise<ExportPreview> =>
     exportPreview.parse(
-      await previewExport(fixture.database, {
-        workspaceId: fixture.workspaceId,
-        goalId,
-        goal: exportProfilesGoal.parse(given),
-        consentObjectives: [],
-      }),
+      await previewExport(
+        fixture.database,
+        {
+          workspaceId: fixture.workspaceId,
+          goalId,
+          goal: exportProfilesGoal.parse(given),
+          consentObjectives: [],
+        },
+        () => new Uint8Array(32),
+      ),
     );
 
   it('tells who would be exported and who not, with the first rows as they would stand in the file', async () => {
@@ -54,6 +58,18 @@ describe('the preview of an export', () => {
     );
   });
 
+  it('shows what processors make of the rows', async () => {
+    const processors = [
+      { kind: 'filter', column: 'Points', action: 'keep', test: { op: 'less', value: '3' } },
+      { kind: 'concatenate', columns: ['Points', 'E-mail'], separator: ':', into: 'both' },
+    ];
+    const { rows, headers, text } = await preview(fixture.goal({ mode: 'full', mandatory: ['points'], processors }));
+    expect(headers).toEqual(['E-mail', 'Points', 'both']);
+    for (const [mail, points, both] of rows) expect(both).toBe(`${points}:${mail}`);
+    expect(rows.every(([, points]) => Number(points) < 3)).toBe(true);
+    expect(text.split('\n')[0]).toBe('E-mail,Points,both');
+  });
+
   it('needs one session at a time, so that many at once only wait', async () => {
     const one = new Database({ url: fixture.testDatabase.url, applicationName: 'test-preview', maxConnections: 1 });
     const order = {
@@ -62,7 +78,7 @@ describe('the preview of an export', () => {
       goal: exportProfilesGoal.parse(goal()),
       consentObjectives: [],
     };
-    const previews = await Promise.all([1, 2, 3].map(() => previewExport(one, order)));
+    const previews = await Promise.all([1, 2, 3].map(() => previewExport(one, order, () => new Uint8Array(32))));
     expect(previews.map(({ due }) => due)).toEqual([30, 30, 30]);
     await one.end();
   });

@@ -8,12 +8,16 @@ import { previewExport } from './preview-export.js';
 /** Sessions of their own, and few: previews never take one from an export. */
 export const PREVIEW_DATABASE = Symbol('PreviewDatabase');
 
+/** Gives the key of a workspace's pseudonyms. */
+export const PSEUDONYM_KEY = Symbol('PseudonymKey');
+
 /** Looks ahead for config-api, which knows who may. */
 @Controller('previews')
 export class PreviewExportController {
   constructor(
     @Inject(PREVIEW_DATABASE) private readonly database: Database,
     @Inject(SERVICE_TOKEN) private readonly token: string | undefined,
+    @Inject(PSEUDONYM_KEY) private readonly pseudonymKey: (workspaceId: number) => Uint8Array,
   ) {}
 
   @Post()
@@ -23,7 +27,7 @@ export class PreviewExportController {
     @Body() body: unknown,
   ): Promise<ExportPreview> {
     authenticateService(authorization, this.token);
-    return await previewExport(this.database, exportPreviewOrder.parse(body));
+    return await previewExport(this.database, exportPreviewOrder.parse(body), this.pseudonymKey);
   }
 
   /** The same of a single profile. */

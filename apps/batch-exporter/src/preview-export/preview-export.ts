@@ -10,7 +10,11 @@ import {
   decideExport,
   selectAudiences,
 } from '../plan-export/plan-export.js';
+import { headersOf, processorSteps, type ProcessingContext } from '../write-part/write-rows.js';
 import { warningsOf } from './warnings.js';
+
+/** Of a workspace. */
+type PseudonymKey = (workspaceId: number) => ProcessingContext['pseudonymKey'];
 
 const sampleRows = 10;
 const statementTimeoutMs = 20_000;
@@ -21,9 +25,13 @@ const queryCanceled = '57014';
  * What the goal would export now, by the statements an export uses. Changes nothing.
  * @throws InputError as planning an export does; TransientError('preview-too-slow')
  */
-export async function previewExport(database: Database, order: ExportPreviewOrder): Promise<ExportPreview> {
+export async function previewExport(
+  database: Database,
+  order: ExportPreviewOrder,
+  pseudonymKey: PseudonymKey,
+): Promise<ExportPreview> {
   try {
-    return await database.transaction((tx) => preview(tx, order));
+    return await database.transaction((tx) => preview(tx, order, pseudonymKey));
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === queryCanceled)) throw error;
     throw new TransientError(
@@ -39,18 +47,23 @@ export async function previewExport(database: Database, order: ExportPreviewOrde
 async function preview(
   tx: Transaction,
   { workspaceId, goalId, goal, endpoint, consentObjectives }: ExportPreviewOrder,
+  pseudonymKey: PseudonymKey,
 ): Promise<ExportPreview> {
   const catalogue = await loadCatalogue(tx, workspaceId);
   await tx.query(sql`
     SELECT set_config('statement_timeout', ${String(statementTimeoutMs)}, true), set_config('transaction_read_only', 'on', true)`);
   const { decision, audiences } = await decideExport(tx, goalId, goal, { endpoint, consentObjectives }, catalogue);
   const { members, touched, due = 0, withheld = 0, withheldBy = {} } = await countAll(tx, audiences);
+  const steps = processorSteps(goal, { pseudonymKey: pseudonymKey(workspaceId), now: new Date() });
   const rows: (string | null)[][] = [];
   for (const { selection } of audiences) {
     const { rows: found } = await tx.query<{ fields: (string | null)[] }>(selection.sample(sampleRows - rows.length));
-    rows.push(...found.map(({ fields }) => fields));
+    for (const { fields } of found) {
+      const processed = steps.apply(fields);
+      if (processed !== undefined) rows.push(processed);
+    }
   }
-  const headers = goal.columns.map(({ header }) => header);
+  const headers = [...headersOf(goal)];
   const format = rowFormatter(goal.csv);
   // In full, who is due is who is eligible.
   const everybody = selectAudiences(goalId, goal, { consentObjectives }, catalogue, undefined);

@@ -37,13 +37,19 @@ export function plainRows(csv: ExportProfilesGoal['csv']): RowWriter {
   };
 }
 
+/** The goal's processors, for one row after the other. */
+export interface ProcessorSteps {
+  /** The fields of `headersOf`; undefined where the row is dropped. Takes the given array over. */
+  apply(fields: (string | null)[]): (string | null)[] | undefined;
+  /** What became of the rows since the last call. */
+  takeTallies(): PartTallies;
+}
+
 /**
- * Takes rows through the goal's processors first. A value one of them cannot understand is left out and counted; what a
- * processor empties is written as no value.
+ * A value that a processor cannot understand is left out and counted; what one empties becomes no value.
  * @throws InputError for a processor that does not fit the columns, its place in `at`
  */
-export function processedRows(goal: ExportProfilesGoal, context: ProcessingContext): RowWriter {
-  const format = rowFormatter(goal.csv);
+export function processorSteps(goal: ExportProfilesGoal, context: ProcessingContext): ProcessorSteps {
   const processor = compile(goal, context);
   const { width } = processor.columns;
   const loggedBefore: number[] = [];
@@ -52,24 +58,23 @@ export function processedRows(goal: ExportProfilesGoal, context: ProcessingConte
   const leaveOut = (): void => {
     valuesLeftOut += 1;
   };
-  const row = (line: string): string => {
-    const given: (string | null | undefined)[] = parseCopyLine(line);
-    for (let position = 0; position < given.length; position += 1) given[position] ??= undefined;
-    const result = processor.process(given as string[], undefined, leaveOut);
-    if (result.kind !== 'row') {
-      filtered += 1;
-      return '';
-    }
-    const { quoted } = result;
-    const fields = result.fields as (string | null | undefined)[];
-    for (let position = 0; position < width; position += 1) {
-      const field = fields[position];
-      if (field === undefined || (field === '' && quoted[position] === 1)) fields[position] = null;
-    }
-    return format(fields as (string | null)[]);
-  };
   return {
-    write: ({ bytes }) => written(linesOf(bytes), row),
+    apply: (fields) => {
+      const given: (string | null | undefined)[] = fields;
+      for (let position = 0; position < given.length; position += 1) given[position] ??= undefined;
+      const result = processor.process(given as string[], undefined, leaveOut);
+      if (result.kind !== 'row') {
+        filtered += 1;
+        return undefined;
+      }
+      const { quoted } = result;
+      const made = result.fields as (string | null | undefined)[];
+      for (let position = 0; position < width; position += 1) {
+        const field = made[position];
+        if (field === undefined || (field === '' && quoted[position] === 1)) made[position] = null;
+      }
+      return made as (string | null)[];
+    },
     takeTallies: () => {
       const logged = processor.logged().map(({ label, rows }, index) => {
         const before = loggedBefore[index] ?? 0;
@@ -82,6 +87,17 @@ export function processedRows(goal: ExportProfilesGoal, context: ProcessingConte
       return tallies;
     },
   };
+}
+
+/** Takes rows through the goal's processors first. @throws InputError as `processorSteps`, and for a dialect that cannot be written */
+export function processedRows(goal: ExportProfilesGoal, context: ProcessingContext): RowWriter {
+  const format = rowFormatter(goal.csv);
+  const steps = processorSteps(goal, context);
+  const row = (line: string): string => {
+    const fields = steps.apply(parseCopyLine(line));
+    return fields === undefined ? '' : format(fields);
+  };
+  return { write: ({ bytes }) => written(linesOf(bytes), row), takeTallies: () => steps.takeTallies() };
 }
 
 export function noTallies(): PartTallies {
