@@ -73,3 +73,57 @@ it.each([
     expect((await importIdentifier(namespace, stored)).counts).toMatchObject({ created: 0, unchanged: 1 });
   },
 );
+
+describe("a profile's own id", () => {
+  const idOf = async (value: string): Promise<string> =>
+    (
+      JSON.parse((await findProfile(harness.database, catalogue, { namespace: 'customerId', value })) ?? '{}') as {
+        id: string;
+      }
+    ).id;
+  const ownId = { column: 'profile', namespace: '(profile-id)' };
+  const email = { column: 'email', namespace: 'email' };
+  const nobody = '0197a000-0000-7000-8000-000000000009';
+
+  async function importRows(
+    identifiers: readonly object[],
+    rows: readonly string[],
+    matching: object = {},
+  ): Promise<FinishedRun> {
+    directory += 1;
+    const source = { bucket: harness.bucket, directory: `i${directory}`, pattern: { kind: 'every' } };
+    const content = ['profile,email,name', ...rows, ''].join('\n');
+    await harness.client.put(harness.bucket, `i${directory}/people.csv`, content);
+    const mappings = [{ column: 'name', property: 'name' }];
+    const run = await harness.run(
+      harness.goal({ source, mappings, matching: { identifiers, ...matching }, rejectLimit: { rows: 9 } }),
+    );
+    expect(outcomes(run.counts)).toBe(run.counts.rowsRead);
+    return run;
+  }
+
+  it('finds the profile, creates none, and rejects what is no id', async () => {
+    await importIdentifier('customerId', 'own-1', 'own-2');
+    const [first, second] = [await idOf('own-1'), await idOf('own-2')];
+    const rows = [`${first.toUpperCase()},,Eve`, `${nobody},,Eve`, 'own-1,,Eve', `${second},,Ann`, `${first},,Zoe`];
+    const run = await importRows([ownId], rows);
+    expect(run.counts).toMatchObject({ updated: 2, unchanged: 1, skipped: { unmatched: 1 }, rejected: 1, created: 0 });
+    const profiles = await harness.profiles();
+    expect([profiles['own-1'], profiles['own-2']]).toEqual([{ name: 'Zoe' }, { name: 'Ann' }]);
+  });
+
+  it('is looked up beside identities, which the profile gets, and which may disagree', async () => {
+    await importIdentifier('customerId', 'both-1', 'both-2');
+    const [first, second] = [await idOf('both-1'), await idOf('both-2')];
+    const given = await importRows(
+      [ownId, email],
+      [`${first},first@x.org,Eve`, ',new@x.org,New', `${nobody},no@x.org,No`],
+    );
+    expect(given.counts).toMatchObject({ updated: 1, created: 1, skipped: { unmatched: 1 } });
+    expect((await harness.profiles('email'))['first@x.org']).toEqual({ name: 'Eve' });
+    const torn = [`${second},first@x.org,Both`];
+    expect((await importRows([ownId, email], torn)).counts).toMatchObject({ ambiguous: 1 });
+    expect((await importRows([email, ownId], torn, { policy: 'first-match' })).counts).toMatchObject({ updated: 1 });
+    expect((await harness.profiles('email'))['first@x.org']).toEqual({ name: 'Both' });
+  });
+});

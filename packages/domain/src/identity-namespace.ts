@@ -8,7 +8,9 @@ export const normalisation = z.object({
   hash: z
     .enum(['none', 'sha256'])
     .default('none')
-    .describe('Store the lower-case hexadecimal digest instead of the value; a value that is a digest already is taken as it is'),
+    .describe(
+      'Store the lower-case hexadecimal digest instead of the value; a value that is a digest already is taken as it is',
+    ),
 });
 export type Normalisation = z.infer<typeof normalisation>;
 
@@ -23,6 +25,9 @@ export const identityNamespace = z.object({
   normalisation: normalisation.prefault({}),
 });
 export type IdentityNamespace = z.infer<typeof identityNamespace>;
+
+/** Stands for a namespace in matching: the id Millrace gave the profile. No namespace can be called so. */
+export const profileIdNamespace = '(profile-id)';
 
 /** What every workspace starts with. */
 export const defaultNamespaces: readonly IdentityNamespace[] = [

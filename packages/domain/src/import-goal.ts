@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { consentObjective } from './connection.js';
 import { csvDialect } from './csv-dialect.js';
 import { groupTypeName } from './group-type.js';
+import { profileIdNamespace } from './identity-namespace.js';
 import { processor } from './processor.js';
 import { propertyName } from './property.js';
 
@@ -105,7 +106,17 @@ export const importProfilesGoal = z.strictObject({
     .describe('Applied to each row in this order, before it is mapped'),
   matching: z.strictObject({
     identifiers: z
-      .array(z.strictObject({ column, namespace: z.string().min(1) }))
+      .array(
+        z.strictObject({
+          column,
+          namespace: z
+            .string()
+            .min(1)
+            .describe(
+              `An identity namespace, also the name of a unique property; or \`${profileIdNamespace}\` for the id Millrace gave the profile`,
+            ),
+        }),
+      )
       .min(1)
       .max(10),
     policy: z.enum(['unambiguous', 'first-match']).default('unambiguous'),

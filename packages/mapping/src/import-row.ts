@@ -1,4 +1,10 @@
-import { InputError, type CsvDialect, type ImportProfilesGoal, type MergeRule } from '@millrace/domain';
+import {
+  InputError,
+  profileIdNamespace,
+  type CsvDialect,
+  type ImportProfilesGoal,
+  type MergeRule,
+} from '@millrace/domain';
 import type { Catalogue, CatalogueNamespace } from './catalogue.js';
 import type { ColumnIndex } from './columns.js';
 import { fieldReader, type FieldReader } from './field-reader.js';
@@ -204,7 +210,17 @@ function groupKeysParser(dialect: CsvDialect): ValueParser {
   };
 }
 
+/** Stands among the ids of namespaces for the profile's own id. */
+export const profileIdNamespaceId = -1;
+const ownId: CatalogueNamespace = {
+  id: profileIdNamespaceId,
+  code: profileIdNamespace,
+  normalisation: { trim: true, case: 'lower', digitsOnly: false, hash: 'none' },
+};
+const idForm = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
 function namespaceOf(catalogue: Catalogue, code: string): CatalogueNamespace {
+  if (code === profileIdNamespace) return ownId;
   const namespace = catalogue.namespaces.get(code);
   if (namespace === undefined)
     throw new InputError('namespace-not-found', `the workspace has no identity namespace ${JSON.stringify(code)}`);
@@ -247,6 +263,8 @@ function rowFunction(
         ids.push(null);
         continue;
       }
+      if (namespace === ownId && !idForm.test(id))
+        return { kind: 'rejected', column, code: 'bad-value', message: 'the value is not the id of a profile' };
       if (id.length > maxIdentifierLength) {
         return {
           kind: 'rejected',

@@ -1,5 +1,6 @@
 import {
   prefixClash,
+  profileIdNamespace,
   type CsvDialect,
   type EventMapping,
   type EventType,
@@ -44,7 +45,7 @@ function checkFormats({ csv, linked }: ImportProfilesGoal, complaints: Complaint
 function checkMatching(goal: ImportProfilesGoal, catalogue: Catalogue, complaints: Complaints): void {
   const { identifiers } = goal.matching;
   identifiers.forEach(({ namespace }, index) => {
-    if (catalogue.namespaces.has(namespace)) return;
+    if (catalogue.namespaces.has(namespace) || namespace === profileIdNamespace) return;
     complaints.add(
       ['matching', 'identifiers', index, 'namespace'],
       `the workspace has no identity namespace ${quoted(namespace)}`,

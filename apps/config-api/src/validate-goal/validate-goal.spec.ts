@@ -69,6 +69,11 @@ it('tells processors that can never work', () => {
   ]);
 });
 
+it("takes a column of profiles' own ids for an identifier", () => {
+  const identifiers = [{ column: 'id', namespace: '(profile-id)' }];
+  expect(problems(importing({ matching: { identifiers } }))).toEqual([]);
+});
+
 it('tells what no value of a file can be read by, of root and linked files', () => {
   const linked = [{ ...orders, csv: { timeZone: 'Nowhere' } }];
   expect(problems(importing({ csv: { datePattern: 'DD.MM.YYYY', falseWords: ['yes'] }, linked }))).toEqual([

@@ -1,7 +1,14 @@
 import type { Database } from '@millrace/database';
 import type { GoalSnapshot, ImportGoal, ImportGuardrails, ImportProfilesGoal, PgpKeys } from '@millrace/domain';
 import type { Unit, UnitContext, WakeUps } from '@millrace/job-queue';
-import { ColumnIndex, compileImportRow, importTarget, type Catalogue, type ImportTarget } from '@millrace/mapping';
+import {
+  ColumnIndex,
+  compileImportRow,
+  importTarget,
+  profileIdNamespaceId,
+  type Catalogue,
+  type ImportTarget,
+} from '@millrace/mapping';
 import type { ObjectStore } from '@millrace/object-store';
 import type { MergeShape, ProductFeed } from '@millrace/profile-store';
 import type { ImportEvents } from '../import.events.js';
@@ -129,7 +136,7 @@ export function mergeShape(job: GoalInWorkspace & Pick<ImportJob, 'workspaceId'>
     groupTypeId,
     namespaceIds,
     uses,
-    allowCreation: goal.matching.allowCreation,
+    allowCreation: goal.matching.allowCreation && namespaceIds.some((id) => id !== profileIdNamespaceId),
     policy: goal.matching.policy,
     maxComponentRows: goal.matching.maxComponentRows,
     chunkLines: tables.chunkLines,

@@ -1,13 +1,15 @@
 import { isUniqueViolation, sql, type Sql, type Transaction } from '@millrace/database';
 import { scratchTable } from '../profiles/scratch-table.js';
 import type { ChunkContext } from './chunk-context.js';
-import { idColumn, tableOf, type MergeShape } from './merge-shape.js';
+import { idColumn, ownIdIndex, tableOf, type MergeShape } from './merge-shape.js';
 
 function identitiesOf(shape: MergeShape, line: Sql): Sql {
-  const identifiers = shape.namespaceIds.map(
-    (namespaceId, index) => sql`(${namespaceId}::int, ${line}.${idColumn(index)})`,
+  const identifiers = shape.namespaceIds.flatMap((namespaceId, index) =>
+    index === ownIdIndex(shape) ? [] : [sql`(${namespaceId}::int, ${line}.${idColumn(index)})`],
   );
-  return sql`CROSS JOIN LATERAL (VALUES ${sql.join(identifiers)}) AS v (namespace_id, value)`;
+  // A profile's own id is nothing it could be given.
+  const values = identifiers.length === 0 ? sql`(NULL::int, NULL::text)` : sql.join(identifiers);
+  return sql`CROSS JOIN LATERAL (VALUES ${values}) AS v (namespace_id, value)`;
 }
 
 /** The identities the chunk's components need: (component, profile_id, namespace_id, value). */

@@ -1,5 +1,5 @@
 import { sql, type Executor } from '@millrace/database';
-import { idColumn, tableOf, type MergeShape } from './merge-shape.js';
+import { identitySource, idColumn, tableOf, type MergeShape } from './merge-shape.js';
 
 export interface AmbiguousRow {
   readonly line: number;
@@ -28,7 +28,7 @@ export async function ambiguousRows(
       SELECT DISTINCT o.component, i.profile_id
       FROM left_out o JOIN ${staging} s ON s.line = o.line
       CROSS JOIN LATERAL (VALUES ${sql.join(identifiers)}) AS v (namespace_id, value)
-      JOIN profile.identity i
+      JOIN ${identitySource(shape)} i
         ON i.workspace_id = ${shape.workspaceId}::int AND i.namespace_id = v.namespace_id AND i.value = v.value
       WHERE o.status = 'x'
     ), named AS MATERIALIZED (

@@ -1,6 +1,6 @@
 import { sql, type Transaction } from '@millrace/database';
 import { applyComponents, type ChunkCounts } from './apply-chunk.js';
-import { idColumn, tableOf, type MergeShape } from './merge-shape.js';
+import { identitySource, idColumn, ownIdIndex, tableOf, type MergeShape } from './merge-shape.js';
 
 const noCounts: ChunkCounts = {
   created: 0,
@@ -45,20 +45,20 @@ export async function applyMoved(tx: Transaction, shape: MergeShape, chunk: numb
     SELECT component, component AS line FROM ${plan} WHERE status = 'm' AND rows = 1
     UNION ALL SELECT l.component, l.line FROM ${lines} l JOIN ${plan} pl USING (component) WHERE pl.status = 'm' AND pl.rows > 1`);
   await tx.query(sql`
-    CREATE TEMP TABLE moved_target (component bigint PRIMARY KEY, profile_id uuid, found int NOT NULL) ON COMMIT DROP`);
+    CREATE TEMP TABLE moved_target (component bigint PRIMARY KEY, profile_id uuid, found int NOT NULL, names_profile boolean) ON COMMIT DROP`);
   await tx.query(sql`
     INSERT INTO moved_target
-    SELECT m.component, ${firstMatch}, ${found}
+    SELECT m.component, ${firstMatch}, ${found}, bool_or(v.priority = ${ownIdIndex(shape)}::int AND v.value IS NOT NULL)
     FROM moved_line m JOIN ${staging} s ON s.line = m.line
     CROSS JOIN LATERAL (VALUES ${sql.join(identifiers)}) AS v (priority, namespace_id, value)
-    LEFT JOIN profile.identity i ON i.workspace_id = ${shape.workspaceId}::int AND i.namespace_id = v.namespace_id AND i.value = v.value
+    LEFT JOIN ${identitySource(shape)} i ON i.workspace_id = ${shape.workspaceId}::int AND i.namespace_id = v.namespace_id AND i.value = v.value
     GROUP BY m.component`);
   const ambiguous = await tx.query<{ rows: number }>(sql`
     UPDATE ${plan} pl SET status = 'x', chunk = ${chunk}::int FROM moved_target t WHERE t.component = pl.component AND t.found > 1 RETURNING pl.rows`);
-  const unmatched = shape.allowCreation
-    ? { rows: [] }
-    : await tx.query<{ rows: number }>(sql`
-        UPDATE ${plan} pl SET status = 'u', chunk = ${chunk}::int FROM moved_target t WHERE t.component = pl.component AND t.found = 0 RETURNING pl.rows`);
+  const creatable = shape.allowCreation ? sql`NOT t.names_profile` : sql`false`;
+  const unmatched = await tx.query<{ rows: number }>(sql`
+    UPDATE ${plan} pl SET status = 'u', chunk = ${chunk}::int FROM moved_target t
+    WHERE t.component = pl.component AND t.found = 0 AND NOT (${creatable}) RETURNING pl.rows`);
   // Components that now reach the same profile become one, under the smallest line.
   await tx.query(sql`
     INSERT INTO ${lines} (line, component)
@@ -77,7 +77,7 @@ export async function applyMoved(tx: Transaction, shape: MergeShape, chunk: numb
       SELECT t.component, t.profile_id,
         CASE WHEN t.profile_id IS NULL THEN t.component ELSE min(t.component) OVER (PARTITION BY t.profile_id) END AS leader,
         (CASE WHEN t.profile_id IS NULL THEN p.rows ELSE sum(p.rows) OVER (PARTITION BY t.profile_id) END)::int AS rows
-      FROM moved_target t JOIN ${plan} p USING (component) WHERE t.found = 1${shape.allowCreation ? sql` OR t.found = 0` : sql.empty}
+      FROM moved_target t JOIN ${plan} p USING (component) WHERE t.found = 1 OR t.found = 0 AND ${creatable}
     ) g
     WHERE g.component = pl.component`);
   const counts = await applyComponents(tx, shape, {

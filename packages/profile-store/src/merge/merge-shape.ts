@@ -1,5 +1,5 @@
 import { sql, type Sql, type Transaction } from '@millrace/database';
-import type { StagedParts } from '@millrace/mapping';
+import { profileIdNamespaceId, type StagedParts } from '@millrace/mapping';
 import { scratchTable } from '../profiles/scratch-table.js';
 
 /** A nested list of events whose rows are about products; the names are those of its properties. */
@@ -34,7 +34,7 @@ export interface MergeShape {
   readonly productFeeds?: readonly ProductFeed[];
   /** The rows are groups of this type: id_1 is their key, and the plan's profile_id the id of a group. */
   readonly groupTypeId?: number | undefined;
-  /** Namespaces of id_1 .. id_n, in the goal's order of priority. */
+  /** Namespaces of id_1 .. id_n, in the goal's order of priority; `profileIdNamespaceId` for the id of the profile itself. */
   readonly namespaceIds: readonly number[];
   readonly uses: StagedParts;
   readonly allowCreation: boolean;
@@ -97,4 +97,21 @@ export async function createStagingTable(
   const all = sql.join([...columns, ...extraColumns]);
   if (shape.persistence === 'temporary') await scratchTable(tx, shape.staging.name, all);
   else await tx.query(sql`CREATE UNLOGGED TABLE ${tableOf(shape.staging)} (${all})`);
+}
+
+/** Which of the identifiers is the profile's own id; -1 where none is. */
+export function ownIdIndex({ namespaceIds }: Pick<MergeShape, 'namespaceIds'>): number {
+  return namespaceIds.indexOf(profileIdNamespaceId);
+}
+
+/** What identifiers are looked up in: (workspace_id, namespace_id, value, profile_id). */
+export function identitySource(shape: MergeShape): Sql {
+  const index = ownIdIndex(shape);
+  if (index < 0) return sql`profile.identity`;
+  const column = idColumn(index);
+  return sql`(
+    SELECT workspace_id, namespace_id, value, profile_id FROM profile.identity
+    UNION ALL
+    SELECT own.workspace_id, ${sql.integer(profileIdNamespaceId)}, own.id::text, own.id FROM profile.profile own
+    WHERE own.id IN (SELECT ${column}::uuid FROM ${tableOf(shape.staging)} WHERE ${column} IS NOT NULL))`;
 }

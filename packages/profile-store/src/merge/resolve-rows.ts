@@ -1,7 +1,15 @@
 import { sql, type Sql, type Transaction } from '@millrace/database';
 import { markErasures } from './erase-flagged.js';
 import { scratchTable } from '../profiles/scratch-table.js';
-import { idColumn, tableOf, type MergeShape, type PlanStatus, type TableName } from './merge-shape.js';
+import {
+  identitySource,
+  idColumn,
+  ownIdIndex,
+  tableOf,
+  type MergeShape,
+  type PlanStatus,
+  type TableName,
+} from './merge-shape.js';
 
 export interface PlanSummary {
   readonly chunks: number;
@@ -84,18 +92,18 @@ async function createWorkTable(
 }
 
 /** `status` of a component: found, or creatable, and not too large. */
-function statusOf(shape: MergeShape, ambiguous: Sql): Sql {
+function statusOf(shape: MergeShape, ambiguous: Sql, uncreatable: Sql): Sql {
   return sql`(CASE WHEN rows > ${sql.integer(shape.maxComponentRows)} THEN 'o'
     WHEN ${ambiguous} THEN 'x'
-    WHEN profile_id IS NULL AND NOT ${shape.allowCreation ? sql`true` : sql`false`} THEN 'u'
+    WHEN profile_id IS NULL AND (NOT ${shape.allowCreation ? sql`true` : sql`false`} OR ${uncreatable}) THEN 'u'
     ELSE 'a' END)::"char"`;
 }
 
-function planColumns(shape: MergeShape, source: Sql, ambiguous: Sql): Sql {
+function planColumns(shape: MergeShape, source: Sql, ambiguous: Sql, uncreatable = sql`false`): Sql {
   // Ids are made after the sort, so that they rise with the line and fill the index from left to right.
   return sql`
     SELECT component, coalesce(profile_id, uuidv7()) AS profile_id, profile_id IS NULL AS is_new, rows::int AS rows,
-      (component / ${sql.integer(shape.chunkLines)})::int AS chunk, ${statusOf(shape, ambiguous)} AS status
+      (component / ${sql.integer(shape.chunkLines)})::int AS chunk, ${statusOf(shape, ambiguous, uncreatable)} AS status
     FROM (${source} ORDER BY component OFFSET 0) AS sorted`;
 }
 
@@ -103,7 +111,7 @@ function identityJoin(shape: MergeShape, namespaceIndex: number): Sql {
   if (shape.groupTypeId !== undefined)
     return sql`LEFT JOIN (SELECT id AS profile_id, key FROM profile.group WHERE group_type_id = ${sql.integer(shape.groupTypeId)}) i
       ON i.key = s.${idColumn(namespaceIndex)}`;
-  return sql`LEFT JOIN profile.identity i ON i.workspace_id = ${sql.integer(shape.workspaceId)}
+  return sql`LEFT JOIN ${identitySource(shape)} i ON i.workspace_id = ${sql.integer(shape.workspaceId)}
     AND i.namespace_id = ${sql.integer(shape.namespaceIds[namespaceIndex]!)} AND i.value = s.${idColumn(namespaceIndex)}`;
 }
 
@@ -168,17 +176,19 @@ async function planBySeveralIdentifiers(tx: Transaction, shape: MergeShape): Pro
       coalesce('p' || i.profile_id::text, v.namespace_id || ':' || v.value) AS node
     FROM ${tableOf(shape.staging)} s
     CROSS JOIN LATERAL (VALUES ${sql.join(identifiers)}) AS v (priority, namespace_id, value)
-    LEFT JOIN profile.identity i ON i.workspace_id = ${sql.integer(shape.workspaceId)} AND i.namespace_id = v.namespace_id AND i.value = v.value
+    LEFT JOIN ${identitySource(shape)} i ON i.workspace_id = ${sql.integer(shape.workspaceId)} AND i.namespace_id = v.namespace_id AND i.value = v.value
     WHERE v.value IS NOT NULL`;
   await createWorkTable(tx, shape, 'resolve_edge', edgeColumnTypes, edges);
   await labelComponents(tx, shape);
   if (shape.policy === 'first-match') await splitByFirstMatch(tx);
   const grouped = sql`
     SELECT coalesce(l.component, e.line) AS component, min(e.profile_id::text)::uuid AS profile_id,
-      min(e.profile_id::text) IS DISTINCT FROM max(e.profile_id::text) AS ambiguous, count(*) FILTER (WHERE e.first_of_line) AS rows
+      min(e.profile_id::text) IS DISTINCT FROM max(e.profile_id::text) AS ambiguous, count(*) FILTER (WHERE e.first_of_line) AS rows,
+      bool_or(e.priority = ${sql.integer(ownIdIndex(shape))}) AS names_profile
     FROM resolve_edge e LEFT JOIN resolve_label l USING (line)
     GROUP BY 1`;
-  await writePlan(tx, shape, planColumns(shape, grouped, sql`ambiguous`));
+  // Whoever names a profile by its id does not mean a new one.
+  await writePlan(tx, shape, planColumns(shape, grouped, sql`ambiguous`, sql`names_profile`));
   await writePlanLines(
     tx,
     shape,
