@@ -14,13 +14,14 @@ export async function lockExisting(tx: Transaction, { shape, inChunk }: ChunkCon
   const plan = tableOf(shape.plan);
   await scratchTable(tx, 'locked', sql`id uuid, properties jsonb, version bigint`);
   // A subquery that locks is run once for each id, in their order, and finds its one partition.
-  const { rowCount: found } = await tx.query(sql`
+  const lock = sql`
     INSERT INTO locked
     SELECT wanted.profile_id, p.properties, p.version
     FROM (SELECT pl.profile_id FROM ${plan} pl WHERE ${inChunk} AND NOT pl.is_new ORDER BY pl.profile_id OFFSET 0) wanted
     CROSS JOIN LATERAL (
       SELECT p.properties, p.version FROM profile.profile p WHERE p.id = wanted.profile_id FOR NO KEY UPDATE OF p
-    ) p`);
+    ) p`;
+  const { rowCount: found } = await byIndex(tx, () => tx.query(lock));
   const { rows } = await tx.query<{ wanted: number }>(
     sql`SELECT count(*)::float8 AS wanted FROM ${plan} pl WHERE ${inChunk} AND NOT pl.is_new`,
   );
