@@ -4,6 +4,7 @@ import type { Bench } from './bench.js';
 import { csvRead } from './csv-read.js';
 import { exportFull } from './export-full.js';
 import { importLinked } from './import-linked.js';
+import { importMemory } from './import-memory.js';
 import { importNew } from './import-new.js';
 import { importOutbox } from './import-outbox.js';
 import { importPgp } from './import-pgp.js';
@@ -20,6 +21,7 @@ const benches: Readonly<Record<string, Bench>> = {
   'import-update': importUpdate,
   'import-unchanged': importUnchanged,
   'import-linked': importLinked,
+  'import-memory': importMemory,
   'import-outbox': importOutbox,
   'import-pgp': importPgp,
   'import-vs-pgloader': importVsPgloader,
