@@ -307,6 +307,31 @@ describe('a goal that links profiles to groups', () => {
     expect(await stamp('c2')).toEqual(before.c2);
   });
 
+  it('links nobody it erases or withholds, and leaves no group that was made for them alone', async () => {
+    harness.startWorker();
+    const link = (changes: object) =>
+      harness.goal({ groupLinks: [{ column: 'company', type: 'company' }], ...changes });
+    await harness.put('customers.csv', 'id,company,gone\nc1,acme,no\nc2,acme,no\nc3,bolt,no\n');
+    await harness.run(link({ deleteFlag: { column: 'gone' } }));
+    await harness.put('customers-2.csv', 'id,company,gone\nc1,coil,yes\nc2,acme,no\nc3,bolt,yes\nc4,dyno,yes\n');
+    const erased = await harness.run(link({ deleteFlag: { column: 'gone' } }));
+    expect(erased.counts).toMatchObject({ rowsRead: 4, erased: 2, unchanged: 1, groupsLinked: 0 });
+    expect(await links()).toEqual({ c2: ['acme'] });
+    expect(Object.keys(await groups())).toEqual(['acme', 'bolt']);
+
+    await harness.client.put(harness.bucket, 'consent/c.csv', 'id,company,news\nc5,evil,no\nc6,echo,yes\nc7,evil,\n');
+    const withheld = await harness.run(
+      link({
+        consent: [{ column: 'news', objective: 'news' }],
+        source: { bucket: harness.bucket, directory: 'consent', pattern: { kind: 'every' } },
+      }),
+      { consentObjectives: ['news'] },
+    );
+    expect(withheld.counts).toMatchObject({ created: 1, skipped: { consent: 2 }, groupsLinked: 1 });
+    expect(await links()).toEqual({ c2: ['acme'], c6: ['echo'] });
+    expect(Object.keys(await groups())).toEqual(['acme', 'bolt', 'echo']);
+  });
+
   it('never waits in a circle with imports of the same groups and the API, and loses no change', async () => {
     const segmentId = (
       await createSegment(harness.database, harness.workspaceId, {

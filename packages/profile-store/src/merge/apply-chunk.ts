@@ -14,7 +14,7 @@ import { applyGroupChunk } from './apply-group-chunk.js';
 import { eraseFlagged, lockMergedAndErased, type ErasureCounts } from './erase-flagged.js';
 import { holdBack, holdsBack, type HeldBackCounts } from './hold-back.js';
 import { feedProducts } from './feed-products.js';
-import { linkGroups, linksGroups, lockLinkedGroups, type GroupLinkCounts } from './link-groups.js';
+import { forgetUnusedGroups, linkGroups, linksGroups, lockLinkedGroups, type GroupLinkCounts } from './link-groups.js';
 import {
   collectIncoming,
   incomingOutcomes,
@@ -107,6 +107,7 @@ export async function applyComponents(
     if (shape.uses.consent) await applyConsent(tx, context);
     if (linksGroups(shape)) links = await linkGroups(tx, context);
   }
+  if (linksGroups(shape)) await forgetUnusedGroups(tx);
   const events =
     shape.events === undefined ? { events: 0, eventLines: 0, eventsConflicting: 0 } : await applyEvents(tx, context);
   const products = (shape.productFeeds ?? []).length === 0 ? undefined : await feedProducts(tx, context);

@@ -54,12 +54,16 @@ export async function lockLinkedGroups(tx: Transaction, shape: MergeShape, inChu
     SELECT DISTINCT n.component, n.link, n.type_id, n.makes, k.value
     FROM named n CROSS JOIN LATERAL jsonb_array_elements_text(n.keys) AS k (value)${counting}`);
   await tx.query(sql`ANALYZE linked_group`);
+  await tx.query(sql`CREATE TEMP TABLE IF NOT EXISTS made_group (id uuid NOT NULL) ON COMMIT DROP`);
   await tx.query(sql`
-    INSERT INTO profile.group (group_type_id, key)
-    SELECT DISTINCT lg.type_id, lg.key FROM linked_group lg
-    WHERE lg.makes AND NOT EXISTS (SELECT FROM profile.group g WHERE g.group_type_id = lg.type_id AND g.key = lg.key)
-    ORDER BY lg.type_id, lg.key
-    ON CONFLICT DO NOTHING`);
+    WITH made AS (
+      INSERT INTO profile.group (group_type_id, key)
+      SELECT DISTINCT lg.type_id, lg.key FROM linked_group lg
+      WHERE lg.makes AND NOT EXISTS (SELECT FROM profile.group g WHERE g.group_type_id = lg.type_id AND g.key = lg.key)
+      ORDER BY lg.type_id, lg.key
+      ON CONFLICT DO NOTHING RETURNING id
+    )
+    INSERT INTO made_group SELECT id FROM made`);
   await tx.query(sql`
     WITH locked AS MATERIALIZED (
       SELECT g.id, g.group_type_id, g.key FROM profile.group g
@@ -121,4 +125,11 @@ export async function linkGroups(tx: Transaction, { shape, inChunk }: ChunkConte
     FROM raised r WHERE t.profile_id = r.id`;
   await byIndex(tx, () => tx.query(raise));
   return { groupsLinked: rows[0]!.linked, groupsUnknown: rows[0]!.unknown };
+}
+
+/** Of the groups made here those that nobody joined after all: rows that are withheld, or wait for the final chunk, leave nothing behind. */
+export async function forgetUnusedGroups(tx: Transaction): Promise<void> {
+  await tx.query(sql`
+    DELETE FROM profile.group g USING made_group m
+    WHERE g.id = m.id AND NOT EXISTS (SELECT FROM profile.group_member gm WHERE gm.group_id = g.id)`);
 }
