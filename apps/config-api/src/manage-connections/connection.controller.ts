@@ -60,6 +60,7 @@ export class ConnectionController {
     description:
       'Secrets are sealed at once and never shown again. PGP keys are checked: unusable and expired ones are refused.',
     access: 'config:write',
+    also: 'config:read',
     answer: { description: 'The connection', schema: connectionView },
     problems: { '409': 'The name is taken' },
   })
