@@ -196,8 +196,9 @@ export async function recordProgress(
 ): Promise<PartProgress | undefined> {
   const { rows } = await executor.query<{ state: ExportState; rows: number }>(sql`
     WITH own AS (
-      UPDATE exporter.part SET rows = greatest(rows, coalesce((
-        SELECT tuples_processed FROM pg_stat_progress_copy WHERE pid = ${part.backendPid}), 0) - ${part.rowsBefore}::bigint)
+      -- What is stored has been counted: the COPY may be rows ahead of it by now.
+      UPDATE exporter.part SET rows = CASE state WHEN 'writing' THEN greatest(rows, coalesce((
+        SELECT tuples_processed FROM pg_stat_progress_copy WHERE pid = ${part.backendPid}), 0) - ${part.rowsBefore}::bigint) ELSE rows END
       WHERE run_id = ${key.runId} AND goal_id = ${key.goalId} AND number = ${part.number} AND upload_id = ${part.uploadId}
       RETURNING rows, series
     )
