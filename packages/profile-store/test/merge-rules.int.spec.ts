@@ -35,6 +35,17 @@ describe('merging rows into profiles', () => {
     expect(again.counts).toMatchObject({ created: 0, updated: 0, unchanged: 1, profilesUnchanged: 1 });
   });
 
+  it('takes a list assigned over one that holds it for a change', async () => {
+    await importRows(store, await fileShape(store, ['email']), [
+      { ids: ['list@x.test'], assign: { tags: ['a', 'b'] } },
+    ]);
+    const { counts } = await importRows(store, await fileShape(store, ['email']), [
+      { ids: ['list@x.test'], assign: { tags: ['a'] } },
+    ]);
+    expect(counts).toMatchObject({ updated: 1, unchanged: 0 });
+    expect(await propertiesOf(store, 'list@x.test')).toBe('{"tags": ["a"]}');
+  });
+
   it('acts in file order when one profile has several rows in a file', async () => {
     const shape = await fileShape(store, ['email'], { uses: all });
     const { counts, plan } = await importRows(store, shape, [
@@ -109,5 +120,36 @@ describe('merging rows into profiles', () => {
     expect(counts).toMatchObject({ created: 25, profilesCreated: 20 });
     expect(await propertiesOf(store, 'chunk3@x.test')).toBe('{"spent": 2}');
     expect(await propertiesOf(store, 'chunk9@x.test')).toBe('{"spent": 1}');
+  });
+});
+
+describe('merging rows where no property is a list', () => {
+  let store: StoreFixture;
+
+  beforeAll(async () => {
+    store = await createStore('merge_scalars');
+    await store.addProperty('name');
+    await store.addProperty('spent', { type: 'decimal' });
+  });
+
+  afterAll(async () => {
+    await store.close();
+  });
+
+  it('updates the profiles that lack a value of their row and leaves the others alone', async () => {
+    await importRows(store, await fileShape(store, ['email']), [
+      { ids: ['holds@x.test'], assign: { name: 'Ann', spent: 1.5 } },
+      { ids: ['other@x.test'], assign: { name: 'Bob', spent: 2 } },
+      { ids: ['lacks@x.test'], assign: { name: 'Cid' } },
+    ]);
+    const { counts } = await importRows(store, await fileShape(store, ['email']), [
+      { ids: ['holds@x.test'], assign: { name: 'Ann' } },
+      { ids: ['other@x.test'], assign: { name: 'Bob', spent: 2.5 } },
+      { ids: ['lacks@x.test'], assign: { name: 'Cid', spent: 0 } },
+    ]);
+    expect(counts).toMatchObject({ updated: 2, unchanged: 1, profilesUnchanged: 1 });
+    expect(await propertiesOf(store, 'holds@x.test')).toBe('{"name": "Ann", "spent": 1.5}');
+    expect(await propertiesOf(store, 'other@x.test')).toBe('{"name": "Bob", "spent": 2.5}');
+    expect(await propertiesOf(store, 'lacks@x.test')).toBe('{"name": "Cid", "spent": 0}');
   });
 });
