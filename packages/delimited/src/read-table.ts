@@ -99,7 +99,7 @@ class TableReader {
       });
     }
     const header = row.fields.map(ownCopy);
-    const duplicates = [...new Set(header.filter((name, index) => header.indexOf(name) !== index))];
+    const duplicates = namesTwice(header);
     this.#scanner.columns = header.length;
     return { header, duplicates, columns: header.length, batches: this.#batches([]) };
   }
@@ -216,4 +216,11 @@ class TableReader {
     }
     while (!this.#scanner.skipLine() && !this.#isAtEnd()) await this.#more();
   }
+}
+
+function namesTwice(header: readonly string[]): readonly string[] {
+  const once = new Set<string>();
+  const twice = new Set<string>();
+  for (const name of header) (once.has(name) ? twice : once).add(name);
+  return [...twice];
 }

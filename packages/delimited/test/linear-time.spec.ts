@@ -46,3 +46,18 @@ describe('hostile files', () => {
     expect(turns).toBeGreaterThanOrEqual(3);
   });
 });
+
+describe('a hostile header', () => {
+  it.each([
+    ['of 150,000 names', (column: number) => column.toString(36)],
+    ['of 150,000 names, each twice', (column: number) => (column >> 1).toString(36)],
+  ])('is read in linear time: %s', async (_name, nameOf) => {
+    const header = Array.from({ length: 150_000 }, (_, column) => nameOf(column)).join(',');
+    const before = process.cpuUsage();
+    const table = await readTable(Readable.from([Buffer.from(`${header}\n${header}\n`)]), dialectOf());
+    let rows = 0;
+    for await (const batch of table.batches) rows += batch.rows.length;
+    expect([table.columns, rows]).toEqual([150_000, 1]);
+    expect(process.cpuUsage(before).user / 1e6).toBeLessThan(10);
+  });
+});

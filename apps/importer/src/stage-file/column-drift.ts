@@ -29,7 +29,13 @@ export function columnDrift(
   const earlier = new Set(before?.columns);
   const wanted = new Set(read);
   const missing = [...new Set([...read, ...earlier])].filter((column) => !present.has(column));
-  const repeated = [...new Set(now.filter((column, index) => now.indexOf(column) < index))];
+  const positions = new Map<string, number>();
+  const twice = new Set<string>();
+  now.forEach((column, index) => {
+    if (positions.has(column)) twice.add(column);
+    else positions.set(column, index + 1);
+  });
+  const repeated = [...twice];
   const known = now.filter((column) => earlier.has(column));
   const order = (before?.columns ?? []).filter((column) => present.has(column));
   const isReordered = repeated.length === 0 && known.join('\0') !== order.join('\0');
@@ -48,14 +54,14 @@ export function columnDrift(
     const isRead = columns.filter((column) => wanted.has(column));
     const others = columns.filter((column) => !wanted.has(column));
     // Without a choice reading the column fails, and says more.
-    find(chosen ?? 'ignore', tell(isRead.map(quoted).join(', ')), isRead.length > 0);
-    find(chosen ?? 'warn', tell(others.map(nameOf).join(', ')), others.length > 0);
+    find(chosen ?? 'ignore', tell(listed(isRead.map(quoted))), isRead.length > 0);
+    find(chosen ?? 'warn', tell(listed(others.map(nameOf))), others.length > 0);
   };
   const nameOf = (column: string): string =>
-    earlier.has(column) ? quoted(column) : `in position ${now.indexOf(column) + 1}`;
+    earlier.has(column) ? quoted(column) : `in position ${positions.get(column) ?? 0}`;
   split(missing, drift.missing, (names) => `missing columns${since}: ${names}`);
   split(repeated, drift.duplicate, (names) => `columns whose name stands more than once: ${names}`);
-  find(drift.new, `new columns${since}, in positions ${added.join(', ')}`, added.length > 0);
+  find(drift.new, `new columns${since}, in positions ${listed(added)}`, added.length > 0);
   find(drift.reordered, `the columns stand in another order than in ${before?.name ?? ''}`, isReordered);
   return findings;
 }
@@ -102,6 +108,14 @@ export function columnsRead(goal: ImportProfilesGoal, file: PlannedFile): readon
     reads(mapping.idColumn, mapping.occurredAtColumn, ...mapping.mappings.map(({ column }) => column));
   for (const { list } of file.lists) reads(...list.mappings.map(({ column }) => column));
   return [...read];
+}
+
+const listedColumns = 20;
+
+/** A file may have a hundred thousand columns; a message names some. */
+function listed(columns: readonly (string | number)[]): string {
+  const more = columns.length - listedColumns;
+  return `${columns.slice(0, listedColumns).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 function quoted(column: string): string {
