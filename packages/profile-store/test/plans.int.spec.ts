@@ -24,6 +24,18 @@ describe('a small change of a large store', () => {
       )
       INSERT INTO profile.identity (workspace_id, namespace_id, value, profile_id)
       SELECT ${workspaceId}::int, ${namespaces.get('email')!.id}::int, 'p' || row_number() OVER () || '@p.test', id FROM made`);
+    await store.database.query(
+      sql`INSERT INTO profile.group_type (workspace_id, code) VALUES (${workspaceId}, 'team')`,
+    );
+    await store.database.query(sql`
+      INSERT INTO profile.group (group_type_id, key, properties) SELECT t.id, 'g' || n, '{"size": 1}' FROM profile.group_type t, generate_series(1, 5000) n`);
+    await store.database.query(sql`
+      INSERT INTO profile.group_member (profile_id, group_id)
+      SELECT i.profile_id, g.id FROM profile.group g JOIN profile.identity i ON i.value = 'p' || substr(g.key, 2) || '@p.test'`);
+    await createSegment(store.database, store.workspaceId, {
+      name: 'large team',
+      rule: { kind: 'group', type: 'team', property: 'size', op: 'greater', value: 10 },
+    });
     await createSegment(store.database, store.workspaceId, {
       name: 'granted',
       rule: { kind: 'consent', objective: 'news', op: 'granted' },
@@ -116,6 +128,48 @@ describe('a small change of a large store', () => {
       await putGroup(tx, catalogue, { type: 'company', key: 'acme', properties: '{}', members });
       expect(await tablesRead(tx)).toEqual([]);
     });
+  });
+
+  it('reads no table whole for a batch that links profiles to groups, old and new', async () => {
+    const catalogue = await store.catalogue();
+    await store.database.transaction(async (tx) => {
+      const updates = ['p11@p.test', 'p12@p.test', 'linked@p.test'].map((value) => ({
+        identities: [{ namespace: 'email', value }],
+        groups: [
+          { type: 'team', key: 'g77', replace: value.startsWith('p11') },
+          { type: 'team', key: `of ${value}`, replace: value.startsWith('p11') },
+        ],
+      }));
+      const results = await ingestBatch(tx, catalogue, updates, { allowCreation: true });
+      expect(results.map(({ outcome }) => outcome)).toEqual(['updated', 'updated', 'created']);
+      expect(await tablesRead(tx)).toEqual([]);
+      expect(await settings(tx)).toEqual({ joins: 'onon' });
+    });
+  });
+
+  it('reads no table whole for chunks of a file of groups, several in one transaction', async () => {
+    const groupTypeId = (await store.catalogue()).groupTypes.get('team')!.id;
+    const shape = await fileShape(store, ['email'], { groupTypeId, chunkLines: 2 });
+    await store.database.transaction((tx) =>
+      stageRows(
+        tx,
+        shape,
+        ['g21', 'g22', 'g21', 'g23', 'another'].map((key) => ({ ids: [key], assign: { size: 50 } })),
+      ),
+    );
+    const { chunks } = await store.database.transaction((tx) => resolveRows(tx, shape));
+    await store.database.transaction(async (tx) => {
+      let counted = 0;
+      for (let chunk = 0; chunk < chunks; chunk += 1) {
+        const { created, updated } = await applyChunk(tx, shape, chunk);
+        counted += created + updated;
+      }
+      expect(counted).toBe(5);
+      expect(await tablesRead(tx)).toEqual([]);
+    });
+    const { rowCount } = await store.database.query(sql`
+      SELECT FROM profile.membership m JOIN profile.segment s ON s.id = m.segment_id WHERE s.name = 'large team' AND m.status = 'realized'`);
+    expect(rowCount).toBe(3);
   });
 
   it('reads no table whole for a chunk of a file', async () => {

@@ -59,7 +59,7 @@ export async function applyChunk(tx: Transaction, shape: MergeShape, chunk: numb
   if (shape.uses.erase !== true) return applyComponents(tx, shape, chosen);
   if (linksGroups(shape)) await lockLinkedGroups(tx, shape, chosen.inChunk);
   await lockMergedAndErased(tx, shape, inChunk);
-  const counts = await applyComponents(tx, shape, chosen);
+  const counts = await applyComponents(tx, shape, { ...chosen, groupsLocked: true });
   return { ...counts, ...(await eraseFlagged(tx, shape, inChunk)) };
 }
 
@@ -67,7 +67,7 @@ export async function applyChunk(tx: Transaction, shape: MergeShape, chunk: numb
 export async function applyComponents(
   tx: Transaction,
   shape: MergeShape,
-  { inChunk, inLines }: Pick<ChunkContext, 'inChunk' | 'inLines'>,
+  { inChunk, inLines, groupsLocked }: Pick<ChunkContext, 'inChunk' | 'inLines'> & { readonly groupsLocked?: boolean },
 ): Promise<ChunkCounts> {
   await tx.query(sql`SET LOCAL jit = off`);
   await tx.query(sql`SET LOCAL work_mem = '64MB'`);
@@ -82,7 +82,7 @@ export async function applyComponents(
   };
   let { simple, other, folded } = await countKinds(tx, context);
   let moved = 0;
-  if (linksGroups(shape)) await lockLinkedGroups(tx, shape, inChunk);
+  if (linksGroups(shape) && groupsLocked !== true) await lockLinkedGroups(tx, shape, inChunk);
   if (other > 0) moved += await lockExisting(tx, context);
   const heldBack = holdsBack(shape) ? await holdBack(tx, context) : undefined;
   if (heldBack !== undefined && heldBack.rows > 0) ({ simple, other, folded } = await countKinds(tx, context));

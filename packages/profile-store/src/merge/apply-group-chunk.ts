@@ -4,6 +4,7 @@ import { loadCatalogue } from '../definitions/load-catalogue.js';
 import { lockDefinitions } from '../definitions/lock-definitions.js';
 import { streamedProperties } from '../definitions/stream-targets.js';
 import { byIndex } from '../profiles/by-index.js';
+import { scratchTable } from '../profiles/scratch-table.js';
 import { evaluateSegments } from '../segments/evaluate-segments.js';
 import { createTouched } from '../segments/touched.js';
 import { writeOutbox } from '../segments/write-outbox.js';
@@ -25,7 +26,6 @@ export async function applyGroupChunk(
 ): Promise<ChunkCounts> {
   await tx.query(sql`SET LOCAL jit = off`);
   await tx.query(sql`SET LOCAL work_mem = '64MB'`);
-  await tx.query(sql`DROP TABLE IF EXISTS touched, segment_change, incoming, group_outcome`);
   await lockDefinitions(tx, shape.workspaceId, 'shared');
   const catalogue = await loadCatalogue(tx, shape.workspaceId);
   await collectGroups(tx, shape, inChunk);
@@ -35,24 +35,42 @@ export async function applyGroupChunk(
   return countOutcomes(tx);
 }
 
-/** The chunk's rows, one for each group, in a temporary table `incoming`. */
+/** The chunk's rows, one for each group, in a temporary table `incoming_group`. */
 async function collectGroups(
   tx: Transaction,
   { plan, planLines, staging, uses }: MergeShape,
   inChunk: Sql,
 ): Promise<void> {
+  await scratchTable(tx, 'incoming_group', incomingColumns);
+  const into = sql.join(
+    ['component', 'group_id', 'is_new', 'rows', 'key', ...valueColumns(uses)].map((name) => sql.id(name)),
+  );
   await tx.query(sql`
-    CREATE TEMP TABLE incoming ON COMMIT DROP AS
-    SELECT pl.component, pl.profile_id AS group_id, pl.is_new, pl.rows, s.id_1 AS key, ${plainColumns(uses)}
+    INSERT INTO incoming_group (${into})
+    SELECT pl.component, pl.profile_id, pl.is_new, pl.rows, s.id_1, ${plainColumns(uses)}
     FROM ${tableOf(plan)} pl JOIN ${tableOf(staging)} s ON s.line = pl.component
     WHERE ${inChunk} AND pl.rows = 1`);
   await tx.query(sql`
-    INSERT INTO incoming
+    INSERT INTO incoming_group (${into})
     SELECT pl.component, pl.profile_id, pl.is_new, pl.rows, min(s.id_1), ${foldedColumns(uses)}
     FROM ${tableOf(plan)} pl JOIN ${tableOf(planLines)} l ON l.component = pl.component JOIN ${tableOf(staging)} s ON s.line = l.line
     WHERE ${inChunk} AND pl.rows > 1
     GROUP BY pl.component, pl.profile_id, pl.is_new, pl.rows`);
-  await tx.query(sql`ANALYZE incoming`);
+  await tx.query(sql`ANALYZE incoming_group`);
+}
+
+const incomingColumns = sql`
+  component bigint, group_id uuid, is_new boolean, rows integer, key text, assign jsonb, fill jsonb, append jsonb, increment jsonb`;
+const outcomeColumns = sql`group_id uuid PRIMARY KEY, rows integer NOT NULL, outcome "char" NOT NULL`;
+
+/** Of `plainColumns` and `foldedColumns`, in their order; groups have no consent. */
+function valueColumns(uses: MergeShape['uses']): readonly string[] {
+  return [
+    'assign',
+    ...(uses.fill ? ['fill'] : []),
+    ...(uses.append.length > 0 ? ['append'] : []),
+    ...(uses.increment.length > 0 ? ['increment'] : []),
+  ];
 }
 
 async function createGroups(tx: Transaction, { plan, uses }: MergeShape, groupTypeId: number): Promise<void> {
@@ -60,11 +78,11 @@ async function createGroups(tx: Transaction, { plan, uses }: MergeShape, groupTy
   await tx.query(sql`
     INSERT INTO profile.group (id, group_type_id, key, properties)
     SELECT i.group_id, ${groupTypeId}::int, i.key, ${uses.clear ? fresh : sql`jsonb_strip_nulls(${fresh})`}
-    FROM incoming i WHERE i.is_new ORDER BY i.key
+    FROM incoming_group i WHERE i.is_new ORDER BY i.key
     ON CONFLICT (group_type_id, key) DO NOTHING`);
   await tx.query(sql`
     WITH taken AS (
-      UPDATE incoming i SET group_id = g.id, is_new = false FROM profile.group g
+      UPDATE incoming_group i SET group_id = g.id, is_new = false FROM profile.group g
       WHERE i.is_new AND g.group_type_id = ${groupTypeId}::int AND g.key = i.key AND g.id <> i.group_id
       RETURNING i.component, g.id
     )
@@ -75,21 +93,20 @@ async function createGroups(tx: Transaction, { plan, uses }: MergeShape, groupTy
 async function updateGroups(tx: Transaction, { uses }: MergeShape): Promise<void> {
   await tx.query(sql`
     SELECT count(*) FROM (
-      SELECT FROM profile.group g JOIN incoming i ON i.group_id = g.id
+      SELECT FROM profile.group g JOIN incoming_group i ON i.group_id = g.id
       WHERE NOT i.is_new ORDER BY g.group_type_id, g.key FOR NO KEY UPDATE OF g
     ) AS locked`);
   const merged = mergedProperties(uses, sql`i`, sql`g.properties`);
-  await tx.query(sql`
-    CREATE TEMP TABLE group_outcome (group_id uuid PRIMARY KEY, rows integer NOT NULL, outcome "char" NOT NULL) ON COMMIT DROP`);
+  await scratchTable(tx, 'group_outcome', outcomeColumns);
   await tx.query(sql`
     WITH updated AS (
       UPDATE profile.group g SET properties = ${merged}, changed_xid = pg_current_xact_id(), updated_at = now()
-      FROM incoming i WHERE NOT i.is_new AND g.id = i.group_id AND ${merged} IS DISTINCT FROM g.properties
+      FROM incoming_group i WHERE NOT i.is_new AND g.id = i.group_id AND ${merged} IS DISTINCT FROM g.properties
       RETURNING g.id
     )
     INSERT INTO group_outcome
     SELECT i.group_id, i.rows, CASE WHEN i.is_new THEN 'c' WHEN u.id IS NULL THEN 'n' ELSE 'u' END
-    FROM incoming i LEFT JOIN updated u ON u.id = i.group_id`);
+    FROM incoming_group i LEFT JOIN updated u ON u.id = i.group_id`);
 }
 
 function isReadBySegments(catalogue: Catalogue, groupTypeId: number): boolean {

@@ -1,5 +1,6 @@
 import { sql, type Sql, type Transaction } from '@millrace/database';
 import { byIndex } from '../profiles/by-index.js';
+import { scratchTable } from '../profiles/scratch-table.js';
 import { nextVersion } from '../profiles/version.js';
 import type { ChunkContext } from './chunk-context.js';
 import { tableOf, type MergeShape } from './merge-shape.js';
@@ -22,9 +23,8 @@ export function linksGroups({ uses }: Pick<MergeShape, 'uses'>): boolean {
  */
 export async function lockLinkedGroups(tx: Transaction, shape: MergeShape, inChunk: Sql): Promise<void> {
   const [plan, staging, lines] = [tableOf(shape.plan), tableOf(shape.staging), tableOf(shape.planLines)];
-  await tx.query(sql`DROP TABLE IF EXISTS linked_group`);
-  await tx.query(sql`
-    CREATE TEMP TABLE linked_group (component bigint, link int, type_id int, makes boolean, key text, group_id uuid) ON COMMIT DROP`);
+  await scratchTable(tx, 'linked_group', linkedColumns);
+  await scratchTable(tx, 'made_group', sql`id uuid NOT NULL`);
   // Where a link replaces, the last row of a profile that has a value counts.
   const [lastLine, counting] = (shape.uses.groups ?? []).some(({ replace }) => replace)
     ? [
@@ -53,40 +53,42 @@ export async function lockLinkedGroups(tx: Transaction, shape: MergeShape, inChu
     INSERT INTO linked_group (component, link, type_id, makes, key)
     SELECT DISTINCT n.component, n.link, n.type_id, n.makes, k.value
     FROM named n CROSS JOIN LATERAL jsonb_array_elements_text(n.keys) AS k (value)${counting}`);
-  await tx.query(sql`ANALYZE linked_group`);
-  await tx.query(sql`CREATE TEMP TABLE IF NOT EXISTS made_group (id uuid NOT NULL) ON COMMIT DROP`);
   await tx.query(sql`
     WITH made AS (
       INSERT INTO profile.group (group_type_id, key)
-      SELECT DISTINCT lg.type_id, lg.key FROM linked_group lg
-      WHERE lg.makes AND NOT EXISTS (SELECT FROM profile.group g WHERE g.group_type_id = lg.type_id AND g.key = lg.key)
-      ORDER BY lg.type_id, lg.key
+      SELECT DISTINCT lg.type_id, lg.key FROM linked_group lg WHERE lg.makes ORDER BY lg.type_id, lg.key
       ON CONFLICT DO NOTHING RETURNING id
     )
     INSERT INTO made_group SELECT id FROM made`);
+  // A subquery that locks is run once for each key, in their order.
   await tx.query(sql`
     WITH locked AS MATERIALIZED (
-      SELECT g.id, g.group_type_id, g.key FROM profile.group g
-      WHERE (g.group_type_id, g.key) IN (SELECT type_id, key FROM linked_group)
-      ORDER BY g.group_type_id, g.key FOR SHARE OF g
+      SELECT g.id, wanted.type_id, wanted.key
+      FROM (SELECT DISTINCT type_id, key FROM linked_group ORDER BY type_id, key OFFSET 0) wanted
+      CROSS JOIN LATERAL (
+        SELECT g.id FROM profile.group g WHERE g.group_type_id = wanted.type_id AND g.key = wanted.key FOR SHARE OF g
+      ) g
     )
-    UPDATE linked_group lg SET group_id = l.id FROM locked l WHERE l.group_type_id = lg.type_id AND l.key = lg.key`);
+    UPDATE linked_group lg SET group_id = l.id FROM locked l WHERE l.type_id = lg.type_id AND l.key = lg.key`);
 }
+
+const linkedColumns = sql`component bigint, link int, type_id int, makes boolean, key text, group_id uuid`;
+const linkColumns = sql`profile_id uuid, link int, type_id int, key text, group_id uuid`;
+const changeColumns = sql`profile_id uuid NOT NULL, left_one boolean NOT NULL`;
 
 /** Makes the chunk's profiles members of the groups in `linked_group`; a real change marks the profile in `touched`. */
 export async function linkGroups(tx: Transaction, { shape, inChunk }: ChunkContext): Promise<GroupLinkCounts> {
-  await tx.query(sql`DROP TABLE IF EXISTS group_link, group_change`);
+  await scratchTable(tx, 'group_link', linkColumns);
+  await scratchTable(tx, 'group_change', changeColumns);
   await tx.query(sql`
-    CREATE TEMP TABLE group_link ON COMMIT DROP AS
+    INSERT INTO group_link
     SELECT DISTINCT pl.profile_id, lg.link, lg.type_id, lg.key, lg.group_id
     FROM linked_group lg JOIN ${tableOf(shape.plan)} pl ON pl.component = lg.component WHERE ${inChunk}`);
-  await tx.query(sql`ANALYZE group_link`);
-  await tx.query(
-    sql`CREATE TEMP TABLE group_change (profile_id uuid NOT NULL, left_one boolean NOT NULL) ON COMMIT DROP`,
-  );
+  // A batch is too small to be worth it, and makes no rows of the catalogue.
+  if (shape.persistence === 'durable') await tx.query(sql`ANALYZE group_link`);
   const replacing = (shape.uses.groups ?? []).flatMap(({ replace }, index) => (replace ? [index] : []));
   if (replacing.length > 0) {
-    await tx.query(sql`
+    const leave = sql`
       WITH ended AS (
         DELETE FROM profile.group_member gm USING profile.group g, (
           SELECT DISTINCT profile_id, type_id FROM group_link WHERE link = ANY (${replacing}::int[]) AND group_id IS NOT NULL
@@ -95,7 +97,8 @@ export async function linkGroups(tx: Transaction, { shape, inChunk }: ChunkConte
           AND NOT EXISTS (SELECT FROM group_link stays WHERE stays.profile_id = gm.profile_id AND stays.group_id = gm.group_id)
         RETURNING gm.profile_id
       )
-      INSERT INTO group_change SELECT DISTINCT profile_id, true FROM ended`);
+      INSERT INTO group_change SELECT DISTINCT profile_id, true FROM ended`;
+    await byIndex(tx, () => tx.query(leave));
   }
   const { rows } = await tx.query<{ linked: number; unknown: number }>(sql`
     WITH joined AS (
@@ -129,7 +132,8 @@ export async function linkGroups(tx: Transaction, { shape, inChunk }: ChunkConte
 
 /** Of the groups made here those that nobody joined after all: rows that are withheld, or wait for the final chunk, leave nothing behind. */
 export async function forgetUnusedGroups(tx: Transaction): Promise<void> {
-  await tx.query(sql`
+  const forget = sql`
     DELETE FROM profile.group g USING made_group m
-    WHERE g.id = m.id AND NOT EXISTS (SELECT FROM profile.group_member gm WHERE gm.group_id = g.id)`);
+    WHERE g.id = m.id AND NOT EXISTS (SELECT FROM profile.group_member gm WHERE gm.group_id = g.id)`;
+  await byIndex(tx, () => tx.query(forget));
 }
