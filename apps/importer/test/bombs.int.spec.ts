@@ -124,3 +124,26 @@ describe('a regular expression that takes others exponential time', () => {
     expect(run).toMatchObject({ outcome: 'failed', error: { code: 'bad-pattern' } });
   });
 });
+
+describe('a header of 150,000 columns', () => {
+  const names = Array.from({ length: 150_000 }, (_, column) => `_${column.toString(36)}`);
+  const header = `id,name,${names.join(',')}`;
+  const row = (id: string): string => `${id},Ann${','.repeat(names.length)}`;
+
+  it.each([
+    ['mapped by name', {}],
+    ['mapped as a whole', { mapAll: { rule: 'set' } }],
+    ['with a processor', { processors: [{ kind: 'trim', column: 'name' }] }],
+  ])('is read like any other: %s', async (way, changes) => {
+    const directory = `wide-${way.replaceAll(' ', '-')}`;
+    await harness.client.put(
+      harness.bucket,
+      `${directory}/people.csv`,
+      `${header}\n${row(`${directory}-1`)}\n${row(`${directory}-2`)}\nshort\n`,
+    );
+    const before = process.cpuUsage();
+    const run = await harness.run(goalFor(directory, { kind: 'every' }, changes));
+    expect(run).toMatchObject({ outcome: 'succeeded', counts: { rowsRead: 3, created: 2, rejected: 1 } });
+    expect(process.cpuUsage(before).user / 1e6).toBeLessThan(20);
+  });
+});
