@@ -57,8 +57,8 @@ describe('activating a goal', () => {
     expect(rows).toEqual([{ state: 'done', members: '1234', queued: '1234' }]);
   });
 
-  it('lets changes go first', async () => {
-    await addMembers(600);
+  it('lets changes go first, and sends little of it beside them', async () => {
+    await addMembers(800);
     let release: () => void = () => undefined;
     const released = new Promise<void>((resolve) => (release = resolve));
     stream.before = () => released;
@@ -66,13 +66,17 @@ describe('activating a goal', () => {
     await start({ slots: 1 });
     await waitFor(() => stream.attempts.length === 1);
     // Everything else waits behind the first request, the whole backfill among it.
-    await waitFor(async () => (await workspace.deliveries()).length === 600);
+    await waitFor(async () => (await workspace.deliveries()).length === 800);
     const id = await workspace.profile({ membership: { [segment]: 'realized' } });
     await workspace.change(id, { written: ['points'] });
-    await waitFor(async () => (await workspace.deliveries()).length === 601);
+    await waitFor(async () => (await workspace.deliveries()).length === 801);
     release();
     await waitFor(() => workspace.quiet());
-    expect(stream.attempts[1]?.records.map((record) => record.profileId)).toContain(id);
+    const [, beside] = stream.attempts.map((attempt) => attempt.records.map((record) => record.profileId));
+    // The next change waits for this request: it is kept short.
+    expect(beside?.[0]).toBe(id);
+    expect(beside).toHaveLength(101);
+    expect(sentProfiles().size).toBe(801);
   });
 
   it('goes on where it was after a publisher stopped in the middle', async () => {
