@@ -57,9 +57,9 @@ describe('PostgreSQL killed while it sends the rows of an export', () => {
   };
 
   it.each([
-    ['one file', {}],
-    ['files that are cut', { splitBytes: 4_000_000 }],
-  ])('is delivered once and complete when it is back: %s', async (_name, split) => {
+    ['one file', {}, 1],
+    ['files that are cut', { splitBytes: 4_000_000 }, 9],
+  ])('is delivered once and complete when it is back: %s', async (_name, split, least) => {
     const { exporter, reached, goOn } = stopping();
     fixture.startWorker(exporter);
     const columns = ['email', 'person.name'].map((name) => ({
@@ -82,7 +82,7 @@ describe('PostgreSQL killed while it sends the rows of an export', () => {
     expect(new Set(await fixture.rows(counts)).size).toBe(400);
     expect(await fixture.objects()).toHaveLength(counts.files.length + 1);
     expect(await fixture.openUploads()).toEqual([]);
-    if ('splitBytes' in split) expect(counts.files.length).toBeGreaterThan(8);
+    expect(counts.files.length).toBeGreaterThanOrEqual(least);
     await fixture.stopWorkers();
     await fixture.emptyBucket();
   });

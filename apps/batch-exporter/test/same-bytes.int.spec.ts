@@ -58,7 +58,7 @@ describe('rows that COPY writes and rows that this process writes', () => {
     const dialect = csvDialect.parse(csv);
     expect(copyOptions(dialect) !== undefined).toBe(possible);
     expect(await byHand(golden.rows, dialect)).toBe(text);
-    if (possible) expect(await byCopy(golden.rows, dialect)).toBe(text);
+    expect(possible ? await byCopy(golden.rows, dialect) : text).toBe(text);
   });
 
   it('are the same bytes in every dialect that both can write', async () => {
@@ -114,8 +114,8 @@ describe('rows that COPY writes and rows that this process writes', () => {
           hand = await byHand(rows, dialect);
         } catch (error) {
           // What no reader could tell apart is refused before COPY is asked.
-          expect(error).toBeInstanceOf(InputError);
-          return;
+          if (error instanceof InputError) return;
+          throw error;
         }
         compared += 1;
         expect(await byCopy(rows, dialect)).toBe(hand);
