@@ -2,7 +2,11 @@ import { parseArgs } from 'node:util';
 import { StackError } from '@millrace/dev-stack';
 import type { Bench } from './bench.js';
 import { csvRead } from './csv-read.js';
+import { exportDelta } from './export-delta.js';
+import { exportEvents } from './export-events.js';
 import { exportFull } from './export-full.js';
+import { exportPgp } from './export-pgp.js';
+import { exportRows } from './export-rows.js';
 import { importLinked } from './import-linked.js';
 import { importMemory } from './import-memory.js';
 import { importNew } from './import-new.js';
@@ -26,6 +30,10 @@ const benches: Readonly<Record<string, Bench>> = {
   'import-pgp': importPgp,
   'import-vs-pgloader': importVsPgloader,
   'export-full': exportFull,
+  'export-pgp': exportPgp,
+  'export-delta': exportDelta,
+  'export-rows': exportRows,
+  'export-events': exportEvents,
   stream,
   'stream-backfill': streamBackfill,
   'stream-handover': streamHandover,
