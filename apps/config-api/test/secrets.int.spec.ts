@@ -2,7 +2,7 @@ import { open } from '@millrace/crypto';
 import { sql } from '@millrace/database';
 import { goalSnapshot } from '@millrace/domain';
 import { exportGoal, importGoal, kinesisConnection, s3Connection, startApi, w, type Api } from './api-fixture.js';
-import { pgpKeys } from './pgp-keys.js';
+import { expiredPgpKeys, pgpKeys } from './pgp-keys.js';
 
 const secret = 'planted-secret-access-key';
 const { passphrase, privateKey, publicKey } = pgpKeys;
@@ -116,5 +116,49 @@ describe('PGP keys', () => {
     expect(answer.status).toBe(400);
     expect(answer.body.at).toBe('pgp.passphrase');
     expect(answer.text + api.log()).not.toContain('planted-wrong');
+  });
+
+  it('are refused as recipients when they have expired', async () => {
+    const answer = await api.call(
+      'POST',
+      `${w}/connections`,
+      s3Connection({ name: 'Expired', pgp: { recipients: [expiredPgpKeys.publicKey] } }),
+    );
+    expect(answer.status).toBe(400);
+    expect(answer.body).toMatchObject({ code: 'pgp-key-expired', at: 'pgp.recipients[0]' });
+  });
+
+  it('still open old files when they have expired, but no goal can be saved that signs with them', async () => {
+    const pgp = { privateKey: expiredPgpKeys.privateKey, recipients: [publicKey] };
+    const created = await api.call('POST', `${w}/connections`, s3Connection({ name: 'Old key', pgp }));
+    expect(created.status).toBe(201);
+    const goals = `${w}/connections/${created.body.id}/goals`;
+    const signed = await api.call('POST', goals, exportGoal(everyone, { pgp: { sign: true } }));
+    expect(signed.status).toBe(400);
+    expect(signed.body).toMatchObject({ code: 'pgp-key-expired', at: 'pgp.privateKey' });
+    const encrypted = await api.call('POST', goals, exportGoal(everyone, { pgp: { encrypt: true } }));
+    expect(encrypted.status).toBe(201);
+  });
+});
+
+describe('an export goal', () => {
+  it('keeps its timeline, processors, cutting, folder and formats as they were given', async () => {
+    const { body } = await api.call('POST', `${w}/connections`, s3Connection({ name: 'Every option' }));
+    const options = {
+      target: { bucket: 'exports', directory: 'to/%SEGMENT_NAME%' },
+      timeline: { types: ['order'], from: '2026-01-01T00:00:00Z', fileName: '%EVENT_TYPE%', countsAsChange: true },
+      processors: [{ kind: 'fixed-value', file: 'root', into: 'origin', value: 'crm' }],
+      splitBytes: 1_000_000,
+    };
+    const created = await api.call('POST', `${w}/connections/${body.id}/goals`, exportGoal(everyone, options));
+    expect(created.body).toMatchObject(options);
+    const read = await api.call('GET', `${w}/goals/${created.body.id}`);
+    expect(read.body).toMatchObject({ ...options, splitRows: 5_000_000 });
+    const misfit = { ...options, timeline: { types: ['visit'] } };
+    const refused = await api.call('POST', `${w}/connections/${body.id}/goals`, exportGoal(everyone, misfit));
+    expect(refused.status).toBe(400);
+    expect(refused.body.errors).toEqual([
+      { field: 'timeline.types.0', message: 'the workspace has no event type "visit"' },
+    ]);
   });
 });
