@@ -13,8 +13,8 @@ export const configSchema = z
       .transform((text) => new Uint8Array(Buffer.from(text, 'base64')))
       .refine((key) => key.length === 32, 'must be 32 bytes in base64'),
     MILLRACE_STREAM_SLOTS: z.coerce.number().int().min(1).max(32).default(4),
-    MILLRACE_STREAM_REQUEST_TIMEOUT_MS: milliseconds(100, 60_000).default(1200),
-    MILLRACE_STREAM_LEASE_MS: milliseconds(500, 300_000).default(2500),
+    MILLRACE_STREAM_REQUEST_TIMEOUT_MS: milliseconds(100, 60_000).default(1000),
+    MILLRACE_STREAM_LEASE_MS: milliseconds(500, 300_000).default(2200),
     MILLRACE_STREAM_LINGER_MS: milliseconds(0, 1000).default(40),
     MILLRACE_STREAM_IDLE_POLL_MS: milliseconds(10, 10_000).default(250),
     MILLRACE_STREAM_BACKFILL_SLICE: z.coerce.number().int().min(1).max(100_000).default(5000),
