@@ -307,6 +307,34 @@ describe('the audience of an export', () => {
       expect(await orders()).toEqual([`o-${stays}`]);
     });
 
+    it('tells of somebody who withdrew and left the segment before the next export', async () => {
+      fixture.consentObjectives = ['partner'];
+      const [id] = await fixture.addProfiles([{ email: 'a@x.test' }]);
+      await consent(id, 'partner', true);
+      const goalId = randomUUID();
+      const telling = { columns: [{ header: 'id', source: { kind: 'profile-id' } }, mail, status] };
+      await run(goalId, telling);
+      await consent(id, 'partner', false);
+      await setStatus(id, 'exited');
+      expect((await run(goalId, telling)).rows).toEqual([`${id},,exited`]);
+    });
+
+    it('tells nothing of somebody who never consented, whatever becomes of that', async () => {
+      fixture.consentObjectives = ['partner', 'group'];
+      const [never, once] = await fixture.addProfiles([{ email: 'never@x.test' }, { email: 'once@x.test' }]);
+      await consent(once, 'partner', true);
+      const goalId = randomUUID();
+      const telling = { columns: [{ header: 'id', source: { kind: 'profile-id' } }, status] };
+      expect((await run(goalId, telling)).rows).toEqual([`${once},realized`]);
+      await consent(never, 'partner', false);
+      await consent(once, 'partner', false);
+      const { rows, counts } = await run(goalId, telling);
+      expect(rows).toEqual([`${once},exited`]);
+      expect(counts).toMatchObject({ due: 1, withheldBy: { 'no-consent': 1 } });
+      await consent(once, 'group', false);
+      expect((await run(goalId, telling)).rows).toEqual([]);
+    });
+
     it.each(['delta', 'membership-only'])(
       'tells once, without attributes, that somebody withdrew, and then of the return (%s)',
       async (mode) => {

@@ -1,7 +1,7 @@
 import type { ExportProfilesGoal } from '@millrace/domain';
 import { sql, type Sql } from '@millrace/sql';
 import type { Catalogue } from './catalogue.js';
-import { remembersDelivered, textArray } from './export-demands.js';
+import { textArray } from './export-demands.js';
 import { exportedEventTypeIds } from './export-events.js';
 import type { ExportColumns } from './export-columns.js';
 
@@ -16,6 +16,8 @@ export interface Audience {
   readonly segmentIds: readonly string[];
   /** Of goal and connection. */
   readonly objectives: readonly string[];
+  /** Who was delivered is remembered. */
+  readonly remembers: boolean;
 }
 
 /**
@@ -24,7 +26,7 @@ export interface Audience {
  * before. A change of identities stamps the profile itself.
  */
 export function changesOf(
-  { goal, segmentIds, objectives }: Audience,
+  { goal, segmentIds, objectives, remembers }: Audience,
   columns: ExportColumns,
   catalogue: Catalogue,
   since: string,
@@ -86,12 +88,7 @@ export function changesOf(
     profiles: sql`SELECT tp.id AS profile_id FROM profile.profile tp WHERE tp.workspace_id = ${workspaceId} AND ${changed(sql`tp.changed_xid`)}`,
   };
   if (goal.mode === 'membership-only')
-    return [
-      ...memberships(segmentIds),
-      ...consent(objectives),
-      ...erased,
-      ...(remembersDelivered(goal) ? [profiles] : []),
-    ];
+    return [...memberships(segmentIds), ...consent(objectives), ...erased, ...(remembers ? [profiles] : [])];
   return [
     profiles,
     ...memberships([...segmentIds, ...columns.reads.segmentIds]),

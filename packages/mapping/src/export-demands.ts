@@ -20,22 +20,17 @@ export function objectivesOf(
 }
 
 /**
- * Whether who was delivered is remembered: who had each key, so that the next one follows; and, where only memberships
- * count as changes but a profile must have more to be exported, who had it, so that whoever gets it later is told of then.
+ * Whether who was delivered is remembered: who had each key, so that the next one follows; whom a receiver would have to be told
+ * of that consent was withdrawn, for nobody else may be; and, where only memberships count as changes but a profile must have
+ * more to be exported, who had it, so that whoever gets it later is told of then.
  */
-export function remembersDelivered({
-  deduplicate,
-  mode,
-  mandatory,
-  requiredIdentity,
-  columns,
-}: ExportProfilesGoal): boolean {
-  if (deduplicate !== undefined) return deduplicate.by === 'properties';
-  const asks =
-    mandatory.length > 0 ||
-    requiredIdentity !== undefined ||
-    columns.some(({ source }) => source.kind === 'property' || source.kind === 'permission-level');
-  return mode === 'membership-only' && asks;
+export function remembersDelivered(goal: ExportProfilesGoal, ofConnection: readonly string[]): boolean {
+  const { deduplicate, mode, mandatory, requiredIdentity, columns } = goal;
+  const has = (...kinds: readonly string[]): boolean => columns.some(({ source }) => kinds.includes(source.kind));
+  if (deduplicate?.by === 'properties') return true;
+  if (objectivesOf(goal, ofConnection).length > 0 && has('membership-status')) return true;
+  if (deduplicate !== undefined || mode !== 'membership-only') return false;
+  return mandatory.length > 0 || requiredIdentity !== undefined || has('property', 'permission-level');
 }
 
 /** Everything but consent, in the order in which reasons are counted. @throws InputError('property-unknown', 'namespace-unknown') */

@@ -139,7 +139,7 @@ describe('compileExportSelection', () => {
   it('numbers the due, and asks of the numbered again what makes them eligible', () => {
     const selection = compile({ consentObjectives: ['a'] }, '10:20:15');
     expect(textOf(selection.numbered)).toMatch(
-      /^SELECT row_number\(\) OVER \(\) AS number, profile_id, key FROM \(SELECT p\.id AS profile_id, NULL::bytea AS key FROM \(SELECT tp\.id/,
+      /^SELECT row_number\(\) OVER \(\) AS number, profile_id, key, leaves FROM \(SELECT p\.id AS profile_id, NULL::bytea AS key, \(m\.status\) <> 'realized' AS leaves FROM \(SELECT tp\.id/,
     );
     const text = textOf(selection.rowsOf(sql`SELECT profile_id FROM picked`));
     expect(text).toMatch(/ FROM \(SELECT profile_id FROM picked\) AS chosen JOIN profile\.profile AS p/);

@@ -29,7 +29,7 @@ export interface ExportSelection {
   readonly mustBeNumbered: boolean;
   /** Choosing takes every member, however few have changed. */
   readonly readsEveryone: boolean;
-  /** Columns `number bigint, profile_id uuid, key bytea`: the due rows, numbered from 1. */
+  /** Columns `number bigint, profile_id uuid, key bytea, leaves boolean` (tells that it left): the due rows, numbered from 1. */
   readonly numbered: Sql;
   /** Column `profile_id uuid`: the due profiles of which more may leave than that they left, each once. */
   readonly profiles: Sql;
@@ -96,10 +96,11 @@ export function compileExportSelection(
     checkSegment(catalogue, id, index === 0 ? 'segmentId' : `furtherSegmentIds[${index - 1}]`),
   );
   const objectives = objectivesOf(goal, consentObjectives);
+  const remembers = remembersDelivered(goal, consentObjectives);
   const changes =
     since === undefined
       ? undefined
-      : changesOf({ goal, segmentIds, objectives: objectives.flat() }, columns, catalogue, since);
+      : changesOf({ goal, segmentIds, objectives: objectives.flat(), remembers }, columns, catalogue, since);
   const touched = changes === undefined ? undefined : touchedProfiles(changes);
   // Of those only whose own change alone makes them due.
   const decisive =
@@ -112,12 +113,14 @@ export function compileExportSelection(
   const membership = membershipJoin(segmentIds, since, tellsExits);
   const demands = demandsOf(goal, columns, catalogue);
   const consent = consentDemand(objectives);
-  // Withdrawn since the watermark by someone still in the segment: told once, as one who left.
+  // Withdrawn since the watermark, whether or not it also left: told once, as one who left, where it was delivered before;
+  // of who never consented a receiver learns nothing.
   const withdrawn =
     consent === undefined || since === undefined || !tellsExits
       ? undefined
-      : sql`(m.status = 'realized' AND EXISTS (SELECT FROM profile.consent wc WHERE wc.profile_id = p.id
-          AND wc.objective = ANY (${textArray(objectives.flat())}) AND ${changedSince(sql`wc.changed_xid`, since)}))`;
+      : sql`(EXISTS (SELECT FROM profile.consent wc WHERE wc.profile_id = p.id
+          AND wc.objective = ANY (${textArray(objectives.flat())}) AND ${changedSince(sql`wc.changed_xid`, since)})
+          AND EXISTS (SELECT FROM (${delivered ?? nobody}) AS told WHERE told.profile_id = p.id))`;
   const consented =
     consent === undefined ? [] : [withdrawn === undefined ? consent.met : sql`((${consent.met}) OR ${withdrawn})`];
   const due = [workspace, ...demands.map(({ met }) => met), ...consented];
@@ -127,7 +130,7 @@ export function compileExportSelection(
       : sql`CASE WHEN ${consent.met} THEN m.status ELSE 'exited' END`;
 
   const { deduplicate } = goal;
-  const key = rowKey(goal);
+  const key = rowKey(goal, remembers);
   const identities =
     deduplicate?.by === 'namespace'
       ? sql`JOIN profile.identity k ON k.profile_id = p.id
@@ -161,12 +164,13 @@ export function compileExportSelection(
       : sql`${rows} UNION ALL SELECT ${list(erased.expressions)} FROM profile.tombstone e WHERE ${erased.where}`;
 
   const all = allPartitions();
-  const mustBeNumbered = remembersDelivered(goal);
+  const mustBeNumbered = remembers;
+  const leaves = sql`(${status}) <> 'realized' AS leaves`;
   const readsEveryone = deduplicate?.by === 'properties';
   const ranked = readsEveryone
-    ? sql`SELECT p.id AS profile_id, ${key} AS key, row_number() OVER (
+    ? sql`SELECT p.id AS profile_id, ${key} AS key, ${leaves}, row_number() OVER (
       PARTITION BY ${key} ORDER BY ${status} = 'realized' DESC, m.qualified_at DESC, p.id DESC) AS place ${everyone(due)}`
-    : sql`SELECT p.id AS profile_id, ${key} AS key, 1 AS place ${from(all, due)}`;
+    : sql`SELECT p.id AS profile_id, ${key} AS key, ${leaves}, 1 AS place ${from(all, due)}`;
   const isNew =
     touched === undefined
       ? sql`true`
@@ -175,14 +179,16 @@ export function compileExportSelection(
     touched === undefined
       ? sql.empty
       : sql`LEFT JOIN (${decisive}) AS touched USING (profile_id)
-        LEFT JOIN (${delivered ?? sql`SELECT NULL::bytea AS key, NULL::uuid AS profile_id WHERE false`}) AS d ON d.key = ranked.key`
+        LEFT JOIN (${delivered ?? nobody}) AS d ON d.key = ranked.key`
   }`;
-  const winners = sql`SELECT ranked.profile_id, ranked.key FROM ${rankedFrom} WHERE ranked.place = 1 AND ${isNew}`;
-  const chosenFirst = mustBeNumbered ? winners : sql`SELECT p.id AS profile_id, ${key} AS key ${from(all, due)}`;
+  const winners = sql`SELECT ranked.profile_id, ranked.key, ranked.leaves FROM ${rankedFrom} WHERE ranked.place = 1 AND ${isNew}`;
+  const chosenFirst = mustBeNumbered
+    ? winners
+    : sql`SELECT p.id AS profile_id, ${key} AS key, ${leaves} ${from(all, due)}`;
   const selected =
     erased === undefined
       ? chosenFirst
-      : sql`${chosenFirst} UNION ALL SELECT e.profile_id, NULL::bytea FROM profile.tombstone e WHERE ${erased.where}`;
+      : sql`${chosenFirst} UNION ALL SELECT e.profile_id, NULL::bytea, true FROM profile.tombstone e WHERE ${erased.where}`;
 
   const rowsOf = (chosen: Sql, list: (expressions: readonly Sql[]) => Sql): Sql => {
     const keyed = deduplicate === undefined && !mustBeNumbered ? due : [...due, sql`${key} = chosen.key`];
@@ -220,7 +226,7 @@ export function compileExportSelection(
     },
     mustBeNumbered,
     readsEveryone,
-    numbered: sql`SELECT row_number() OVER () AS number, profile_id, key FROM (${selected}) AS selected`,
+    numbered: sql`SELECT row_number() OVER () AS number, profile_id, key, leaves FROM (${selected}) AS selected`,
     profiles: sql`SELECT ${deduplicate?.by === 'namespace' ? sql`DISTINCT ` : sql.empty}p.id AS profile_id
       FROM (${chosenFirst}) AS chosen JOIN profile.profile p ON p.id = chosen.profile_id${
         consent === undefined ? sql.empty : sql` WHERE ${consent.met}`
@@ -261,6 +267,9 @@ export function compileExportSelection(
   };
 }
 
+/** As nothing was delivered. */
+const nobody = sql`SELECT NULL::bytea AS key, NULL::uuid AS profile_id WHERE false`;
+
 function checkSegment(catalogue: Catalogue, id: string, at: string): void {
   const segment = catalogue.segments.get(id);
   if (segment === undefined) throw new InputError('segment-unknown', `the workspace has no segment ${id}`, { at });
@@ -297,12 +306,9 @@ function membershipJoin(segmentIds: readonly string[], since: string | undefined
  * What rows are the same by, as bytea: hashed with the store's own key, because it is kept from one export to the next.
  * NULL where nothing is remembered.
  */
-function rowKey(goal: ExportProfilesGoal): Sql {
-  const { deduplicate, segmentId } = goal;
+function rowKey({ deduplicate, segmentId }: ExportProfilesGoal, remembers: boolean): Sql {
   if (deduplicate === undefined)
-    return remembersDelivered(goal)
-      ? sql`uuid_send(p.id) || uuid_send(${sql.literal(segmentId)}::uuid)`
-      : sql`NULL::bytea`;
+    return remembers ? sql`uuid_send(p.id) || uuid_send(${sql.literal(segmentId)}::uuid)` : sql`NULL::bytea`;
   const text =
     deduplicate.by === 'namespace'
       ? sql`k.value`

@@ -57,7 +57,7 @@ export async function finishExport(
 /** Also the whole of an export that has nothing to write. */
 export async function markDelivered(
   exporter: Exporter,
-  { key, goal }: Pick<ExportWork, 'key' | 'goal'>,
+  { key, goal, snapshot }: Pick<ExportWork, 'key' | 'goal' | 'snapshot'>,
   { plan, manifestKeys, tokenKey, state }: Pick<ExportRow, 'plan' | 'manifestKeys' | 'tokenKey' | 'state'>,
   files: readonly DeliveredFile[],
   unit: Unit,
@@ -82,7 +82,8 @@ export async function markDelivered(
     await releaseKeys(tx, key);
     await keepDelivered(tx, key, {
       full: plan.mode === 'full',
-      remembered: remembersDelivered(goal),
+      remembered: remembersDelivered(goal, snapshot.consentObjectives),
+      snapshot: plan.position.snapshot,
     });
     await dropSelected(tx, key);
     await storeWatermark(tx, key, plan.goalHash, plan.position);

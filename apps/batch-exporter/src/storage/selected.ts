@@ -4,8 +4,8 @@ import type { ExportKey } from './exports.js';
 /** Keeps the selection of one audience of an export that is split by rows or deduplicated. Returns how many rows it has. */
 export async function storeSelected(tx: Transaction, key: ExportKey, audience: number, numbered: Sql): Promise<number> {
   const { rowCount } = await tx.query(sql`
-    INSERT INTO exporter.selected (run_id, goal_id, audience, number, profile_id, key)
-    SELECT ${key.runId}, ${key.goalId}, ${audience}, found.number, found.profile_id, found.key FROM (${numbered}) AS found`);
+    INSERT INTO exporter.selected (run_id, goal_id, audience, number, profile_id, key, leaves)
+    SELECT ${key.runId}, ${key.goalId}, ${audience}, found.number, found.profile_id, found.key, found.leaves FROM (${numbered}) AS found`);
   return rowCount ?? 0;
 }
 

@@ -70,12 +70,15 @@ CREATE TABLE exporter.selected (
   -- From 1 in each audience, without gaps.
   number bigint NOT NULL,
   profile_id uuid NOT NULL,
-  -- What the row stands for where the goal deduplicates.
+  -- What the row stands for where it is remembered.
   key bytea,
+  -- The row tells that it left.
+  leaves boolean NOT NULL,
   PRIMARY KEY (run_id, goal_id, audience, number)
 );
 
--- Who had each deduplication key in what was delivered: when somebody else has it, that one is due, whatever changed.
+-- Who had each key in what was delivered: when somebody else has it, that one is due, whatever changed. Without deduplication
+-- each profile has a key of its own.
 CREATE TABLE exporter.delivered (
   goal_id uuid NOT NULL,
   -- Hashed with the store's own key.
@@ -83,6 +86,7 @@ CREATE TABLE exporter.delivered (
   profile_id uuid NOT NULL,
   PRIMARY KEY (goal_id, key)
 );
+CREATE INDEX delivered_profile ON exporter.delivered (goal_id, profile_id);
 
 -- Object names of exports under way: no two of them may write the same one.
 CREATE TABLE exporter.reserved_key (
