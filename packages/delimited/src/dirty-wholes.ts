@@ -84,6 +84,12 @@ export function wholeFileDamages(): MakeFile[] {
     changedFile('empty lines at its beginning', before('\n\r\n\r\n'), moved(3)),
     changedFile('empty lines at its end', after('\n\r\n\r\r\n'), whole),
     changedFile('no line break at its end', (file) => file.subarray(0, -1), whole),
+    changedFile('its header again behind it', after(`${dirtyColumns.join(',')}\n`), oneMore('repeated-header')),
+    changedFile(
+      'its header again behind it, with a byte order mark and in quotes',
+      after(`\ufeff"${dirtyColumns.join('","')}"\n`),
+      oneMore('repeated-header'),
+    ),
     changedFile('the end mark of DOS', after('\u001a'), oneMore('too-few-fields')),
     changedFile(
       'NULs at its end, as on a full disk',

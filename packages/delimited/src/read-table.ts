@@ -63,6 +63,8 @@ class TableReader {
   readonly #dialect: CsvDialect;
   readonly #window: TextWindow;
   #decoder: PieceDecoder | undefined;
+  /** That no row may repeat. */
+  #header: readonly string[] | undefined;
   #scanner!: RecordScanner;
   #charactersSinceTurn = 0;
   #rowsSinceTurn = 0;
@@ -101,6 +103,8 @@ class TableReader {
     const header = row.fields.map(ownCopy);
     const duplicates = namesTwice(header);
     this.#scanner.columns = header.length;
+    // One word alone may well be a value.
+    if (header.length > 1 && !header.includes('')) this.#header = header;
     return { header, duplicates, columns: header.length, batches: this.#batches([]) };
   }
 
@@ -134,10 +138,12 @@ class TableReader {
       let rows = firstRows;
       for (;;) {
         while (this.#scanner.scan(rows, batchRows)) {
+          this.#rejectHeaders(rows);
           yield { rows, bytesRead: this.#pieces.bytesRead };
           await this.#takeTurn(0, rows.length);
           rows = [];
         }
+        this.#rejectHeaders(rows);
         if (rows.length > 0) yield { rows, bytesRead: this.#pieces.bytesRead };
         rows = [];
         if (this.#isAtEnd()) return;
@@ -145,6 +151,25 @@ class TableReader {
       }
     } finally {
       await this.#pieces.close();
+    }
+  }
+
+  /** Where files were put behind one another, each brings its header: no row, though it looks like one. */
+  #rejectHeaders(rows: ParsedRow[]): void {
+    const header = this.#header;
+    if (header === undefined) return;
+    for (let index = 0; index < rows.length; index++) {
+      const row = rows[index] as ParsedRow;
+      if (row.kind !== 'row' || row.fields[0] !== header[0]) continue;
+      if (row.fields.length !== header.length || row.fields.some((field, at) => field !== header[at])) continue;
+      rows[index] = {
+        kind: 'bad',
+        line: row.line,
+        column: undefined,
+        code: 'repeated-header',
+        message: 'the row repeats the header, as where files were put behind one another',
+        raw: ownCopy(row.fields.join(this.#dialect.delimiter).slice(0, 4096)),
+      };
     }
   }
 

@@ -1,6 +1,13 @@
 /** Why a row is rejected while it is read; shown to the person who sent the file. */
 export type BadRowCode =
-  'too-long' | 'stray-quote' | 'unclosed-quote' | 'nul' | 'bad-charset' | 'too-few-fields' | 'too-many-fields';
+  | 'too-long'
+  | 'stray-quote'
+  | 'unclosed-quote'
+  | 'nul'
+  | 'bad-charset'
+  | 'too-few-fields'
+  | 'too-many-fields'
+  | 'repeated-header';
 
 export interface GoodRow {
   readonly kind: 'row';

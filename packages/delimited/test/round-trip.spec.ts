@@ -95,6 +95,7 @@ describe('what the formatter writes', () => {
           if (file === undefined) return;
           // Outside quotes it is a byte order mark, as files put behind one another have it.
           if (rows.some(([first]) => first?.startsWith('\ufeff') === true)) return;
+          if (dialect.header && rows.some((row) => row.join('\0') === names.join('\0'))) return;
           written += 1;
           const table = await readAll(file, dialect, { pieceBytes });
           expect(table.header).toEqual(dialect.header ? names : undefined);
