@@ -53,6 +53,8 @@ export async function lockLinkedGroups(tx: Transaction, shape: MergeShape, inChu
     INSERT INTO linked_group (component, link, type_id, makes, key)
     SELECT DISTINCT n.component, n.link, n.type_id, n.makes, k.value
     FROM named n CROSS JOIN LATERAL jsonb_array_elements_text(n.keys) AS k (value)${counting}`);
+  // A batch is too small to be worth it, and shall leave no rows in the catalogue.
+  if (shape.persistence === 'durable') await tx.query(sql`ANALYZE linked_group`);
   await tx.query(sql`
     WITH made AS (
       INSERT INTO profile.group (group_type_id, key)
@@ -84,7 +86,6 @@ export async function linkGroups(tx: Transaction, { shape, inChunk }: ChunkConte
     INSERT INTO group_link
     SELECT DISTINCT pl.profile_id, lg.link, lg.type_id, lg.key, lg.group_id
     FROM linked_group lg JOIN ${tableOf(shape.plan)} pl ON pl.component = lg.component WHERE ${inChunk}`);
-  // A batch is too small to be worth it, and makes no rows of the catalogue.
   if (shape.persistence === 'durable') await tx.query(sql`ANALYZE group_link`);
   const replacing = (shape.uses.groups ?? []).flatMap(({ replace }, index) => (replace ? [index] : []));
   if (replacing.length > 0) {
@@ -98,7 +99,7 @@ export async function linkGroups(tx: Transaction, { shape, inChunk }: ChunkConte
         RETURNING gm.profile_id
       )
       INSERT INTO group_change SELECT DISTINCT profile_id, true FROM ended`;
-    await byIndex(tx, () => tx.query(leave));
+    await (shape.persistence === 'durable' ? tx.query(leave) : byIndex(tx, () => tx.query(leave)));
   }
   const { rows } = await tx.query<{ linked: number; unknown: number }>(sql`
     WITH joined AS (
