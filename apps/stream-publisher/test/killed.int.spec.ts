@@ -34,6 +34,9 @@ beforeAll(async () => {
     MILLRACE_PORT: '0',
     MILLRACE_SEALING_KEY: sealingKey.toString('base64'),
     MILLRACE_LOG_LEVEL: 'warn',
+    // So long that a busy machine does not make a request late: one accepted after it was given up may invert records.
+    MILLRACE_STREAM_REQUEST_TIMEOUT_MS: '3000',
+    MILLRACE_STREAM_LEASE_MS: '4500',
   };
 });
 
