@@ -110,7 +110,7 @@ describe('segments', () => {
     });
     expect(await deletion).toMatchObject({ status: 409, body: { detail: expect.stringContaining('"In the making"') } });
 
-    let saving: ReturnType<Api['call']> | undefined;
+    let saving: Promise<Awaited<ReturnType<typeof api.call>>> | undefined;
     await api.database.transaction(async (tx) => {
       await lockDefinitions(tx, workspaceId, 'exclusive');
       saving = api.call('POST', goals, exportGoal(gone));
@@ -120,11 +120,8 @@ describe('segments', () => {
           sql`DELETE FROM ${sql.id('profile', table)} WHERE ${sql.id(table === 'segment' ? 'id' : 'segment_id')} = ${gone}::uuid`,
         );
     });
-    expect(await saving).toMatchObject({ status: 400, body: { code: 'invalid-request' } });
-    expect(((await saving)?.body as { errors: unknown }).errors).toContainEqual({
-      field: 'segmentId',
-      message: expect.any(String),
-    });
+    const field = { field: 'segmentId', message: expect.any(String) };
+    expect(await saving).toMatchObject({ status: 400, body: { errors: expect.arrayContaining([field]) } });
   });
 });
 
