@@ -73,30 +73,32 @@ function intoIncoming(context: ChunkContext, rows: Sql): Sql {
   const { uses } = context.shape;
   const fresh = mergedProperties(uses, sql`r`, undefined);
   const { overwritten, written, changed } = streamedColumns(context);
+  const held = holdsAlready(context);
+  const same = held === undefined ? sql`(NOT m.is_new AND m.merged IS NOT DISTINCT FROM m.before)` : sql`m.held`;
   return sql`
     INSERT INTO incoming
     SELECT c.component, c.profile_id, c.is_new, c.rows, c.same, CASE WHEN NOT c.same THEN c.merged END, c.present, c.version,
       CASE WHEN c.is_new THEN '{}' WHEN c.same THEN ${overwritten} ELSE ${written} END,
       CASE WHEN c.is_new OR c.same THEN '{}' ELSE ${changed} END
     FROM (
-      SELECT m.*, m.held OR (NOT m.is_new AND m.merged IS NOT DISTINCT FROM m.before) AS same,
+      SELECT m.*, ${same} AS same,
         CASE WHEN m.is_new THEN first.version ELSE greatest(m.present + 1, first.version) END AS version
       FROM (
         SELECT r.*, CASE WHEN r.held THEN NULL WHEN r.is_new THEN ${uses.clear ? fresh : sql`jsonb_strip_nulls(${fresh})`}
           ELSE ${mergedProperties(uses, sql`r`, sql`r.before`)} END AS merged
-        FROM (SELECT r.*, ${holdsAlready(context)} AS held FROM (${rows}) r OFFSET 0) r OFFSET 0
+        FROM (SELECT r.*, ${held ?? sql`false`} AS held FROM (${rows}) r OFFSET 0) r OFFSET 0
       ) m CROSS JOIN (SELECT ${firstVersion} AS version) AS first OFFSET 0
     ) c`;
 }
 
 /**
- * That a profile has every value its row assigns, found for a third of what merging costs; false where that does not tell:
- * a list contains others.
+ * That a profile has every value its row assigns, found for a third of what merging costs; undefined where that does not tell
+ * whether anything changes: a list contains others.
  */
-function holdsAlready({ shape: { uses }, catalogue }: ChunkContext): Sql {
+function holdsAlready({ shape: { uses }, catalogue }: ChunkContext): Sql | undefined {
   const assignsOnly = !uses.fill && !uses.clear && uses.append.length === 0 && uses.increment.length === 0;
   const hasLists = [...catalogue.properties.values()].some(({ list }) => list);
-  return assignsOnly && !hasLists ? sql`(NOT r.is_new AND r.before @> r.assign)` : sql`false`;
+  return assignsOnly && !hasLists ? sql`(NOT r.is_new AND r.before @> r.assign)` : undefined;
 }
 
 /**
