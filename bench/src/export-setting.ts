@@ -85,7 +85,9 @@ export async function runExport(
   const before = cpuSeconds(worker);
   const { seconds, counts } = await runGoal(bench, 'export-run', snapshot);
   const used = cpuSeconds(worker) - before;
-  for (const { name } of (counts['files'] ?? []) as { name: string }[]) await bench.bucket.delete(bucketName, name);
+  const files = ((counts['files'] ?? []) as { name: string }[]).map(({ name }) => name);
+  for (const name of [...files, ...((counts['manifests'] ?? []) as string[])])
+    await bench.bucket.delete(bucketName, name);
   return { seconds, counts, cpuSeconds: used, peakRssMiB: peakRssMiB(worker) };
 }
 

@@ -79,7 +79,10 @@ describe('an export that meets faults', () => {
     (await fixture.database.query<{ state: string }>(sql`SELECT state FROM exporter.export WHERE run_id = ${runId}`))
       .rows[0]?.state;
 
-  it('is cancelled within five seconds while its files are written, and nothing of it remains', async () => {
+  it.each([
+    ['files side by side', { parts: 2 }],
+    ['files cut one after the other', { splitBytes: 1024 }],
+  ])('is cancelled within five seconds while it writes %s, and nothing of it remains', async (_name, layout) => {
     const writing = gate();
     fixture.startWorker(
       withWrite(async (upload, key, source) => {
@@ -88,7 +91,7 @@ describe('an export that meets faults', () => {
         return await upload.write(source);
       }),
     );
-    const { runId } = await fixture.open(randomUUID(), fixture.goal({ parts: 2 }));
+    const { runId } = await fixture.open(randomUUID(), fixture.goal(layout));
     await writing.reached;
     await sendCommand(fixture.database, { kind: 'cancel-run', runId });
     expect((await fixture.outcome(runId)).outcome).toBe('cancelled');
