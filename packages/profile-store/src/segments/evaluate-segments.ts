@@ -23,6 +23,9 @@ function checksOf(versions: readonly CompiledVersion[]): Sql {
   return sql`ARRAY[${sql.join(versions.map(({ nextCheck }) => nextCheck ?? sql`NULL`))}]::timestamptz[]`;
 }
 
+// OFFSET 0 keeps this a look-up by key: a join may be planned as a walk through all profiles, by their index if need be.
+const touchedProfiles = sql`touched t CROSS JOIN LATERAL (SELECT * FROM profile.profile p WHERE p.id = t.profile_id OFFSET 0) AS p`;
+
 // Not VALUES: PostgreSQL would prepare every condition anew for every profile.
 function realizedOf(versions: readonly CompiledVersion[]): Sql {
   const each = versions.map(({ segmentId, condition }) => sql`CASE WHEN ${condition} THEN ${segmentId}::uuid END`);
@@ -46,7 +49,7 @@ async function evaluate(tx: Transaction, catalogue: Catalogue): Promise<void> {
     await tx.query(sql`
       WITH evaluated AS MATERIALIZED (
         SELECT p.id AS profile_id, t.outcome = 'c' AS is_new, ${realizedOf(current)} AS realized
-        FROM touched t JOIN profile.profile p ON p.id = t.profile_id
+        FROM ${touchedProfiles}
       ), entered AS (
         INSERT INTO profile.membership (profile_id, segment_id, status)
         SELECT profile_id, unnest(realized), 'realized' FROM evaluated WHERE is_new
@@ -80,7 +83,7 @@ async function evaluate(tx: Transaction, catalogue: Catalogue): Promise<void> {
     await tx.query(sql`
       INSERT INTO profile.membership_build AS b (profile_id, segment_id, realized, check_at)
       SELECT p.id, v.segment_id, v.realized, v.check_at
-      FROM touched t JOIN profile.profile p ON p.id = t.profile_id
+      FROM ${touchedProfiles}
       CROSS JOIN LATERAL unnest(
         ${segmentIds(building)}, ARRAY[${sql.join(building.map(({ condition }) => condition))}], ${checksOf(building)}
       ) AS v (segment_id, realized, check_at)
@@ -95,7 +98,7 @@ async function keepTimers(tx: Transaction, versions: readonly CompiledVersion[])
   await tx.query(sql`
     WITH due AS MATERIALIZED (
       SELECT p.id AS profile_id, v.segment_id, v.check_at
-      FROM touched t JOIN profile.profile p ON p.id = t.profile_id
+      FROM ${touchedProfiles}
       CROSS JOIN LATERAL unnest(${segmentIds(timed)}, ${checksOf(timed)}) AS v (segment_id, check_at)
     ), ended AS (
       DELETE FROM profile.membership_timer m USING due
