@@ -48,6 +48,8 @@ function records(count: number, bytes = 10, attempts = 0): readonly BuiltRecord[
       attempts,
       changedAtMs: 0,
       waitedMs: 0,
+      place: '(0,1)',
+      backfill: false,
       dueSinceMs: 0,
       erased: null,
     },
