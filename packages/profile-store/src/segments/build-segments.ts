@@ -77,6 +77,8 @@ async function buildSlice(database: Database, pending: PendingVersion): Promise<
 
 /** Puts the built version in force: memberships, timers, outbox and state change in one commit. */
 async function switchVersion(database: Database, pending: PendingVersion): Promise<void> {
+  // Filled and emptied with each build: by old statistics the join below would be planned for a handful of rows.
+  await database.query(sql`ANALYZE profile.membership_build`);
   await database.transaction(async (tx) => {
     await lockDefinitions(tx, pending.workspace_id, 'exclusive');
     const taken = await takeVersion(tx, pending);
