@@ -12,6 +12,7 @@ import { importMemory } from './import-memory.js';
 import { importNew } from './import-new.js';
 import { importOutbox } from './import-outbox.js';
 import { importPgp } from './import-pgp.js';
+import { importPublishing } from './import-publishing.js';
 import { importUnchanged, importUpdate } from './import-update.js';
 import { importVsPgloader } from './import-vs-pgloader.js';
 import { ingest } from './ingest.js';
@@ -28,6 +29,7 @@ const benches: Readonly<Record<string, Bench>> = {
   'import-memory': importMemory,
   'import-outbox': importOutbox,
   'import-pgp': importPgp,
+  'import-publishing': importPublishing,
   'import-vs-pgloader': importVsPgloader,
   'export-full': exportFull,
   'export-pgp': exportPgp,

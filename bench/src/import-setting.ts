@@ -80,10 +80,12 @@ export async function listen({ bench, workspace, propertyIds }: ImportSetting, a
 }
 
 /** Puts a local file into the bucket's directory `import`. */
-export async function upload({ bench }: ImportSetting, name: string, file: string): Promise<void> {
+export async function upload({ bench }: Pick<ImportSetting, 'bench'>, name: string, file: string): Promise<void> {
   const body = Readable.toWeb(createReadStream(file)) as ReadableStream;
   await bench.bucket.put(bucketName, path.posix.join('import', name), body, statSync(file).size);
 }
+
+export type ImportingWorkspace = Pick<ImportSetting, 'bench' | 'workspace'>;
 
 export interface ImportOptions {
   /** The object's name in the directory `import`. */
@@ -94,7 +96,7 @@ export interface ImportOptions {
 
 /** Runs an import of the people file's columns; a goal of its own each time, so that no ledger line says the file is known. */
 export async function runImport(
-  { bench, workspace }: ImportSetting,
+  { bench, workspace }: ImportingWorkspace,
   { name, goal, pgp }: ImportOptions,
 ): Promise<GoalRun & Sample> {
   const owner = { workspaceId: workspace.id, connectionId };
@@ -118,7 +120,7 @@ export async function runImport(
 
 /** The same, where every row must come to one outcome. */
 export async function runWholeImport(
-  setting: ImportSetting,
+  setting: ImportingWorkspace,
   options: ImportOptions,
   outcome: 'created' | 'updated' | 'unchanged',
   rows: number,

@@ -55,7 +55,9 @@ async function backfillBeside(setting: StreamSetting): Promise<{ seconds: number
     done = true;
     return (performance.now() - startedAt) / 1000;
   });
-  const beside = await steadyDelays(setting, { perSecond, goOn: () => !done });
+  // Other profiles than before: what the backfill tells of a change made earlier must not pass for its arrival.
+  const skip = (perSecond * aloneMs) / 1000;
+  const beside = await steadyDelays(setting, { perSecond, skip, goOn: () => !done });
   return { seconds: await backfilled, beside };
 }
 

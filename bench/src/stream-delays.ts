@@ -15,22 +15,24 @@ export interface Delays {
 
 interface SteadyRate {
   readonly perSecond: number;
+  /** How many profiles to leave out, because changes before have had them. */
+  readonly skip?: number;
   /** Asked before each commit; it ends at the latest when every profile was changed once. */
   readonly goOn: (elapsedMs: number) => boolean;
 }
 
 /** Milliseconds from COMMIT's return at the writer to the acknowledgement, at a steady rate, each change on a profile of its own. */
-export async function steadyDelays(setting: StreamSetting, { perSecond, goOn }: SteadyRate): Promise<Delays> {
+export async function steadyDelays(setting: StreamSetting, { perSecond, skip = 0, goOn }: SteadyRate): Promise<Delays> {
   const { sink, profileIds } = setting;
   const perCommit = (perSecond * commitEveryMs) / 1000;
   const committedAt = new Map<number, number>();
   const pending: Promise<void>[] = [];
   const startedAt = performance.now();
-  for (let commit = 0; (commit + 1) * perCommit <= profileIds.length; commit += 1) {
+  for (let commit = 0; skip + (commit + 1) * perCommit <= profileIds.length; commit += 1) {
     const restMs = startedAt + commit * commitEveryMs - performance.now();
     if (restMs > 1) await new Promise((resolve) => setTimeout(resolve, restMs));
     if (!goOn(performance.now() - startedAt)) break;
-    pending.push(changeSome(setting, commit * perCommit, perCommit, committedAt));
+    pending.push(changeSome(setting, skip + commit * perCommit, perCommit, committedAt));
   }
   await Promise.all(pending);
   const elapsedMs = performance.now() - startedAt;
