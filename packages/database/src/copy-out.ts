@@ -26,6 +26,7 @@ const passedOver: ReadonlySet<number> = new Set([
 ]);
 
 const headBytes = 5;
+const empty = Buffer.alloc(0);
 /** Handed out at a time: what follows, compression above all, has a cost per call. */
 const chunkBytes = 128 * 1024;
 
@@ -98,22 +99,35 @@ export class CopyOutQuery extends Readable implements pg.Submittable {
 
   #take(data: Buffer): void {
     let bytes = data;
-    if (this.#begunBytes > 0) {
-      this.#begun.push(data);
-      this.#begunBytes += data.length;
-      if (this.#begunBytes < this.#messageBytes()) return;
-      bytes = Buffer.concat(this.#begun, this.#begunBytes);
+    // Only the message that began before is put together: joining all that came with it would copy every byte once more.
+    while (this.#begunBytes > 0) {
+      const missing = this.#messageBytes() - this.#begunBytes;
+      this.#begun.push(bytes.subarray(0, missing));
+      this.#begunBytes += Math.min(missing, bytes.length);
+      bytes = bytes.subarray(missing);
+      if (this.#begunBytes < this.#messageBytes()) {
+        if (bytes.length === 0) return;
+        continue;
+      }
+      const message = Buffer.concat(this.#begun, this.#begunBytes);
       this.#begun = [];
       this.#begunBytes = 0;
+      if (this.#read(message, bytes)) return;
     }
+    this.#read(bytes, empty);
+  }
+
+  /** Reads messages, and keeps what has begun; true: the end has come, and pg has what is left, `more` included. */
+  #read(bytes: Buffer, more: Buffer): boolean {
     let at = 0;
     while (bytes.length - at >= headBytes) {
       const code = bytes[at] as number;
       const end = at + 1 + bytes.readUInt32BE(at + 1);
       if (code !== copyData && !passedOver.has(code)) {
         // The end, or an error: from here on pg reads again.
-        this.#end(bytes.subarray(code === copyDone ? end : at), code === copyDone);
-        return;
+        const unread = bytes.subarray(code === copyDone ? end : at);
+        this.#end(more.length === 0 ? unread : Buffer.concat([unread, more]), code === copyDone);
+        return true;
       }
       if (end > bytes.length) break;
       if (code === copyData) this.#add(bytes, at + headBytes, end);
@@ -123,6 +137,7 @@ export class CopyOutQuery extends Readable implements pg.Submittable {
       this.#begun.push(bytes.subarray(at));
       this.#begunBytes = bytes.length - at;
     }
+    return false;
   }
 
   /** Of the message that has begun; only its head while that has not come. */
