@@ -1,9 +1,7 @@
 import { sql } from '@millrace/database';
-import { claimUnit, newOwner, type UnitContext } from '@millrace/job-queue';
-import { ImportRun, type ImportServices } from '../src/run-import/import-run.js';
 import { sweepTables } from '../src/storage/staging-tables.js';
-import { ImportHarness, outcomes, silentEvents } from './import-harness.js';
-import { mortalServices } from './mortal-services.js';
+import { ImportHarness, outcomes } from './import-harness.js';
+import { killEverywhere } from './killed-everywhere.js';
 
 let harness: ImportHarness;
 
@@ -11,34 +9,6 @@ beforeAll(async () => {
   harness = await ImportHarness.create('crash-everywhere', [{ name: 'points', type: 'decimal' }]);
 });
 afterAll(() => harness.close());
-
-const services = (): ImportServices => ({
-  database: harness.database,
-  wakeUps: harness.wakeUps,
-  events: silentEvents,
-  settings: { lanes: 1, chunkLines: 5, maxStoredRejects: 100, maxPlainBytes: 1024 ** 3 },
-  sealingKey: harness.sealingKey,
-  openStore: () => harness.openStore(),
-});
-
-/** Claims the open unit, as a worker that takes over from a dead one does, and runs it. */
-async function work(using: ImportServices): Promise<void> {
-  await harness.database.query(sql`UPDATE work.lease SET expires_at = clock_timestamp() - interval '1 s'`);
-  const claimed = await claimUnit(harness.database, {
-    queues: ['import-run'],
-    owner: newOwner('test'),
-    leaseTtlMs: 30_000,
-  });
-  if (claimed === undefined) throw new Error('there is no unit to claim');
-  const context: UnitContext = {
-    lease: claimed.lease,
-    signal: new AbortController().signal,
-    stopReason: () => undefined,
-    lastAttempt: false,
-    noteCounts: () => undefined,
-  };
-  await new ImportRun(using).handle(claimed.unit, context);
-}
 
 /** Ten customers in twelve rows, one of them rejected, with an order each; everything named after the attempt. */
 async function openImport(name: string): Promise<string> {
@@ -95,24 +65,7 @@ async function expectImportedOnce(name: string, runId: string): Promise<void> {
 
 describe.each(['before', 'after'] as const)('a process killed just %s any of its effects', (when) => {
   it('leaves an import that another process ends with the same counts and every sum added once', async () => {
-    let killAt = 1;
-    for (; ; killAt += 1) {
-      const name = `${when}${killAt}`;
-      const runId = await openImport(name);
-      const mortal = mortalServices(services(), killAt, when);
-      const survived = await work(mortal.services).then(
-        () => true,
-        (error: unknown) => {
-          if (!mortal.isDead()) throw error;
-          return false;
-        },
-      );
-      // Killed after its very last effect, it had ended its unit.
-      const open = await harness.database.query(sql`SELECT 1 FROM work.unit WHERE state IN ('ready', 'running')`);
-      if (open.rowCount > 0) await work(services());
-      await expectImportedOnce(name, runId);
-      if (survived) break;
-    }
+    const killAt = await killEverywhere(harness, when, { open: openImport, expectDone: expectImportedOnce });
     expect(killAt).toBeGreaterThan(20);
   });
 });
