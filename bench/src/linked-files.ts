@@ -1,8 +1,6 @@
-import { once } from 'node:events';
-import { createWriteStream, existsSync, mkdirSync, renameSync } from 'node:fs';
-import path from 'node:path';
 import { importProfilesGoal, type ImportProfilesGoal } from '@millrace/domain';
-import { benchDirectory, bucketName } from './bench-stack.js';
+import { bucketName } from './bench-stack.js';
+import { csvFile } from './csv-file.js';
 
 export const ordersPerRoot = 5;
 export const linesPerOrder = 2;
@@ -15,36 +13,17 @@ export async function linkedFiles(roots: number): Promise<LinkedFiles> {
   const orders = roots * ordersPerRoot;
   const lines = orders * linesPerOrder;
   return {
-    customers: await writeRows('customers', roots, 'email,first_name,city', (row) => {
+    customers: await csvFile(`customers-${roots}`, roots, 'email,first_name,city', (row) => {
       return `person${row}@example.com,First${row % 5000},Town ${row % 300}`;
     }),
-    orders: await writeRows('orders', orders, 'order,customer,at,total', (row) => {
+    orders: await csvFile(`orders-${orders}`, orders, 'order,customer,at,total', (row) => {
       const day = String(1 + (row % 28)).padStart(2, '0');
       return `O${String(row).padStart(9, '0')},person${row % roots}@example.com,2026-0${1 + (row % 9)}-${day},${row % 500}.${10 + (row % 90)}`;
     }),
-    lines: await writeRows('lines', lines, 'order,product,quantity', (row) => {
+    lines: await csvFile(`lines-${lines}`, lines, 'order,product,quantity', (row) => {
       return `O${String(row % orders).padStart(9, '0')},P${row % 10_000},${1 + (row % 4)}`;
     }),
   };
-}
-
-async function writeRows(name: string, rows: number, header: string, row: (n: number) => string): Promise<string> {
-  const file = path.join(benchDirectory, `${name}-${rows}.csv`);
-  if (existsSync(file)) return file;
-  mkdirSync(benchDirectory, { recursive: true });
-  const out = createWriteStream(`${file}.part`);
-  let text = `${header}\n`;
-  for (let n = 0; n < rows; n += 1) {
-    text += `${row(n)}\n`;
-    if (text.length > 1 << 20) {
-      if (!out.write(text)) await once(out, 'drain');
-      text = '';
-    }
-  }
-  out.end(text);
-  await once(out, 'close');
-  renameSync(`${file}.part`, file);
-  return file;
 }
 
 /** The parts of a goal that import such a set from `import/<prefix>-*.csv`. */

@@ -1,6 +1,3 @@
-import { once } from 'node:events';
-import { createWriteStream, existsSync, mkdirSync, renameSync } from 'node:fs';
-import path from 'node:path';
 import type { Database } from '@millrace/database';
 import type { ImportProfilesGoal, PropertyType } from '@millrace/domain';
 import {
@@ -10,7 +7,7 @@ import {
   listProperties,
   type WorkspaceRecord,
 } from '@millrace/profile-store';
-import { benchDirectory } from './bench-stack.js';
+import { csvFile } from './csv-file.js';
 
 /** Twelve columns: the identifier and eleven properties. */
 export const peopleColumns: readonly (readonly [column: string, property: string, type: PropertyType])[] = [
@@ -34,25 +31,16 @@ const cities = ['Berlin', 'Köln', 'México D.F.', 'London', 'Bräcke', 'Lander'
  * @param variant 1 for the same people with another street, city, phone and score each
  */
 export async function peopleFile(rows: number, variant: 0 | 1 = 0): Promise<string> {
-  const file = path.join(benchDirectory, variant === 0 ? `people-${rows}.csv` : `people-${rows}-changed.csv`);
-  if (existsSync(file)) return file;
-  mkdirSync(benchDirectory, { recursive: true });
-  const out = createWriteStream(`${file}.part`);
-  let text = `email,${peopleColumns.map(([column]) => column).join(',')}\n`;
-  for (let row = 0; row < rows; row += 1) {
-    text +=
+  const header = `email,${peopleColumns.map(([column]) => column).join(',')}`;
+  return csvFile(
+    variant === 0 ? `people-${rows}` : `people-${rows}-changed`,
+    rows,
+    header,
+    (row) =>
       `person${row}@example.com,C${String(row).padStart(8, '0')},First${row % 5000},"Last, ${row % 20000}",${(row % 200) + variant} Long Street Name,` +
       `${cities[(row + variant) % 8]},${String(row % 99999).padStart(5, '0')},Germany,+49 30 ${1_000_000 + row + variant},19${50 + (row % 50)}-0${1 + (row % 9)}-1${row % 10},` +
-      `${(row + variant) % 1000}.${row % 100},${row % 2 === 0 ? 'no' : 'yes'}\n`;
-    if (text.length > 1 << 20) {
-      if (!out.write(text)) await once(out, 'drain');
-      text = '';
-    }
-  }
-  out.end(text);
-  await once(out, 'close');
-  renameSync(`${file}.part`, file);
-  return file;
+      `${(row + variant) % 1000}.${row % 100},${row % 2 === 0 ? 'no' : 'yes'}`,
+  );
 }
 
 /** The workspace the benches share, with the file's properties. */
