@@ -113,6 +113,7 @@ export function compileExportSelection(
   const membership = membershipJoin(segmentIds, since, tellsExits);
   const demands = demandsOf(goal, columns, catalogue);
   const consent = consentDemand(objectives);
+  const allDemands = consent === undefined ? demands : [...demands, consent];
   // Withdrawn since the watermark, whether or not it also left: told once, as one who left, where it was delivered before;
   // of who never consented a receiver learns nothing.
   const withdrawn =
@@ -200,7 +201,7 @@ export function compileExportSelection(
       JOIN profile.tombstone e ON e.profile_id = chosen.profile_id WHERE ${erased.where}`;
   };
   const fields = (list: readonly Sql[]): Sql => sql`ARRAY[${sql.join(list)}]::text[] AS fields`;
-  const reasons = [...demands, ...(consent === undefined ? [] : [consent])].map(({ met, reason }) =>
+  const reasons = allDemands.map(({ met, reason }) =>
     reason === 'no-consent' && withdrawn !== undefined
       ? sql`WHEN NOT (${met}) AND NOT ${withdrawn} THEN ${sql.literal(reason)}`
       : sql`WHEN NOT (${met}) THEN ${sql.literal(reason)}`,
@@ -243,10 +244,10 @@ export function compileExportSelection(
     countMembers: sql`SELECT count(${segmentIds.length === 1 ? sql`*` : sql`DISTINCT m.profile_id`}) AS members FROM profile.membership m
       WHERE m.segment_id ${isOneOf(segmentIds)} AND m.status = 'realized'`,
     countTouched: touched === undefined ? undefined : sql`SELECT count(*) AS touched FROM (${touched}) AS touched`,
-    demands: [...demands.map((demand) => demand.reason), ...(consent === undefined ? [] : [consent.reason])],
+    demands: allDemands.map(({ reason: why }) => why),
     explain: (profileId) => {
       const id = sql`${sql.literal(profileId)}::uuid`;
-      const met = [...demands, ...(consent === undefined ? [] : [consent])].map((demand) => sql`(${demand.met})`);
+      const met = allDemands.map((demand) => sql`(${demand.met})`);
       const kinds = (changes ?? [])
         .filter(({ kind }) => goal.mode !== 'membership-only' || kind !== 'profile')
         .map(
