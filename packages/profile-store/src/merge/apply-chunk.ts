@@ -26,6 +26,7 @@ import {
 } from './merge-incoming.js';
 import { mergedProperties } from './merge-properties.js';
 import { tableOf, type MergeShape } from './merge-shape.js';
+import { recentOfEach } from './recent-profiles.js';
 
 /** Rows and profiles of one chunk by what became of them; `moved` components wait for `applyMoved`. */
 export interface ChunkCounts
@@ -102,7 +103,7 @@ export async function applyComponents(
   let links: GroupLinkCounts | undefined;
   const created = simple > 0 ? await insertSimple(tx, context, touch) : 0;
   if (other > 0) await mergeIncoming(tx, context, moved);
-  if (other > 0) await (touch ? touchIncoming(tx) : touchExamples(tx, examples));
+  if (other > 0) await (touch ? touchIncoming(tx) : touchExamples(tx, recentOfEach));
   if (touch) {
     if (shape.uses.consent) await applyConsent(tx, context);
     if (linksGroups(shape)) links = await linkGroups(tx, context);
@@ -131,9 +132,6 @@ export async function applyComponents(
     moved,
   };
 }
-
-// As many as anybody shows.
-const examples = 5;
 
 interface Kinds {
   /** New profiles of one row each. */
