@@ -33,12 +33,7 @@ async function activated(goal: Partial<Parameters<StreamWorkspace['snapshot']>[0
   return goalId;
 }
 
-async function members(count: number): Promise<readonly string[]> {
-  const ids: string[] = [];
-  for (let index = 0; index < count; index += 1)
-    ids.push(await workspace.profile({ membership: { [segment]: 'realized' } }));
-  return ids;
-}
+const members = (count: number): Promise<readonly string[]> => workspace.members(segment, count);
 
 const touched = { written: ['points'] } as const;
 

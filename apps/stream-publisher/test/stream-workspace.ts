@@ -144,6 +144,14 @@ export class StreamWorkspace {
     return erased === 1;
   }
 
+  /** So many new profiles in a segment. Returns their ids. */
+  async members(segment: string, count: number): Promise<readonly string[]> {
+    const ids: string[] = [];
+    for (let index = 0; index < count; index += 1)
+      ids.push(await this.profile({ membership: { [segment]: 'realized' } }));
+    return ids;
+  }
+
   /** A profile in a segment, without anything in the outbox. */
   async profile(change: ProfileChange = {}, executor: Executor = this.database): Promise<string> {
     const id = randomUUID();
