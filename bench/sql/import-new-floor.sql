@@ -11,7 +11,7 @@ BEGIN;
 CREATE UNLOGGED TABLE floor_new AS
 SELECT uuidv7() AS id, lower(trim(s.email)) AS value, s.*
 FROM floor_staging s
-LEFT JOIN profile.identity i ON i.workspace_id = :workspace: AND i.namespace_id = :namespace: AND i.value = lower(trim(s.email))
+LEFT JOIN profile.identity i ON i.domain_group_id = :domain_group: AND i.namespace_id = :namespace: AND i.value = lower(trim(s.email))
 WHERE i.profile_id IS NULL;
 INSERT INTO profile.profile (id, workspace_id, domain_group_id, properties, version)
 SELECT f.id, :workspace:, :domain_group:, to_jsonb(r), (1::bigint << 40) + 1
@@ -21,8 +21,8 @@ CROSS JOIN LATERAL (
     f.city AS "address.city", f.postal_code AS "address.postalCode", f.country AS "address.country", f.phone AS telephone,
     f.birthday, f.score, f.opt_in AS "optIn"
 ) r;
-INSERT INTO profile.identity (workspace_id, namespace_id, value, profile_id)
-SELECT :workspace:, :namespace:, value, id FROM floor_new ORDER BY value;
+INSERT INTO profile.identity (domain_group_id, namespace_id, value, profile_id)
+SELECT :domain_group:, :namespace:, value, id FROM floor_new ORDER BY value;
 INSERT INTO profile.outbox (lane, workspace_id, profile_id, version, identities)
 SELECT profile.lane(id), :workspace:, id, (1::bigint << 40) + 1, true FROM floor_new;
 COMMIT;

@@ -10,7 +10,7 @@ BEGIN;
 CREATE UNLOGGED TABLE floor_found AS
 SELECT i.profile_id AS id, to_jsonb(r) AS given
 FROM floor_staging s
-JOIN profile.identity i ON i.workspace_id = :workspace: AND i.namespace_id = :namespace: AND i.value = lower(trim(s.email))
+JOIN profile.identity i ON i.domain_group_id = :domain_group: AND i.namespace_id = :namespace: AND i.value = lower(trim(s.email))
 CROSS JOIN LATERAL (
   SELECT s.customer_id AS "customerNumber", s.first_name AS "person.firstName", s.last_name AS "person.lastName", s.street AS "address.street",
     s.city AS "address.city", s.postal_code AS "address.postalCode", s.country AS "address.country", s.phone AS telephone,

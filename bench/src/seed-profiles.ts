@@ -24,8 +24,8 @@ export async function seedProfiles(database: Database, workspace: WorkspaceRecor
         'optIn', CASE g % 2 WHEN 0 THEN 'no' ELSE 'yes' END), (1::bigint << 40) + 1
       FROM person
     )
-    INSERT INTO profile.identity (workspace_id, namespace_id, value, profile_id)
-    SELECT ${workspace.id}::int, ${email}::int, 'person' || g || '@example.com', id FROM person ORDER BY 3`);
+    INSERT INTO profile.identity (domain_group_id, namespace_id, value, profile_id)
+    SELECT ${catalogue.domainGroupId}::int, ${email}::int, 'person' || g || '@example.com', id FROM person ORDER BY 3`);
   await database.query(sql`ANALYZE profile.profile, profile.identity`);
   const segment = await createSegment(database, workspace.id, {
     name: 'everyone',

@@ -134,8 +134,9 @@ describe('the audience of an export', () => {
 
   describe('by the identities of a namespace', () => {
     const addIdentity = async (profileId: string | undefined, value: string): Promise<void> => {
-      await fixture.database.query(sql`INSERT INTO profile.identity (workspace_id, namespace_id, value, profile_id)
-        SELECT workspace_id, id, ${value}, ${profileId} FROM profile.identity_namespace WHERE workspace_id = ${fixture.workspaceId} AND code = 'receiver'`);
+      await fixture.database.query(sql`INSERT INTO profile.identity (domain_group_id, namespace_id, value, profile_id)
+        SELECT p.domain_group_id, n.id, ${value}, p.id FROM profile.identity_namespace n, profile.profile p
+        WHERE p.id = ${profileId} AND n.workspace_id = ${fixture.workspaceId} AND n.code = 'receiver'`);
     };
 
     beforeAll(async () => {

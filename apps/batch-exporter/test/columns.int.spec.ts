@@ -59,8 +59,8 @@ describe('the columns of an export', () => {
       [ids[1], 'C-3', 1],
     ] as const) {
       await fixture.database.query(sql`
-        INSERT INTO profile.identity (workspace_id, namespace_id, value, profile_id, created_at)
-        VALUES (${fixture.workspaceId}, ${namespace.id}, ${value}, ${id}, now() - make_interval(days => ${age}))`);
+        INSERT INTO profile.identity (domain_group_id, namespace_id, value, profile_id, created_at)
+        SELECT domain_group_id, ${namespace.id}, ${value}, id, now() - make_interval(days => ${age}) FROM profile.profile WHERE id = ${id}`);
     }
     await fixture.database.query(
       sql`INSERT INTO profile.consent (profile_id, objective, granted) VALUES (${ids[0]}, 'news', true), (${ids[1]}, 'news', false)`,

@@ -152,7 +152,7 @@ describe('deltas beside writers of every kind, whose transactions last long or s
         await eraseProfiles(
           tx,
           fixture.workspaceId,
-          sql`SELECT profile_id FROM profile.identity WHERE workspace_id = ${fixture.workspaceId} AND value = ${email(person())}`,
+          sql`SELECT profile_id FROM profile.identity WHERE value = ${email(person())}`,
         );
     }
   }

@@ -182,10 +182,10 @@ describe('a writer that takes an identity between plan and apply', () => {
         WITH made AS (
           INSERT INTO profile.profile (id, workspace_id, domain_group_id, properties, version)
           SELECT uuidv7(), w.id, g.id, '{"points": 10}', 1 FROM profile.workspace w JOIN profile.domain_group g ON g.workspace_id = w.id
-          RETURNING id, workspace_id
+          RETURNING id, domain_group_id
         )
-        INSERT INTO profile.identity (workspace_id, namespace_id, value, profile_id)
-        SELECT made.workspace_id, n.id, 'c5', made.id FROM made JOIN profile.identity_namespace n ON n.code = 'customerId'`);
+        INSERT INTO profile.identity (domain_group_id, namespace_id, value, profile_id)
+        SELECT made.domain_group_id, n.id, 'c5', made.id FROM made JOIN profile.identity_namespace n ON n.code = 'customerId'`);
     });
     const run = await harness.finished(runId);
     expect(run).toMatchObject({

@@ -217,9 +217,9 @@ export class StreamWorkspace {
   async #writeRelated(executor: Executor, profileId: string, change: ProfileChange): Promise<void> {
     if (change.identity !== undefined) {
       await executor.query(sql`
-        INSERT INTO profile.identity (workspace_id, namespace_id, value, profile_id)
-        SELECT ${this.workspaceId}, id, ${change.identity[1]}, ${profileId} FROM profile.identity_namespace
-        WHERE workspace_id = ${this.workspaceId} AND code = ${change.identity[0]}`);
+        INSERT INTO profile.identity (domain_group_id, namespace_id, value, profile_id)
+        SELECT p.domain_group_id, n.id, ${change.identity[1]}, p.id FROM profile.identity_namespace n, profile.profile p
+        WHERE p.id = ${profileId} AND n.workspace_id = ${this.workspaceId} AND n.code = ${change.identity[0]}`);
     }
     for (const [segmentId, status] of Object.entries(change.membership ?? {})) {
       await executor.query(sql`

@@ -45,7 +45,10 @@ export interface CatalogueLifecycle {
 /** What one workspace has defined: names, types and numbers that mappings and rules refer to. */
 export interface Catalogue {
   readonly workspaceId: number;
+  /** The default one. */
   readonly domainGroupId: number;
+  /** Their ids, the default one's among them. */
+  readonly domainGroups: ReadonlySet<number>;
   readonly properties: ReadonlyMap<string, CatalogueProperty>;
   readonly namespaces: ReadonlyMap<string, CatalogueNamespace>;
   readonly eventTypes: ReadonlyMap<string, CatalogueEventType>;

@@ -15,6 +15,7 @@ function catalogueOf(state: 'current' | 'building'): Catalogue {
   return {
     workspaceId: 3,
     domainGroupId: 1,
+    domainGroups: new Set([1]),
     properties: new Map([['mail', { id: 1, name: 'mail', type: 'string', list: false }]]),
     namespaces: new Map(),
     eventTypes: new Map(),

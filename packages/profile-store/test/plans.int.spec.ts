@@ -22,8 +22,8 @@ describe('a small change of a large store', () => {
         INSERT INTO profile.profile (id, workspace_id, domain_group_id, properties, version)
         SELECT uuidv7(), ${workspaceId}::int, ${domainGroupId}::int, jsonb_build_object('city', 'c' || n), 1 FROM generate_series(1, 20000) n RETURNING id
       )
-      INSERT INTO profile.identity (workspace_id, namespace_id, value, profile_id)
-      SELECT ${workspaceId}::int, ${namespaces.get('email')!.id}::int, 'p' || row_number() OVER () || '@p.test', id FROM made`);
+      INSERT INTO profile.identity (domain_group_id, namespace_id, value, profile_id)
+      SELECT ${domainGroupId}::int, ${namespaces.get('email')!.id}::int, 'p' || row_number() OVER () || '@p.test', id FROM made`);
     await store.database.query(
       sql`INSERT INTO profile.group_type (workspace_id, code) VALUES (${workspaceId}, 'team')`,
     );

@@ -29,7 +29,8 @@ export async function findSubject(
   { profile, namespace: code = '', value = '' }: ExplanationQuery,
 ): Promise<string> {
   if (profile !== undefined) return profile;
-  const namespace = (await loadCatalogue(executor, workspaceId)).namespaces.get(code);
+  const { domainGroupId, namespaces } = await loadCatalogue(executor, workspaceId);
+  const namespace = namespaces.get(code);
   if (namespace === undefined)
     throw new InputError('namespace-not-found', `the workspace has no identity namespace ${JSON.stringify(code)}`, {
       at: 'namespace',
@@ -37,10 +38,10 @@ export async function findSubject(
   const normalised = normaliseIdentifier(value, namespace.normalisation) ?? '';
   const { rows } = await executor.query<{ profile_id: string }>(sql`
     SELECT profile_id FROM profile.identity
-    WHERE workspace_id = ${workspaceId} AND namespace_id = ${namespace.id} AND value = ${normalised}
+    WHERE domain_group_id = ${domainGroupId} AND namespace_id = ${namespace.id} AND value = ${normalised}
     UNION ALL
     (SELECT t.profile_id FROM profile.tombstone t CROSS JOIN profile.store
-    WHERE t.workspace_id = ${workspaceId} AND profile.identity_hash(store.tombstone_key, ${namespace.id}, ${normalised}) = ANY (t.identity_hashes)
+    WHERE t.domain_group_id = ${domainGroupId} AND profile.identity_hash(store.tombstone_key, ${namespace.id}, ${normalised}) = ANY (t.identity_hashes)
     ORDER BY t.erased_at DESC)
     LIMIT 1`);
   const [row] = rows;

@@ -39,7 +39,9 @@ export async function createWorkspace(database: Database, workspace: Workspace):
       sql`INSERT INTO profile.workspace (name, title) VALUES (${workspace.name}, ${workspace.title})
           ON CONFLICT DO NOTHING RETURNING id, name, title, created_at AS "createdAt"`,
     );
-    await tx.query(sql`INSERT INTO profile.domain_group (workspace_id, name) VALUES (${created.id}, 'default')`);
+    await tx.query(
+      sql`INSERT INTO profile.domain_group (workspace_id, name, is_default) VALUES (${created.id}, 'default', true)`,
+    );
     for (const namespace of defaultNamespaces) await createNamespace(tx, created.id, namespace);
     await createEventType(tx, created.id, orderEventType);
     await createProperty(tx, created.id, property.parse({ name: permissionLevel }));

@@ -11,6 +11,7 @@ import type { Catalogue, CatalogueGroupType, CatalogueLifecycle, CatalogueSegmen
 
 interface CatalogueDocument {
   readonly domainGroupId: number;
+  readonly domainGroups: readonly number[];
   readonly properties: readonly { id: number; name: string; type: PropertyType; list: boolean }[];
   readonly namespaces: readonly { id: number; code: string; normalisation: Normalisation }[];
   readonly eventTypes: readonly { id: number; code: string; definition: EventType }[];
@@ -27,7 +28,8 @@ interface CatalogueDocument {
 export async function loadCatalogue(executor: Executor, workspaceId: number): Promise<Catalogue> {
   const { rows } = await executor.query<{ document: string }>(sql`
     SELECT jsonb_build_object(
-      'domainGroupId', (SELECT min(id) FROM profile.domain_group WHERE workspace_id = w.id),
+      'domainGroupId', (SELECT id FROM profile.domain_group WHERE workspace_id = w.id AND is_default),
+      'domainGroups', (SELECT jsonb_agg(id) FROM profile.domain_group WHERE workspace_id = w.id),
       'properties', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'name', name, 'type', type, 'list', is_list)), '[]')
                      FROM profile.property WHERE workspace_id = w.id),
       'namespaces', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'code', code, 'normalisation', normalisation)), '[]')
@@ -53,6 +55,7 @@ export async function loadCatalogue(executor: Executor, workspaceId: number): Pr
   return {
     workspaceId,
     domainGroupId: document.domainGroupId,
+    domainGroups: new Set(document.domainGroups),
     properties: new Map(document.properties.map((property) => [property.name, property])),
     namespaces: new Map(document.namespaces.map((namespace) => [namespace.code, namespace])),
     eventTypes: new Map(document.eventTypes.map(({ id, code, definition }) => [code, { id, definition }])),

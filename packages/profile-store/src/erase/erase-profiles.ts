@@ -24,20 +24,22 @@ const belongings = [
 export async function eraseProfiles(tx: Transaction, workspaceId: number, chosen: Sql): Promise<number> {
   await lockDefinitions(tx, workspaceId, 'shared');
   await tx.query(sql`DROP TABLE IF EXISTS erasing`);
-  await tx.query(sql`CREATE TEMP TABLE erasing (profile_id uuid PRIMARY KEY, version bigint NOT NULL) ON COMMIT DROP`);
+  await tx.query(
+    sql`CREATE TEMP TABLE erasing (profile_id uuid PRIMARY KEY, domain_group_id int NOT NULL, version bigint NOT NULL) ON COMMIT DROP`,
+  );
   const { rowCount } = await tx.query(sql`
     WITH locked AS MATERIALIZED (
-      SELECT p.id, p.version FROM profile.profile p
+      SELECT p.id, p.domain_group_id, p.version FROM profile.profile p
       WHERE p.workspace_id = ${workspaceId}::int AND p.id IN (${chosen})
       ORDER BY p.id FOR UPDATE OF p
     )
     INSERT INTO erasing
-    SELECT id, greatest(locked.version + 1, (store.epoch::bigint << 40) + 1) FROM locked CROSS JOIN profile.store`);
+    SELECT id, domain_group_id, greatest(locked.version + 1, (store.epoch::bigint << 40) + 1) FROM locked CROSS JOIN profile.store`);
   if (rowCount === 0) return 0;
   await tx.query(sql`ANALYZE erasing`);
   await tx.query(sql`
-    INSERT INTO profile.tombstone (profile_id, workspace_id, version, identity_hashes, segment_ids)
-    SELECT e.profile_id, ${workspaceId}::int, e.version, ARRAY(
+    INSERT INTO profile.tombstone (profile_id, workspace_id, domain_group_id, version, identity_hashes, segment_ids)
+    SELECT e.profile_id, ${workspaceId}::int, e.domain_group_id, e.version, ARRAY(
       SELECT profile.identity_hash(store.tombstone_key, i.namespace_id, i.value)
       FROM profile.identity i CROSS JOIN profile.store WHERE i.profile_id = e.profile_id ORDER BY 1),
       ARRAY(SELECT m.segment_id FROM profile.membership m WHERE m.profile_id = e.profile_id ORDER BY 1)

@@ -36,8 +36,8 @@ export async function addNewIdentities(tx: Transaction, { shape, inChunk, inLine
   await tx.query(sql`SAVEPOINT identities`);
   try {
     await tx.query(sql`
-      INSERT INTO profile.identity (workspace_id, namespace_id, value, profile_id)
-      SELECT ${shape.workspaceId}::int, ${shape.namespaceIds[0]}::int, s.id_1, pl.profile_id
+      INSERT INTO profile.identity (domain_group_id, namespace_id, value, profile_id)
+      SELECT ${shape.domainGroupId}::int, ${shape.namespaceIds[0]}::int, s.id_1, pl.profile_id
       FROM ${tableOf(shape.plan)} pl JOIN ${tableOf(shape.staging)} s ON s.line = pl.component
       WHERE ${inChunk} AND ${inLines} ORDER BY s.id_1`);
   } catch (error) {
@@ -65,8 +65,8 @@ export async function addIdentities(tx: Transaction, context: ChunkContext): Pro
   const needed = neededIdentities(context);
   const { rows } = await tx.query<{ needed: number; added: number }>(sql`
     WITH needed AS MATERIALIZED (${needed}), added AS (
-      INSERT INTO profile.identity (workspace_id, namespace_id, value, profile_id)
-      SELECT ${shape.workspaceId}::int, namespace_id, value, profile_id FROM needed ORDER BY namespace_id, value
+      INSERT INTO profile.identity (domain_group_id, namespace_id, value, profile_id)
+      SELECT ${shape.domainGroupId}::int, namespace_id, value, profile_id FROM needed ORDER BY namespace_id, value
       ON CONFLICT DO NOTHING
       RETURNING profile_id, namespace_id, value
     ), noted AS (
@@ -80,7 +80,7 @@ export async function addIdentities(tx: Transaction, context: ChunkContext): Pro
     UPDATE ${tableOf(shape.plan)} pl SET status = 'm'
     FROM (
       SELECT DISTINCT n.component FROM (${needed}) n
-      JOIN profile.identity i ON i.workspace_id = ${shape.workspaceId}::int AND i.namespace_id = n.namespace_id AND i.value = n.value
+      JOIN profile.identity i ON i.domain_group_id = ${shape.domainGroupId}::int AND i.namespace_id = n.namespace_id AND i.value = n.value
       WHERE i.profile_id <> n.profile_id
     ) taken
     WHERE taken.component = pl.component${shape.policy === 'first-match' ? sql` AND pl.is_new` : sql.empty}
@@ -92,7 +92,7 @@ export async function addIdentities(tx: Transaction, context: ChunkContext): Pro
     await tx.query(sql`DELETE FROM profile.identity WHERE profile_id = ANY (${fresh}::uuid[])`);
     await tx.query(sql`
       DELETE FROM profile.identity i USING identity_added a
-      WHERE a.profile_id = ANY (${ids}::uuid[]) AND i.workspace_id = ${shape.workspaceId}::int
+      WHERE a.profile_id = ANY (${ids}::uuid[]) AND i.domain_group_id = ${shape.domainGroupId}::int
         AND i.namespace_id = a.namespace_id AND i.value = a.value AND i.profile_id = a.profile_id`);
     await tx.query(sql`DELETE FROM identity_added WHERE profile_id = ANY (${ids}::uuid[])`);
   }

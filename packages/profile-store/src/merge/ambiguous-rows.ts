@@ -29,7 +29,7 @@ export async function ambiguousRows(
       FROM left_out o JOIN ${staging} s ON s.line = o.line
       CROSS JOIN LATERAL (VALUES ${sql.join(identifiers)}) AS v (namespace_id, value)
       JOIN ${identitySource(shape)} i
-        ON i.workspace_id = ${shape.workspaceId}::int AND i.namespace_id = v.namespace_id AND i.value = v.value
+        ON i.domain_group_id = ${shape.domainGroupId}::int AND i.namespace_id = v.namespace_id AND i.value = v.value
       WHERE o.status = 'x'
     ), named AS MATERIALIZED (
       SELECT component, (array_agg(profile_id::text ORDER BY profile_id))[1:10] AS profile_ids FROM found GROUP BY component

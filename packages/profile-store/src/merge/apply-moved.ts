@@ -51,7 +51,7 @@ export async function applyMoved(tx: Transaction, shape: MergeShape, chunk: numb
     SELECT m.component, ${firstMatch}, ${found}, bool_or(v.priority = ${ownIdIndex(shape)}::int AND v.value IS NOT NULL)
     FROM moved_line m JOIN ${staging} s ON s.line = m.line
     CROSS JOIN LATERAL (VALUES ${sql.join(identifiers)}) AS v (priority, namespace_id, value)
-    LEFT JOIN ${identitySource(shape)} i ON i.workspace_id = ${shape.workspaceId}::int AND i.namespace_id = v.namespace_id AND i.value = v.value
+    LEFT JOIN ${identitySource(shape)} i ON i.domain_group_id = ${shape.domainGroupId}::int AND i.namespace_id = v.namespace_id AND i.value = v.value
     GROUP BY m.component`);
   const ambiguous = await tx.query<{ rows: number }>(sql`
     UPDATE ${plan} pl SET status = 'x', chunk = ${chunk}::int FROM moved_target t WHERE t.component = pl.component AND t.found > 1 RETURNING pl.rows`);

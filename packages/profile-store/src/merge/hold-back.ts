@@ -90,7 +90,7 @@ function linesOf({ shape, inChunk }: ChunkContext): Sql {
 /** Nearly always there is none, and no identifier needs to be hashed. */
 async function anyErased(tx: Transaction, { shape }: ChunkContext, erasedAfter: Date): Promise<boolean> {
   const { rowCount } = await tx.query(sql`
-    SELECT FROM profile.tombstone WHERE workspace_id = ${shape.workspaceId}::int AND erased_at > ${erasedAfter} LIMIT 1`);
+    SELECT FROM profile.tombstone WHERE workspace_id = ${shape.workspaceId}::int AND domain_group_id = ${shape.domainGroupId}::int AND erased_at > ${erasedAfter} LIMIT 1`);
   return rowCount > 0;
 }
 
@@ -102,7 +102,7 @@ function namesErased(context: ChunkContext, erasedAfter: Date): Sql {
     CROSS JOIN profile.store CROSS JOIN LATERAL (VALUES ${sql.join(identifiers)}) AS v (namespace_id, value)
     WHERE v.value IS NOT NULL AND profile.identity_hash(store.tombstone_key, v.namespace_id, v.value) IN (
       SELECT unnest(t.identity_hashes) FROM profile.tombstone t
-      WHERE t.workspace_id = ${shape.workspaceId}::int AND t.erased_at > ${erasedAfter}))`;
+      WHERE t.workspace_id = ${shape.workspaceId}::int AND t.domain_group_id = ${shape.domainGroupId}::int AND t.erased_at > ${erasedAfter}))`;
 }
 
 /**

@@ -20,6 +20,7 @@ export interface TableName {
 /** Where staged rows lie and how they become profiles. One shape serves one file, or one batch of the ingestion API. */
 export interface MergeShape {
   readonly workspaceId: number;
+  /** Whose profiles the rows may find, and where new ones belong. */
   readonly domainGroupId: number;
   /** line bigint, id_1 .. id_n text, assign jsonb, and fill, append, increment, consent, groups jsonb and erase boolean as `uses` says. */
   readonly staging: TableName;
@@ -104,14 +105,14 @@ export function ownIdIndex({ namespaceIds }: Pick<MergeShape, 'namespaceIds'>): 
   return namespaceIds.indexOf(profileIdNamespaceId);
 }
 
-/** What identifiers are looked up in: (workspace_id, namespace_id, value, profile_id). */
+/** What identifiers are looked up in: (domain_group_id, namespace_id, value, profile_id). */
 export function identitySource(shape: MergeShape): Sql {
   const index = ownIdIndex(shape);
   if (index < 0) return sql`profile.identity`;
   const column = idColumn(index);
   return sql`(
-    SELECT workspace_id, namespace_id, value, profile_id FROM profile.identity
+    SELECT domain_group_id, namespace_id, value, profile_id FROM profile.identity
     UNION ALL
-    SELECT own.workspace_id, ${sql.integer(profileIdNamespaceId)}, own.id::text, own.id FROM profile.profile own
+    SELECT own.domain_group_id, ${sql.integer(profileIdNamespaceId)}, own.id::text, own.id FROM profile.profile own
     WHERE own.id IN (SELECT ${column}::uuid FROM ${tableOf(shape.staging)} WHERE ${column} IS NOT NULL))`;
 }

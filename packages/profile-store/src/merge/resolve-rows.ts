@@ -111,7 +111,7 @@ function identityJoin(shape: MergeShape, namespaceIndex: number): Sql {
   if (shape.groupTypeId !== undefined)
     return sql`LEFT JOIN (SELECT id AS profile_id, key FROM profile.group WHERE group_type_id = ${sql.integer(shape.groupTypeId)}) i
       ON i.key = s.${idColumn(namespaceIndex)}`;
-  return sql`LEFT JOIN ${identitySource(shape)} i ON i.workspace_id = ${sql.integer(shape.workspaceId)}
+  return sql`LEFT JOIN ${identitySource(shape)} i ON i.domain_group_id = ${sql.integer(shape.domainGroupId)}
     AND i.namespace_id = ${sql.integer(shape.namespaceIds[namespaceIndex]!)} AND i.value = s.${idColumn(namespaceIndex)}`;
 }
 
@@ -176,7 +176,7 @@ async function planBySeveralIdentifiers(tx: Transaction, shape: MergeShape): Pro
       coalesce('p' || i.profile_id::text, v.namespace_id || ':' || v.value) AS node
     FROM ${tableOf(shape.staging)} s
     CROSS JOIN LATERAL (VALUES ${sql.join(identifiers)}) AS v (priority, namespace_id, value)
-    LEFT JOIN ${identitySource(shape)} i ON i.workspace_id = ${sql.integer(shape.workspaceId)} AND i.namespace_id = v.namespace_id AND i.value = v.value
+    LEFT JOIN ${identitySource(shape)} i ON i.domain_group_id = ${sql.integer(shape.domainGroupId)} AND i.namespace_id = v.namespace_id AND i.value = v.value
     WHERE v.value IS NOT NULL`;
   await createWorkTable(tx, shape, 'resolve_edge', edgeColumnTypes, edges);
   await labelComponents(tx, shape);

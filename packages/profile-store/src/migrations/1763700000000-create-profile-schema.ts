@@ -30,8 +30,11 @@ CREATE TABLE profile.domain_group (
   id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   workspace_id integer NOT NULL REFERENCES profile.workspace,
   name text NOT NULL,
+  is_default boolean NOT NULL DEFAULT false,
+  created_at timestamptz NOT NULL DEFAULT now(),
   UNIQUE (workspace_id, name)
 );
+CREATE UNIQUE INDEX domain_group_default ON profile.domain_group (workspace_id) WHERE is_default;
 
 CREATE TABLE profile.property (
   id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -80,13 +83,14 @@ ${partitions}
 CREATE INDEX profile_changed ON profile.profile (workspace_id, changed_xid);
 
 CREATE TABLE profile.identity (
-  workspace_id integer NOT NULL,
+  -- Of the profile. The namespace tells the workspace.
+  domain_group_id integer NOT NULL,
   namespace_id integer NOT NULL,
   -- Normalised by the namespace's rule.
   value text NOT NULL,
   profile_id uuid NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (workspace_id, namespace_id, value)
+  PRIMARY KEY (domain_group_id, namespace_id, value)
 );
 CREATE INDEX identity_profile ON profile.identity (profile_id);
 
@@ -263,6 +267,7 @@ CREATE TABLE profile.outbox (
 CREATE TABLE profile.tombstone (
   profile_id uuid PRIMARY KEY,
   workspace_id integer NOT NULL,
+  domain_group_id integer NOT NULL,
   version bigint NOT NULL,
   identity_hashes text[] NOT NULL DEFAULT '{}',
   -- Those it was ever in: who exports them is told that it is gone.

@@ -56,7 +56,7 @@ export async function findProfile(
     executor,
     catalogue.workspaceId,
     sql`p.id = (SELECT profile_id FROM profile.identity
-      WHERE workspace_id = ${catalogue.workspaceId} AND namespace_id = ${namespace.id} AND value = ${value})`,
+      WHERE domain_group_id = ${catalogue.domainGroupId} AND namespace_id = ${namespace.id} AND value = ${value})`,
   );
 }
 
@@ -74,7 +74,8 @@ export async function storeStatistics(executor: Executor, workspaceId: number): 
   const { rows } = await executor.query<StoreStatistics>(sql`
     SELECT
       (SELECT count(*)::float8 FROM profile.profile WHERE workspace_id = ${workspaceId}) AS profiles,
-      (SELECT count(*)::float8 FROM profile.identity WHERE workspace_id = ${workspaceId}) AS identities,
+      (SELECT count(*)::float8 FROM profile.identity i JOIN profile.domain_group d ON d.id = i.domain_group_id
+       WHERE d.workspace_id = ${workspaceId}) AS identities,
       e.events, e."eventLines",
       (SELECT count(*)::float8 FROM profile.membership m JOIN profile.segment s ON s.id = m.segment_id
        WHERE s.workspace_id = ${workspaceId} AND m.status = 'realized') AS memberships

@@ -52,7 +52,7 @@ export async function putGroup(
   const members = await tx.query<{ id: string }>(sql`
     SELECT DISTINCT i.profile_id AS id FROM unnest(${wanted.map((member) => member.namespaceId)}::int[], ${wanted.map((member) => member.value)}::text[])
       AS w (namespace_id, value)
-    JOIN profile.identity i ON i.workspace_id = ${workspaceId} AND i.namespace_id = w.namespace_id AND i.value = w.value`);
+    JOIN profile.identity i ON i.domain_group_id = ${catalogue.domainGroupId} AND i.namespace_id = w.namespace_id AND i.value = w.value`);
   const added = members.rows.map((row) => row.id);
   // Everyone whose segments may change is locked by id before anything is written.
   const present = await tx.query<{ id: string }>(
