@@ -307,6 +307,88 @@ describe('goals', () => {
     ]);
   });
 
+  it('map a column without target to prefix and column, and add the property where there is none', async () => {
+    await api.call('POST', `${w}/properties`, { name: 'crm.city' });
+    const connection = (await api.call('POST', `${w}/connections`, s3Connection({ name: 'Prefixed' }))).body.id;
+    const saved = await api.call(
+      'POST',
+      `${w}/connections/${connection}/goals`,
+      importGoal({
+        mappingPrefix: 'crm.',
+        mappings: [
+          { column: 'city' },
+          { column: 'spent', rule: 'sum' },
+          { column: 'tags', rule: 'add' },
+          { column: 'born', property: 'crm.birthday', createAs: 'date' },
+        ],
+      }),
+    );
+    expect(saved.body.mappings).toEqual([
+      { column: 'city', property: 'crm.city', rule: 'set', createAs: 'string' },
+      { column: 'spent', property: 'crm.spent', rule: 'sum', createAs: 'decimal' },
+      { column: 'tags', property: 'crm.tags', rule: 'add', createAs: 'string' },
+      { column: 'born', property: 'crm.birthday', rule: 'set', createAs: 'date' },
+    ]);
+    expect(saved.body.warnings).toEqual([
+      {
+        field: 'mappings.0.property',
+        message: 'the property "crm.city" exists already: the import overwrites its values',
+      },
+    ]);
+    const { items } = (await api.call('GET', `${w}/properties`)).body;
+    expect(items.filter(({ name }: { name: string }) => name.startsWith('crm.'))).toMatchObject([
+      { name: 'crm.birthday', type: 'date', list: false },
+      { name: 'crm.city', type: 'string', list: false },
+      { name: 'crm.spent', type: 'decimal', list: false },
+      { name: 'crm.tags', type: 'string', list: true },
+    ]);
+    const goal = `${w}/goals/${saved.body.id}`;
+    const again = await api.call('PATCH', goal, { mappings: [{ column: 'zip' }] });
+    expect(again.body.mappings[0].property).toBe('crm.zip');
+    expect(again.body.warnings).toBeUndefined();
+    const clash = await api.call('PATCH', goal, { mappings: [{ column: 'city.name' }] });
+    expect(clash).toMatchObject({ status: 400, body: { code: 'property-prefix', at: 'mappings.0.property' } });
+    const nameless = await api.call('PATCH', goal, { mappings: [{ column: 'a..b' }] });
+    expect(nameless.body.errors).toEqual([
+      {
+        field: 'mappings.0.property',
+        message: 'must be named: "crm.a..b" is no name of a property, it must not contain an empty path segment',
+      },
+    ]);
+    const headerless = await api.call('PATCH', goal, {
+      csv: { header: false },
+      matching: { identifiers: [{ column: '1', namespace: 'customerId' }] },
+      mappings: [{ column: '2' }],
+    });
+    expect(headerless.body.errors).toEqual([
+      {
+        field: 'mappings.0.property',
+        message: 'must be named: the file has no header, so its columns have no names',
+      },
+    ]);
+  });
+
+  it('bring properties to a group type too', async () => {
+    await api.call('POST', `${w}/group-types`, { code: 'club', properties: [{ name: 'name' }] });
+    const connection = (await api.call('POST', `${w}/connections`, s3Connection({ name: 'Clubs' }))).body.id;
+    const saved = await api.call('POST', `${w}/connections/${connection}/goals`, {
+      kind: 'import-groups',
+      name: 'Import clubs',
+      groupType: 'club',
+      source: { bucket: 'inbox', pattern: { kind: 'every' } },
+      matching: { column: 'key' },
+      mappings: [{ column: 'name' }, { column: 'members', rule: 'sum' }],
+    });
+    expect(saved.body.warnings).toEqual([
+      { field: 'mappings.0.property', message: expect.stringContaining('"name" exists already') },
+    ]);
+    const types = (await api.call('GET', `${w}/group-types`)).body.items;
+    expect(types.find(({ code }: { code: string }) => code === 'club').properties).toEqual([
+      { name: 'name', type: 'string', list: false },
+      { name: 'members', type: 'decimal', list: false },
+    ]);
+  });
+
   it('refuse a kind their connection cannot do', async () => {
     const stream = (await api.call('POST', `${w}/connections`, kinesisConnection())).body.id;
     const answer = await api.call('POST', `${w}/connections/${stream}/goals`, importGoal());

@@ -4,7 +4,7 @@ import { csvDialect } from './csv-dialect.js';
 import { groupTypeName } from './group-type.js';
 import { profileIdNamespace } from './identity-namespace.js';
 import { processor } from './processor.js';
-import { propertyName } from './property.js';
+import { propertyName, propertyType } from './property.js';
 
 export const bucketName = z.string().min(3).max(255);
 /** A folder inside a bucket, without leading slash; `''` is the root. */
@@ -29,7 +29,19 @@ export type MergeRule = z.infer<typeof mergeRule>;
 const column = z.string().min(1).max(1000);
 const fileAlias = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,31}$/);
 
-export const fieldMapping = z.strictObject({ column, property: propertyName, rule: mergeRule.default('set') });
+export const fieldMapping = z.strictObject({
+  column,
+  property: propertyName
+    .default('')
+    .describe('Absent: `mappingPrefix` and the name of the column; a saved goal shows the property it came to'),
+  rule: mergeRule.default('set'),
+  createAs: propertyType
+    .optional()
+    .describe(
+      'The type of the property that saving the goal adds where there is none of that name, a list under the rule "add". ' +
+        'Absent: what is named must be there, and what is not named is added as a string, or under the rule "sum" as a decimal',
+    ),
+});
 export type FieldMapping = z.infer<typeof fieldMapping>;
 
 /** Joined to its parent where `column` equals the parent's `parentColumn`. */
@@ -129,6 +141,11 @@ export const importProfilesGoal = z.strictObject({
       .describe('Rows naming each other beyond this are ambiguous as a whole'),
   }),
   mappings: z.array(fieldMapping).max(2000).default([]),
+  mappingPrefix: z
+    .string()
+    .max(200)
+    .default('')
+    .describe('Before the name of the column, in mappings that name no property: `crm.` for `crm.city`'),
   mapAll: z
     .strictObject({
       rule: mergeRule.default('set'),

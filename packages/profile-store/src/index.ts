@@ -1,3 +1,4 @@
+export { addMissingProperties, type MissingProperty } from './definitions/add-missing.js';
 export * from './definitions/definitions.js';
 export { addGroupProperty, createGroupType, listGroupTypes } from './definitions/group-types.js';
 export { deleteLifecycle, listLifecycles, putLifecycle, type LifecycleRecord } from './definitions/lifecycles.js';

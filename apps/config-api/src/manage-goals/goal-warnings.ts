@@ -14,18 +14,22 @@ const effects: Readonly<Record<MergeRule, string>> = {
 /**
  * What of a saved goal works, but may not be meant: a mapping's target exists before the import ever ran, so it may be somebody
  * else's. Names the other goals that write it.
+ * @param added properties that saving the goal has added: these are its own
  */
-export async function goalWarnings(executor: Executor, goal: GoalRow): Promise<GoalWarning[]> {
+export async function goalWarnings(
+  executor: Executor,
+  goal: GoalRow,
+  added: ReadonlySet<string>,
+): Promise<GoalWarning[]> {
   const { document } = goal;
   if (document.kind !== 'import-profiles' && document.kind !== 'import-groups') return [];
   const writers = await otherWriters(executor, goal);
-  const warnings = document.mappings.map(({ property, rule }, index): GoalWarning => {
+  const warnings = document.mappings.flatMap(({ property, rule }, index): GoalWarning[] => {
+    if (added.has(property)) return [];
     const others = writers.get(property) ?? [];
     const also = others.length === 0 ? '' : `; it is written by ${others.join(', ')} too`;
-    return {
-      field: `mappings.${index}.property`,
-      message: `the property ${JSON.stringify(property)} exists already: ${effects[rule]}${also}`,
-    };
+    const message = `the property ${JSON.stringify(property)} exists already: ${effects[rule]}${also}`;
+    return [{ field: `mappings.${index}.property`, message }];
   });
   if (document.mapAll === undefined) return warnings;
   const { rule, prefix } = document.mapAll;

@@ -7,10 +7,9 @@ import { operation } from '../http/operation.js';
 import { pathParameters } from '../http/path-parameters.js';
 import { ManageConnections } from '../manage-connections/manage-connections.js';
 import { tryStreamGoal, type Drivers } from '../manage-connections/try-connection.js';
-import type { GoalRow } from '../storage/entities.js';
 import { DRIVERS } from '../tokens.js';
 import { goalChange, goalOrder, goalView, newGoal, viewOfGoal, type GoalChange, type GoalView } from './goal-views.js';
-import { ManageGoals } from './manage-goals.js';
+import { ManageGoals, type SavedGoal } from './manage-goals.js';
 
 const goalList = z.object({ items: z.array(goalView) });
 const connectionId = { schema: pathParameters.connectionId };
@@ -55,7 +54,7 @@ export class GoalController {
     summary: 'Add a goal to a connection',
     description:
       'Checked against the workspace: unknown names, types that do not fit their merge rule, targets used twice and links that form no tree ' +
-      'are refused, each named. An active stream goal starts at once, with the profiles already in its segments; ' +
+      'are refused, each named. A mapping that names no property goes to the one called prefix and column, which is added where it is not there yet. An active stream goal starts at once, with the profiles already in its segments; ' +
       'whether its stream is there and may be written to is tried and told, and a goal that fails this is saved all the same.',
     access: 'config:write',
     answer: { description: 'The goal, last in the order', schema: goalView },
@@ -136,8 +135,9 @@ export class GoalController {
     await this.#goals.delete(request.workspace.id, id);
   }
 
-  async #saved({ workspace }: WorkspaceRequest, row: GoalRow): Promise<GoalView> {
-    const warnings = await this.#goals.warnings(row);
+  async #saved({ workspace }: WorkspaceRequest, saved: SavedGoal): Promise<GoalView> {
+    const { row } = saved;
+    const warnings = await this.#goals.warnings(saved);
     const view = { ...viewOfGoal(row), ...(warnings.length === 0 ? {} : { warnings }) };
     if (view.kind !== 'stream' || !view.active) return view;
     const connection = await this.#connections.getOpen(workspace.id, row.connectionId);

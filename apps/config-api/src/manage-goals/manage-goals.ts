@@ -1,7 +1,7 @@
 import type { Executor } from '@millrace/database';
 import { goal as goalSchema, InputError, type Goal } from '@millrace/domain';
 import type { WakeUps } from '@millrace/job-queue';
-import { loadCatalogue, lockDefinitions } from '@millrace/profile-store';
+import { addMissingProperties, loadCatalogue, lockDefinitions } from '@millrace/profile-store';
 import { ValidationError } from '@millrace/service-kit';
 import { isDeepStrictEqual } from 'node:util';
 import { brokenPolicies } from '../govern/check-policies.js';
@@ -10,9 +10,16 @@ import { checkSigning, type SealingKeys } from '../manage-connections/connection
 import type { ConfigStorage, ConfigTransaction } from '../storage/config-storage.js';
 import type { ConnectionRow, GoalRow } from '../storage/entities.js';
 import { validateGoal } from '../validate-goal/validate-goal.js';
+import { completeMappings, mayBringProperty, withMissing } from './complete-mappings.js';
 import type { GoalChange, GoalWarning } from './goal-views.js';
 import { goalWarnings } from './goal-warnings.js';
 import { commandStream, isStreaming } from './stream-commands.js';
+
+export interface SavedGoal {
+  readonly row: GoalRow;
+  /** Properties that were added with it. */
+  readonly added: ReadonlySet<string>;
+}
 
 export class ManageGoals {
   readonly #storage: ConfigStorage;
@@ -43,30 +50,30 @@ export class ManageGoals {
   }
 
   /** What of a saved goal works, but may not be meant. */
-  async warnings(goal: GoalRow): Promise<GoalWarning[]> {
-    return goalWarnings(this.#executor, goal);
+  async warnings({ row, added }: SavedGoal): Promise<GoalWarning[]> {
+    return goalWarnings(this.#executor, row, added);
   }
 
   /** Last in the order. An active stream goal starts at once. @throws ValidationError naming each field that does not fit. */
-  async create(workspaceId: number, connectionId: string, goal: Goal): Promise<GoalRow> {
+  async create(workspaceId: number, connectionId: string, sent: Goal): Promise<SavedGoal> {
     return this.#inConnection(workspaceId, connectionId, async (tx, connection) => {
-      await this.#validate(tx, workspaceId, goal, connection);
+      const { goal, added } = await this.#validate(tx, workspaceId, sent, connection);
       const row = await tx.goals.insert(workspaceId, connectionId, goal);
       const change = { goal: row, connection, before: false, after: isStreaming(row, connection) };
-      return { result: row, told: await commandStream(tx.executor, change, this.#keys) };
+      return { result: { row, added }, told: await commandStream(tx.executor, change, this.#keys) };
     });
   }
 
   /** Runs under way keep the goal they began with; a stream follows at once. */
-  async change(workspaceId: number, id: string, change: GoalChange): Promise<GoalRow> {
+  async change(workspaceId: number, id: string, change: GoalChange): Promise<SavedGoal> {
     const { connectionId } = await this.get(workspaceId, id);
     return this.#inConnection(workspaceId, connectionId, async (tx, connection) => {
       const before = await tx.goals.find(workspaceId, id);
       if (before === null) throw noGoal();
-      const goal = goalSchema.parse({ ...before.document, ...change });
-      if (goal.kind !== before.kind)
+      const sent = goalSchema.parse({ ...before.document, ...change });
+      if (sent.kind !== before.kind)
         throw new ValidationError([{ field: 'kind', message: `stays "${before.kind}": make a new goal instead` }]);
-      await this.#validate(tx, workspaceId, goal, connection);
+      const { goal, added } = await this.#validate(tx, workspaceId, sent, connection);
       const row = await tx.goals.update(id, goal);
       const stream = {
         goal: row,
@@ -75,7 +82,7 @@ export class ManageGoals {
         after: isStreaming(row, connection),
       };
       const unchanged = stream.before && stream.after && sameStream(before.document, goal);
-      return { result: row, told: !unchanged && (await commandStream(tx.executor, stream, this.#keys)) };
+      return { result: { row, added }, told: !unchanged && (await commandStream(tx.executor, stream, this.#keys)) };
     });
   }
 
@@ -119,22 +126,31 @@ export class ManageGoals {
     return result;
   }
 
-  async #validate(tx: ConfigTransaction, workspaceId: number, goal: Goal, connection: ConnectionRow): Promise<void> {
-    // What the goal names stays until it is saved: a segment is deleted under the same lock, held alone.
-    await lockDefinitions(tx.executor, workspaceId, 'shared');
-    const catalogue = await loadCatalogue(this.#executor, workspaceId);
+  /** The goal as it is to be saved. What it maps to and brings with it is added to the workspace. */
+  async #validate(
+    tx: ConfigTransaction,
+    workspaceId: number,
+    sent: Goal,
+    connection: ConnectionRow,
+  ): Promise<{ readonly goal: Goal; readonly added: ReadonlySet<string> }> {
+    // What the goal names stays until it is saved: a segment is deleted under the same lock, held alone. So is a group type changed.
+    const changesType = sent.kind === 'import-groups' && sent.mappings.some(mayBringProperty);
+    await lockDefinitions(tx.executor, workspaceId, changesType ? 'exclusive' : 'shared');
+    const present = await loadCatalogue(this.#executor, workspaceId);
+    const { goal, missing, groupType } = completeMappings(sent, present);
+    const catalogue = withMissing(present, missing, groupType);
     const complaints = [
       ...validateGoal(goal, connection.document, catalogue),
       ...brokenPolicies(goal, connection.document, await loadGovernance(this.#executor, workspaceId), catalogue),
     ];
-    if (complaints.length === 0) {
-      if (goal.kind === 'export-profiles' && goal.pgp.sign) {
-        const owner = { workspaceId, connectionId: connection.id };
-        await checkSigning(connection.document, this.#keys['config-api'], owner);
-      }
-      return;
+    if (complaints.length > 0)
+      throw new ValidationError(complaints.map(({ path, message }) => ({ field: path.join('.'), message })));
+    if (goal.kind === 'export-profiles' && goal.pgp.sign) {
+      const owner = { workspaceId, connectionId: connection.id };
+      await checkSigning(connection.document, this.#keys['config-api'], owner);
     }
-    throw new ValidationError(complaints.map(({ path, message }) => ({ field: path.join('.'), message })));
+    if (missing.length > 0) await addMissingProperties(tx.executor, workspaceId, groupType, missing);
+    return { goal, added: new Set(missing.map(({ name }) => name)) };
   }
 }
 

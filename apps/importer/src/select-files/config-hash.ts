@@ -27,7 +27,7 @@ export function configHash(
     linked: goal.linked.map(({ csv, ...link }) => (csv === undefined ? link : { ...link, csv: readingOptions(csv) })),
     matching: goal.matching,
     processors: goal.processors,
-    mappings: goal.mappings,
+    mappings: goal.mappings.map(({ column, property, rule }) => ({ column, property, rule })),
     mapAll: goal.mapAll,
     consent: goal.consent,
     deleteFlag: goal.deleteFlag,
