@@ -23,7 +23,14 @@ interface Request {
   readonly path: string;
 }
 
+/** What is in the bucket, or begins so; not which uploads are open. */
+export const isListing = ({ method, path }: Request): boolean => method === 'GET' && path.includes('list-type=2');
 export const isBegin = ({ method, path }: Request): boolean => method === 'POST' && /[?&]uploads\b/.test(path);
 export const isUploadPart = ({ method, path }: Request): boolean => method === 'PUT' && path.includes('partNumber=');
 export const isCompletion = ({ method, path }: Request): boolean => method === 'POST' && path.includes('uploadId=');
 export const isSmallObject = ({ method, path }: Request): boolean => method === 'PUT' && !path.includes('partNumber=');
+/** Makes visible what is announced under a name that ends so. */
+export const announces =
+  (suffix: string) =>
+  (request: Request): boolean =>
+    isSmallObject(request) && request.path.split('?', 1)[0]?.endsWith(suffix) === true;

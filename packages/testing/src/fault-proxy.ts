@@ -1,6 +1,7 @@
 import { createServer, request as forward, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { waitFor } from './wait-for.js';
 
 /** What happens to a request instead of, or after, being forwarded. */
 export type Fault =
@@ -47,6 +48,13 @@ interface ActiveRule {
   readonly rule: FaultRule;
   skip: number;
   left: number;
+  hits: number;
+}
+
+/** A fault that lies in wait. */
+export interface InjectedFault {
+  /** Resolves once so many requests (default: one) have come upon it; those whose answer is lost, once they are carried out. */
+  met(requests?: number): Promise<void>;
 }
 
 /**
@@ -86,8 +94,14 @@ export class FaultProxy {
   }
 
   /** Adds a rule; of several that match, the oldest still active one acts. */
-  inject(rule: FaultRule): void {
-    this.#rules.push({ rule, skip: rule.skip ?? 0, left: rule.times ?? 1 });
+  inject(rule: FaultRule): InjectedFault {
+    const active = { rule, skip: rule.skip ?? 0, left: rule.times ?? 1, hits: 0 };
+    this.#rules.push(active);
+    return {
+      met: async (requests = 1) => {
+        await waitFor(() => active.hits >= requests, 60_000, `${requests} requests that meet "${rule.fault.kind}"`);
+      },
+    };
   }
 
   /** Forgets all rules and seen requests. */
@@ -115,7 +129,9 @@ export class FaultProxy {
       body: Buffer.concat(chunks),
     };
     this.seen.push(seen);
-    const fault = this.#nextFault(seen);
+    const active = this.#nextFault(seen);
+    const fault = active?.rule.fault;
+    if (active !== undefined && fault?.kind !== 'lose-answer') active.hits += 1;
     switch (fault?.kind) {
       case 'status':
         response.writeHead(fault.status, fault.headers).end(fault.body ?? '');
@@ -133,10 +149,10 @@ export class FaultProxy {
       default:
         break;
     }
-    await this.#forward(seen, response, fault);
+    await this.#forward(seen, response, active);
   }
 
-  #nextFault(seen: SeenRequest): Fault | undefined {
+  #nextFault(seen: SeenRequest): ActiveRule | undefined {
     for (const active of this.#rules) {
       if (active.left === 0 || !active.rule.when(seen)) continue;
       if (active.skip > 0) {
@@ -144,12 +160,13 @@ export class FaultProxy {
         continue;
       }
       active.left -= 1;
-      return active.rule.fault;
+      return active;
     }
     return undefined;
   }
 
-  async #forward(seen: SeenRequest, response: ServerResponse, fault: Fault | undefined): Promise<void> {
+  async #forward(seen: SeenRequest, response: ServerResponse, active: ActiveRule | undefined): Promise<void> {
+    const fault = active?.rule.fault;
     const headers = { ...seen.headers };
     delete headers['transfer-encoding'];
     delete headers['expect'];
@@ -165,6 +182,7 @@ export class FaultProxy {
       case 'lose-answer':
         answer.resume();
         await new Promise((resolve) => answer.once('close', resolve));
+        if (active !== undefined) active.hits += 1;
         // The client's own timeout has to end this, as with a real lost answer.
         return;
       case 'truncate': {
