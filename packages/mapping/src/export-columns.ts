@@ -65,7 +65,7 @@ export function compileExportColumns(goal: ExportProfilesGoal, catalogue: Catalo
           : scalarText(sql`p.properties->>${sql.literal(property.name)}`, property.type, goal.csv);
       }
       case 'profile-id':
-        return sql`p.id::text`;
+        return sql`p.id`;
       case 'identity': {
         const namespace = catalogue.namespaces.get(source.namespace);
         if (namespace === undefined) throw unknown('identity namespace', source.namespace);

@@ -37,7 +37,7 @@ export function remembersDelivered(goal: ExportProfilesGoal, ofConnection: reado
 export function demandsOf(goal: ExportProfilesGoal, columns: ExportColumns, catalogue: Catalogue): readonly Demand[] {
   const demands: Demand[] = [];
   if (columns.reads.properties.length > 0)
-    demands.push({ reason: 'no-mapped-value', met: sql`p.properties ?| ${textArray(columns.reads.properties)}` });
+    demands.push({ reason: 'no-mapped-value', met: hasOneOf([...columns.reads.properties]) });
   goal.mandatory.forEach((name, index) => {
     checkProperty(catalogue, name, `mandatory[${index}]`);
     demands.push({ reason: `missing:${name}`, met: sql`p.properties ? ${sql.literal(name)}` });
@@ -56,6 +56,14 @@ export function demandsOf(goal: ExportProfilesGoal, columns: ExportColumns, cata
     demands.push({ reason: 'no-deduplication-key', met: sql`p.properties ?& ${textArray(deduplicate.properties)}` });
   }
   return demands;
+}
+
+/** Most profiles have the first: a chain of `?` ends there, where `?|` takes its whole array apart for each. */
+function hasOneOf(properties: readonly string[]): Sql {
+  return sql`(${sql.join(
+    properties.map((name) => sql`p.properties ? ${sql.literal(name)}`),
+    ' OR ',
+  )})`;
 }
 
 /** The profile consents to one of the goal's objectives and to one of its connection's, where they have any. */

@@ -142,7 +142,7 @@ export function compileExportSelection(
     goal.tombstones && since !== undefined
       ? {
           expressions: goal.columns.map(({ source }) => {
-            if (source.kind === 'profile-id') return sql`e.profile_id::text`;
+            if (source.kind === 'profile-id') return sql`e.profile_id`;
             if (source.kind === 'membership-status') return sql`'erased'::text`;
             return source.kind === 'fixed' ? sql`${sql.literal(source.text)}::text` : sql`NULL::text`;
           }),
