@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { consentObjective } from './connection.js';
 import { csvDialect } from './csv-dialect.js';
+import { domainGroupId } from './domain-group.js';
 import { groupTypeName } from './group-type.js';
 import { profileIdNamespace } from './identity-namespace.js';
 import { processor } from './processor.js';
@@ -117,6 +118,9 @@ export const importProfilesGoal = z.strictObject({
     .default([])
     .describe('Applied to each row in this order, before it is mapped'),
   matching: z.strictObject({
+    domainGroupId: domainGroupId
+      .optional()
+      .describe('Rows match profiles of this domain group alone, and new ones belong to it; absent: the default one'),
     identifiers: z
       .array(
         z.strictObject({

@@ -1,6 +1,7 @@
 export * from './api-key.js';
 export * from './connection.js';
 export * from './csv-dialect.js';
+export * from './domain-group.js';
 export * from './errors.js';
 export * from './event-type.js';
 export * from './export-goal.js';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { domainGroupId } from './domain-group.js';
 import { groupTypeName } from './group-type.js';
 import { mergeRule } from './import-goal.js';
 import { propertyName } from './property.js';
@@ -52,6 +53,9 @@ export const ingestionBatch = z.strictObject({
     .max(128)
     .describe('Chosen by the client: the same id again answers with the first result and changes nothing'),
   allowCreation: z.boolean().default(true),
+  domainGroupId: domainGroupId
+    .optional()
+    .describe('Updates match profiles of this domain group alone, and new ones belong to it; absent: the default one'),
   updates: z.array(z.unknown()).min(1).max(1000),
 });
 

@@ -42,13 +42,19 @@ export interface CatalogueLifecycle {
   readonly stages: LifecycleDefinition['stages'];
 }
 
+export interface CatalogueDomainGroup {
+  /** As rows name it. */
+  readonly id: number;
+  readonly name: string;
+}
+
 /** What one workspace has defined: names, types and numbers that mappings and rules refer to. */
 export interface Catalogue {
   readonly workspaceId: number;
   /** The default one. */
   readonly domainGroupId: number;
-  /** Their ids, the default one's among them. */
-  readonly domainGroups: ReadonlySet<number>;
+  /** By the id the outside knows, in lower case; the default one among them. */
+  readonly domainGroups: ReadonlyMap<string, CatalogueDomainGroup>;
   readonly properties: ReadonlyMap<string, CatalogueProperty>;
   readonly namespaces: ReadonlyMap<string, CatalogueNamespace>;
   readonly eventTypes: ReadonlyMap<string, CatalogueEventType>;

@@ -6,7 +6,7 @@ const segmentId = '0194b2a0-0000-7000-8000-000000000001';
 const catalogue: Catalogue = {
   workspaceId: 3,
   domainGroupId: 1,
-  domainGroups: new Set([1]),
+  domainGroups: new Map(),
   properties: new Map(
     [
       { id: 1, name: "it's", type: 'string' as const, list: false },

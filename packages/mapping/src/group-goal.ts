@@ -43,6 +43,7 @@ export function importTarget(goal: ImportGoal, catalogue: Catalogue): ImportTarg
       },
       consent: [],
       groupLinks: [],
+      erasedProfiles: 'create',
       events: [],
     },
     catalogue: {

@@ -1,5 +1,6 @@
 export type {
   Catalogue,
+  CatalogueDomainGroup,
   CatalogueEventType,
   CatalogueGroupType,
   CatalogueLifecycle,
@@ -7,6 +8,7 @@ export type {
   CatalogueProperty,
   CatalogueSegment,
 } from './catalogue.js';
+export { domainGroupOf } from './domain-group.js';
 export { ColumnIndex, type ColumnTolerance } from './columns.js';
 export {
   compileEventRow,

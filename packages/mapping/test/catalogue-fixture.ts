@@ -6,7 +6,7 @@ export function catalogueWith(properties: Readonly<Record<string, PropertyType |
   return {
     workspaceId: 1,
     domainGroupId: 1,
-    domainGroups: new Set([1]),
+    domainGroups: new Map(),
     properties: new Map(
       Object.entries(properties).map(([name, type], index): [string, CatalogueProperty] => [
         name,

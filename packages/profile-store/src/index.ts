@@ -1,5 +1,12 @@
 export { addMissingProperties, type MissingProperty } from './definitions/add-missing.js';
 export * from './definitions/definitions.js';
+export {
+  createDomainGroup,
+  deleteDomainGroup,
+  listDomainGroups,
+  renameDomainGroup,
+  type DomainGroupRecord,
+} from './definitions/domain-groups.js';
 export { addGroupProperty, createGroupType, listGroupTypes } from './definitions/group-types.js';
 export { deleteLifecycle, listLifecycles, putLifecycle, type LifecycleRecord } from './definitions/lifecycles.js';
 export { loadCatalogue } from './definitions/load-catalogue.js';
@@ -27,7 +34,14 @@ export { recentOfEach, recentProfiles, type RecentProfiles } from './merge/recen
 export { indexStaging, resolveRows, type PlanSummary } from './merge/resolve-rows.js';
 export { profileMigrations } from './migrations/index.js';
 export { applyMoved, type MovedCounts } from './merge/apply-moved.js';
-export { findProfile, profileById, storeStatistics, type StoreStatistics } from './profiles/find-profile.js';
+export {
+  domainGroupsWith,
+  findProfile,
+  profileById,
+  type IdentityQuery,
+  storeStatistics,
+  type StoreStatistics,
+} from './profiles/find-profile.js';
 export { boughtProducts, productById, type BoughtQuery } from './products/read-products.js';
 export { findGroup } from './profiles/find-group.js';
 export { groupPropertiesText } from './profiles/group-properties.js';

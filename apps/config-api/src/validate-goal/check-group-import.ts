@@ -1,10 +1,15 @@
-import type { ImportGroupsGoal } from '@millrace/domain';
+import type { Connection, ImportGroupsGoal } from '@millrace/domain';
 import { importTarget, type Catalogue } from '@millrace/mapping';
 import { checkImport } from './check-import.js';
 import { Complaints, quoted } from './complaints.js';
 
 /** A goal of groups is checked as the goal of profiles it is read as; what is wrong is told by the names it has here. */
-export function checkGroupImport(goal: ImportGroupsGoal, catalogue: Catalogue, complaints: Complaints): void {
+export function checkGroupImport(
+  goal: ImportGroupsGoal,
+  connection: Connection,
+  catalogue: Catalogue,
+  complaints: Complaints,
+): void {
   if (!catalogue.groupTypes.has(goal.groupType)) {
     const known = [...catalogue.groupTypes.keys()].map(quoted).join(', ');
     complaints.add(
@@ -16,6 +21,12 @@ export function checkGroupImport(goal: ImportGroupsGoal, catalogue: Catalogue, c
     return;
   }
   const target = importTarget(goal, catalogue);
+  const unit = connection.kind === 's3' ? connection.guardrails.unit?.property : undefined;
+  if (unit !== undefined && !target.catalogue.properties.has(unit))
+    complaints.add(
+      ['groupType'],
+      `the connection is kept to one organizational unit by the property ${quoted(unit)}, which group type ${quoted(goal.groupType)} does not declare: declare it, or name a column of the file instead`,
+    );
   const found = new Complaints();
   checkImport(target.goal, target.catalogue, found);
   for (const { path, message } of found.all) {

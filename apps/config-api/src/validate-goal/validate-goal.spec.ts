@@ -8,7 +8,7 @@ const property = (name: string, type: PropertyType, list = false) => [name, { id
 const catalogue: Catalogue = {
   workspaceId: 1,
   domainGroupId: 1,
-  domainGroups: new Set([1]),
+  domainGroups: new Map(),
   properties: new Map([
     property('name', 'string'),
     property('tags', 'string', true),

@@ -24,7 +24,7 @@ export function validateGoal(goal: Goal, connection: Connection, catalogue: Cata
     complaints.add(['kind'], `needs a connection of the kind "${wanted}", this one is "${connection.kind}"`);
   switch (goal.kind) {
     case 'import-groups':
-      checkGroupImport(goal, catalogue, complaints);
+      checkGroupImport(goal, connection, catalogue, complaints);
       break;
     case 'import-profiles':
       checkImport(goal, catalogue, complaints);

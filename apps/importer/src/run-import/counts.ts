@@ -104,6 +104,8 @@ export function appliedCounts(planned: ImportCounts, chunks: readonly CountedChu
     groupsCreated: sum((counts) => counts.groupsCreated),
     groupsUpdated: sum((counts) => counts.groupsUpdated),
     groupsUnchanged: sum((counts) => counts.groupsUnchanged),
+    groupsErased: sum((counts) => counts.groupsErased),
+    groupsUnlinked: sum((counts) => counts.groupsUnlinked),
     groupsLinked: sum((counts) => counts.groupsLinked),
     groupsUnknown: sum((counts) => counts.groupsUnknown),
     products: sum((counts) => counts.products),

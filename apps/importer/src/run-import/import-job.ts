@@ -1,5 +1,12 @@
 import type { Database } from '@millrace/database';
-import type { GoalSnapshot, ImportGoal, ImportGuardrails, ImportProfilesGoal, PgpKeys } from '@millrace/domain';
+import {
+  InputError,
+  type GoalSnapshot,
+  type ImportGoal,
+  type ImportGuardrails,
+  type ImportProfilesGoal,
+  type PgpKeys,
+} from '@millrace/domain';
 import type { Unit, UnitContext, WakeUps } from '@millrace/job-queue';
 import {
   ColumnIndex,
@@ -74,13 +81,15 @@ export function goalInWorkspace(
 ): GoalInWorkspace {
   const { goal, ...target }: ImportTarget = importTarget(snapshot.goal, catalogue);
   const { existingProfilesOnly = false, unit } = snapshot.guardrails ?? {};
-  if (target.groupTypeId !== undefined)
-    return {
-      ...target,
-      goal,
-      consentObjectives: [],
-      organizationalUnit: unit?.column === undefined ? undefined : unit,
-    };
+  if (target.groupTypeId !== undefined) {
+    if (unit?.property !== undefined && !target.catalogue.properties.has(unit.property))
+      throw new InputError(
+        'unit-unknown',
+        `the connection is kept to one organizational unit by the property ${JSON.stringify(unit.property)}, which the group type of the goal does not declare: declare it, or name a column of the file instead`,
+        { at: 'guardrails.unit.property' },
+      );
+    return { ...target, goal, consentObjectives: [], organizationalUnit: unit };
+  }
   const matching = existingProfilesOnly ? { ...goal.matching, allowCreation: false } : goal.matching;
   return {
     ...target,

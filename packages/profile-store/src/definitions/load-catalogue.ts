@@ -11,7 +11,7 @@ import type { Catalogue, CatalogueGroupType, CatalogueLifecycle, CatalogueSegmen
 
 interface CatalogueDocument {
   readonly domainGroupId: number;
-  readonly domainGroups: readonly number[];
+  readonly domainGroups: readonly { uuid: string; id: number; name: string }[];
   readonly properties: readonly { id: number; name: string; type: PropertyType; list: boolean }[];
   readonly namespaces: readonly { id: number; code: string; normalisation: Normalisation }[];
   readonly eventTypes: readonly { id: number; code: string; definition: EventType }[];
@@ -29,7 +29,7 @@ export async function loadCatalogue(executor: Executor, workspaceId: number): Pr
   const { rows } = await executor.query<{ document: string }>(sql`
     SELECT jsonb_build_object(
       'domainGroupId', (SELECT id FROM profile.domain_group WHERE workspace_id = w.id AND is_default),
-      'domainGroups', (SELECT jsonb_agg(id) FROM profile.domain_group WHERE workspace_id = w.id),
+      'domainGroups', (SELECT jsonb_agg(jsonb_build_object('uuid', public_id, 'id', id, 'name', name)) FROM profile.domain_group WHERE workspace_id = w.id),
       'properties', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'name', name, 'type', type, 'list', is_list)), '[]')
                      FROM profile.property WHERE workspace_id = w.id),
       'namespaces', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'code', code, 'normalisation', normalisation)), '[]')
@@ -55,7 +55,7 @@ export async function loadCatalogue(executor: Executor, workspaceId: number): Pr
   return {
     workspaceId,
     domainGroupId: document.domainGroupId,
-    domainGroups: new Set(document.domainGroups),
+    domainGroups: new Map(document.domainGroups.map(({ uuid, id, name }) => [uuid, { id, name }])),
     properties: new Map(document.properties.map((property) => [property.name, property])),
     namespaces: new Map(document.namespaces.map((namespace) => [namespace.code, namespace])),
     eventTypes: new Map(document.eventTypes.map(({ id, code, definition }) => [code, { id, definition }])),

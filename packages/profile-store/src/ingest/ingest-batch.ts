@@ -1,6 +1,6 @@
 import { sql, type Transaction } from '@millrace/database';
 import { TransientError, type IngestionResult } from '@millrace/domain';
-import type { Catalogue } from '@millrace/mapping';
+import { domainGroupOf, type Catalogue } from '@millrace/mapping';
 import { applyChunk } from '../merge/apply-chunk.js';
 import { createStagingTable, tableOf, type MergeShape, type PlanStatus } from '../merge/merge-shape.js';
 import { resolveRows } from '../merge/resolve-rows.js';
@@ -24,6 +24,8 @@ const maxAttempts = 20;
 
 export interface IngestOptions {
   readonly allowCreation: boolean;
+  /** Whose profiles the updates may find, and where new ones belong; absent: the default one. */
+  readonly domainGroupId?: string | undefined;
 }
 
 /**
@@ -59,7 +61,7 @@ async function ingestStaged(
   const namespaceIds = identityColumns(updates);
   const shape: MergeShape = {
     workspaceId: catalogue.workspaceId,
-    domainGroupId: catalogue.domainGroupId,
+    domainGroupId: domainGroupOf(catalogue, options.domainGroupId),
     staging: { schema: 'pg_temp', name: temporary.staging },
     plan: { schema: 'pg_temp', name: temporary.plan },
     planLines: { schema: 'pg_temp', name: temporary.planLines },

@@ -11,6 +11,7 @@ import { applyEvents, type EventCounts } from './apply-events.js';
 import type { ChunkContext } from './chunk-context.js';
 import { addIdentities, addNewIdentities } from './add-identities.js';
 import { applyGroupChunk } from './apply-group-chunk.js';
+import { expectDomainGroup } from './expect-domain-group.js';
 import { eraseFlagged, lockMergedAndErased, type ErasureCounts } from './erase-flagged.js';
 import { holdBack, holdsBack, type HeldBackCounts } from './hold-back.js';
 import { feedProducts } from './feed-products.js';
@@ -74,6 +75,7 @@ export async function applyComponents(
   await tx.query(sql`SET LOCAL work_mem = '64MB'`);
   await lockDefinitions(tx, shape.workspaceId, 'shared');
   const catalogue = await loadCatalogue(tx, shape.workspaceId);
+  expectDomainGroup(shape, catalogue);
   const context: ChunkContext = {
     shape,
     catalogue,

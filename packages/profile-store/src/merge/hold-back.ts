@@ -1,6 +1,6 @@
 import { sql, type Sql, type Transaction } from '@millrace/database';
 import type { ChunkContext } from './chunk-context.js';
-import { idColumn, tableOf, type MergeShape, type PlanStatus } from './merge-shape.js';
+import { homeOf, idColumn, tableOf, type MergeShape, type PlanStatus } from './merge-shape.js';
 
 /** Rows of components that nothing is applied of, by what held them back, and the linked rows of their events. */
 export interface HeldBackCounts {
@@ -32,10 +32,7 @@ export async function holdBack(
     erasedAfter !== undefined && (await anyErased(tx, context, erasedAfter))
       ? await hold(tx, context, 'g', namesErased(context, erasedAfter))
       : nothing;
-  const foreign =
-    unit === undefined
-      ? nothing
-      : await hold(tx, context, 'f', sql`pl.component NOT IN (${componentsOfUnit(context, unit)})`);
+  const foreign = unit === undefined ? nothing : await holdForeign(tx, context, unit);
   const withheld =
     consentObjectives.length === 0
       ? nothing
@@ -49,15 +46,38 @@ export async function holdBack(
   return { rows: withheld.rows + erased.rows + foreign.rows, counts };
 }
 
-interface Held {
+/** Rows held back, and the linked rows of their events. */
+export interface Held {
   readonly rows: number;
   readonly linkedRows: number;
 }
-const nothing: Held = { rows: 0, linkedRows: 0 };
+export const nothing: Held = { rows: 0, linkedRows: 0 };
+
+type Unit = NonNullable<MergeShape['unit']>;
+
+/** Holds back what is of another organizational unit than `unit`, or would leave it. */
+export async function holdForeign(
+  tx: Transaction,
+  context: Pick<ChunkContext, 'shape' | 'inChunk'>,
+  unit: Unit,
+): Promise<Held> {
+  return hold(tx, context, 'f', sql`pl.component NOT IN (${componentsOfUnit(context, unit)})`);
+}
+
+/** The same of those that the delete flag would erase; their rows say nothing else. */
+export async function holdForeignErasures(
+  tx: Transaction,
+  context: Pick<ChunkContext, 'shape' | 'inChunk'>,
+  { property, value }: Unit,
+): Promise<Held> {
+  const foreign = sql`EXISTS (
+    SELECT FROM ${homeOf(context.shape)} p WHERE p.id = pl.profile_id AND p.properties->>${property}::text IS DISTINCT FROM ${value}::text)`;
+  return hold(tx, context, 'f', foreign);
+}
 
 async function hold(
   tx: Transaction,
-  { shape, inChunk }: ChunkContext,
+  { shape, inChunk }: Pick<ChunkContext, 'shape' | 'inChunk'>,
   status: PlanStatus,
   condition: Sql,
 ): Promise<Held> {
@@ -78,7 +98,7 @@ async function hold(
 }
 
 /** The staged rows of the chunk's components: (component, profile_id, is_new, line). */
-function linesOf({ shape, inChunk }: ChunkContext): Sql {
+function linesOf({ shape, inChunk }: Pick<ChunkContext, 'shape' | 'inChunk'>): Sql {
   const [plan, lines] = [tableOf(shape.plan), tableOf(shape.planLines)];
   return sql`
     SELECT pl.component, pl.profile_id, pl.is_new, pl.component AS line FROM ${plan} pl WHERE ${inChunk} AND pl.rows = 1
@@ -109,7 +129,7 @@ function namesErased(context: ChunkContext, erasedAfter: Date): Sql {
  * Components whose profile is of the unit, or becomes one of it by these rows, and of which no row says otherwise: a row that
  * would move a profile out of the unit is none of this unit's.
  */
-function componentsOfUnit(context: ChunkContext, unit: { readonly property: string; readonly value: string }): Sql {
+function componentsOfUnit(context: Pick<ChunkContext, 'shape' | 'inChunk'>, unit: Unit): Sql {
   const { shape } = context;
   const [property, value] = [sql`${unit.property}::text`, sql`${unit.value}::text`];
   const assigned = sql`s.assign->>${property}`;
@@ -120,7 +140,7 @@ function componentsOfUnit(context: ChunkContext, unit: { readonly property: stri
         bool_or(s.assign ? ${property} AND ${assigned} IS DISTINCT FROM ${value}) AS leaves,
         bool_or(${filled} <> ${value}) AS named_other
       FROM (${linesOf(context)}) c JOIN ${tableOf(shape.staging)} s ON s.line = c.line
-      LEFT JOIN profile.profile p ON p.id = c.profile_id AND NOT c.is_new
+      LEFT JOIN ${homeOf(shape)} p ON p.id = c.profile_id AND NOT c.is_new
       GROUP BY c.component
     ) AS judged
     WHERE NOT leaves AND (present = ${value} OR (present IS NULL AND joins AND named_other IS NOT TRUE))`;

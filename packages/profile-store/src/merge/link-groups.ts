@@ -36,7 +36,7 @@ export async function lockLinkedGroups(tx: Transaction, shape: MergeShape, inChu
     ({ typeId, create, replace }, index) =>
       sql`(${index}::int, ${typeId}::int, ${create}::boolean, ${replace}::boolean)`,
   );
-  await tx.query(sql`
+  const { rowCount: wanted } = await tx.query(sql`
     WITH brought AS (
       SELECT pl.component, s.line, s.groups FROM ${plan} pl JOIN ${staging} s ON s.line = pl.component
       WHERE ${inChunk} AND pl.rows = 1 AND s.groups IS NOT NULL
@@ -55,15 +55,15 @@ export async function lockLinkedGroups(tx: Transaction, shape: MergeShape, inChu
     FROM named n CROSS JOIN LATERAL jsonb_array_elements_text(n.keys) AS k (value)${counting}`);
   // A batch is too small to be worth it, and shall leave no rows in the catalogue.
   if (shape.persistence === 'durable') await tx.query(sql`ANALYZE linked_group`);
-  await tx.query(sql`
+  const make = sql`
     WITH made AS (
       INSERT INTO profile.group (group_type_id, key)
-      SELECT DISTINCT lg.type_id, lg.key FROM linked_group lg WHERE lg.makes ORDER BY lg.type_id, lg.key
+      SELECT DISTINCT lg.type_id, lg.key FROM linked_group lg WHERE lg.makes AND lg.group_id IS NULL ORDER BY lg.type_id, lg.key
       ON CONFLICT DO NOTHING RETURNING id
     )
-    INSERT INTO made_group SELECT id FROM made`);
+    INSERT INTO made_group SELECT id FROM made`;
   // A subquery that locks is run once for each key, in their order.
-  await tx.query(sql`
+  const lock = sql`
     WITH locked AS MATERIALIZED (
       SELECT g.id, wanted.type_id, wanted.key
       FROM (SELECT DISTINCT type_id, key FROM linked_group ORDER BY type_id, key OFFSET 0) wanted
@@ -71,7 +71,22 @@ export async function lockLinkedGroups(tx: Transaction, shape: MergeShape, inChu
         SELECT g.id FROM profile.group g WHERE g.group_type_id = wanted.type_id AND g.key = wanted.key FOR SHARE OF g
       ) g
     )
-    UPDATE linked_group lg SET group_id = l.id FROM locked l WHERE l.type_id = lg.type_id AND l.key = lg.key`);
+    UPDATE linked_group lg SET group_id = l.id FROM locked l WHERE l.type_id = lg.type_id AND l.key = lg.key`;
+  // One that was there may be erased before it is locked: then it is made again.
+  for (let round = 0; round < makingRounds; round += 1) {
+    await tx.query(make);
+    const { rowCount: found } = await tx.query(lock);
+    if (found === wanted || !(await isUnmade(tx))) return;
+  }
+}
+
+const makingRounds = 20;
+
+async function isUnmade(tx: Transaction): Promise<boolean> {
+  const { rows } = await tx.query<{ found: boolean }>(
+    sql`SELECT EXISTS (SELECT FROM linked_group WHERE makes AND group_id IS NULL) AS found`,
+  );
+  return rows[0]!.found;
 }
 
 const linkedColumns = sql`component bigint, link int, type_id int, makes boolean, key text, group_id uuid`;

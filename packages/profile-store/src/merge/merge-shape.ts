@@ -48,7 +48,7 @@ export interface MergeShape {
   readonly consentObjectives?: readonly string[] | undefined;
   /** When the rows were written: a person erased since then does not come back by them. Absent: erasures do not count. */
   readonly erasedAfter?: Date | undefined;
-  /** Only profiles with this value of this property are handled, as text. */
+  /** Only profiles, or groups, with this value of this property are handled, as text. */
   readonly unit?: { readonly property: string; readonly value: string } | undefined;
   /** Temporary tables are the transaction's own. */
   readonly persistence: 'durable' | 'temporary';
@@ -62,6 +62,11 @@ export type PlanStatus = 'a' | 'e' | 'u' | 'x' | 'o' | 'm' | 'w' | 'g' | 'f';
 
 export function tableOf(table: TableName): Sql {
   return sql`${sql.id(table.schema, table.name)}`;
+}
+
+/** The table of what the rows are about. */
+export function homeOf({ groupTypeId }: Pick<MergeShape, 'groupTypeId'>): Sql {
+  return groupTypeId === undefined ? sql`profile.profile` : sql`profile.group`;
 }
 
 export function idColumn(index: number): Sql {

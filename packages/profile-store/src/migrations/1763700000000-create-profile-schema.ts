@@ -27,7 +27,10 @@ CREATE TABLE profile.workspace (
 );
 
 CREATE TABLE profile.domain_group (
+  -- Narrow: it leads the key of every identity.
   id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  -- What goals and clients name it by.
+  public_id uuid NOT NULL UNIQUE DEFAULT uuidv7(),
   workspace_id integer NOT NULL REFERENCES profile.workspace,
   name text NOT NULL,
   is_default boolean NOT NULL DEFAULT false,

@@ -1,6 +1,6 @@
 import { sql, type Executor, type Sql } from '@millrace/database';
 import { InputError } from '@millrace/domain';
-import { normaliseIdentifier, type Catalogue } from '@millrace/mapping';
+import { domainGroupOf, normaliseIdentifier, type Catalogue } from '@millrace/mapping';
 
 const latestEvents = 50;
 
@@ -11,6 +11,7 @@ async function selectProfile(executor: Executor, workspaceId: number, condition:
       'version', p.version,
       'createdAt', to_char(p.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
       'updatedAt', to_char(p.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+      'domainGroup', (SELECT jsonb_build_object('id', d.public_id, 'name', d.name) FROM profile.domain_group d WHERE d.id = p.domain_group_id),
       'properties', p.properties,
       'identities', (SELECT coalesce(jsonb_agg(jsonb_build_object('namespace', n.code, 'value', i.value) ORDER BY n.code, i.value), '[]')
                      FROM profile.identity i JOIN profile.identity_namespace n ON n.id = i.namespace_id WHERE i.profile_id = p.id),
@@ -36,12 +37,57 @@ export async function profileById(executor: Executor, workspaceId: number, id: s
   return selectProfile(executor, workspaceId, sql`p.id = ${id}::uuid`);
 }
 
-/** The same, found by an identity. InputError where the namespace does not exist. */
+export interface IdentityQuery {
+  readonly namespace: string;
+  readonly value: string;
+  /** Absent: the workspace's default one. */
+  readonly domainGroupId?: string | undefined;
+}
+
+/**
+ * The same, found by an identity in one domain group, where it is one profile's at most; those that others have in other domain
+ * groups do not count.
+ * @throws InputError `namespace-not-found`, `domain-group-not-found`
+ */
 export async function findProfile(
   executor: Executor,
   catalogue: Catalogue,
-  identity: { readonly namespace: string; readonly value: string },
+  identity: IdentityQuery,
 ): Promise<string | undefined> {
+  const found = sought(catalogue, identity);
+  if (found === undefined) return undefined;
+  return selectProfile(
+    executor,
+    catalogue.workspaceId,
+    sql`p.id = (SELECT profile_id FROM profile.identity
+      WHERE domain_group_id = ${domainGroupOf(catalogue, identity.domainGroupId)} AND namespace_id = ${found.namespaceId} AND value = ${found.value})`,
+  );
+}
+
+/**
+ * The domain groups in which a profile has the identity, by name.
+ * @throws InputError `namespace-not-found`
+ */
+export async function domainGroupsWith(
+  executor: Executor,
+  catalogue: Catalogue,
+  identity: IdentityQuery,
+): Promise<readonly { readonly id: string; readonly name: string }[]> {
+  const found = sought(catalogue, identity);
+  if (found === undefined) return [];
+  const groups = [...catalogue.domainGroups.values()].map(({ id }) => id);
+  const { rows } = await executor.query<{ id: string; name: string }>(sql`
+    SELECT d.public_id AS id, d.name FROM profile.domain_group d
+    JOIN profile.identity i ON i.domain_group_id = d.id AND i.namespace_id = ${found.namespaceId} AND i.value = ${found.value}
+    WHERE d.id = ANY (${groups}::int[]) ORDER BY d.name`);
+  return rows;
+}
+
+/** Undefined where nothing is left of the value. */
+function sought(
+  catalogue: Catalogue,
+  identity: IdentityQuery,
+): { readonly namespaceId: number; readonly value: string } | undefined {
   const namespace = catalogue.namespaces.get(identity.namespace);
   if (namespace === undefined) {
     throw new InputError(
@@ -51,13 +97,7 @@ export async function findProfile(
     );
   }
   const value = normaliseIdentifier(identity.value, namespace.normalisation);
-  if (value === undefined) return undefined;
-  return selectProfile(
-    executor,
-    catalogue.workspaceId,
-    sql`p.id = (SELECT profile_id FROM profile.identity
-      WHERE domain_group_id = ${catalogue.domainGroupId} AND namespace_id = ${namespace.id} AND value = ${value})`,
-  );
+  return value === undefined ? undefined : { namespaceId: namespace.id, value };
 }
 
 export interface StoreStatistics {

@@ -1,6 +1,6 @@
 import { sql, type Transaction } from '@millrace/database';
 import { InputError } from '@millrace/domain';
-import { normaliseIdentifier, type Catalogue } from '@millrace/mapping';
+import { domainGroupOf, normaliseIdentifier, type Catalogue } from '@millrace/mapping';
 import { loadCatalogue } from '../definitions/load-catalogue.js';
 import { lockDefinitions } from '../definitions/lock-definitions.js';
 import { streamedProperties } from '../definitions/stream-targets.js';
@@ -15,6 +15,8 @@ export interface GroupUpdate {
   readonly properties: string;
   /** Profiles to link; those already linked stay. */
   readonly members: readonly { readonly namespace: string; readonly value: string }[];
+  /** Where the members are looked up; absent: in the default one. */
+  readonly domainGroupId?: string | undefined;
 }
 
 /** Creates or updates a group and links profiles to it; their segments follow in the same transaction. Returns the members not found. */
@@ -52,7 +54,7 @@ export async function putGroup(
   const members = await tx.query<{ id: string }>(sql`
     SELECT DISTINCT i.profile_id AS id FROM unnest(${wanted.map((member) => member.namespaceId)}::int[], ${wanted.map((member) => member.value)}::text[])
       AS w (namespace_id, value)
-    JOIN profile.identity i ON i.domain_group_id = ${catalogue.domainGroupId} AND i.namespace_id = w.namespace_id AND i.value = w.value`);
+    JOIN profile.identity i ON i.domain_group_id = ${domainGroupOf(catalogue, group.domainGroupId)} AND i.namespace_id = w.namespace_id AND i.value = w.value`);
   const added = members.rows.map((row) => row.id);
   // Everyone whose segments may change is locked by id before anything is written.
   const present = await tx.query<{ id: string }>(
