@@ -204,9 +204,13 @@ export type ImportProfilesGoal = z.infer<typeof importProfilesGoal>;
 
 /** Files in a bucket become groups of one type, matched by their key. */
 export const importGroupsGoal = importProfilesGoal
-  .omit({ linked: true, matching: true, consent: true, deleteFlag: true, groupLinks: true, events: true })
+  .omit({ linked: true, matching: true, consent: true, groupLinks: true, events: true, erasedProfiles: true })
   .extend({
     kind: z.literal('import-groups'),
+    deleteFlag: z
+      .strictObject({ column })
+      .optional()
+      .describe('A true word in this column erases the group of the row, and with it the links of its members'),
     groupType: groupTypeName,
     matching: z.strictObject({
       column: column.describe("Holds the group's key"),

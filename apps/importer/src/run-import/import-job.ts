@@ -11,6 +11,7 @@ import type { Unit, UnitContext, WakeUps } from '@millrace/job-queue';
 import {
   ColumnIndex,
   compileImportRow,
+  domainGroupOf,
   importTarget,
   profileIdNamespaceId,
   type Catalogue,
@@ -73,7 +74,7 @@ export type GoalInWorkspace = Pick<
 
 /**
  * What the connection holds for all of its imports is applied here. Consent is of persons: groups are imported without it.
- * @throws InputError where the workspace has no such group type
+ * @throws InputError where the workspace has no such group type or domain group
  */
 export function goalInWorkspace(
   snapshot: Pick<GoalSnapshot, 'consentObjectives' | 'guardrails'> & { readonly goal: ImportGoal },
@@ -90,7 +91,14 @@ export function goalInWorkspace(
       );
     return { ...target, goal, consentObjectives: [], organizationalUnit: unit };
   }
-  const matching = existingProfilesOnly ? { ...goal.matching, allowCreation: false } : goal.matching;
+  const { domainGroupId, allowCreation } = goal.matching;
+  const matching = {
+    ...goal.matching,
+    allowCreation: allowCreation && !existingProfilesOnly,
+    // The default one named is the same as none named, also to files imported before.
+    domainGroupId:
+      domainGroupOf(catalogue, domainGroupId) === catalogue.domainGroupId ? undefined : domainGroupId?.toLowerCase(),
+  };
   return {
     ...target,
     goal: { ...goal, matching },
@@ -135,7 +143,7 @@ export function mergeShape(job: GoalInWorkspace & Pick<ImportJob, 'workspaceId'>
   const { namespaceIds, uses } = rowMapperOutline(goal, catalogue);
   return {
     workspaceId,
-    domainGroupId: catalogue.domainGroupId,
+    domainGroupId: domainGroupOf(catalogue, goal.matching.domainGroupId),
     staging: { schema: stagingSchema, name: stageName(tables.stage) },
     plan: { schema: stagingSchema, name: planName(tables.plan) },
     planLines: { schema: stagingSchema, name: `${planName(tables.plan)}_lines` },

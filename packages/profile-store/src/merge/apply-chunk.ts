@@ -13,7 +13,7 @@ import { addIdentities, addNewIdentities } from './add-identities.js';
 import { applyGroupChunk } from './apply-group-chunk.js';
 import { expectDomainGroup } from './expect-domain-group.js';
 import { eraseFlagged, lockMergedAndErased, type ErasureCounts } from './erase-flagged.js';
-import { holdBack, holdsBack, type HeldBackCounts } from './hold-back.js';
+import { holdBack, holdForeignErasures, holdsBack, nothing, type HeldBackCounts } from './hold-back.js';
 import { feedProducts } from './feed-products.js';
 import { forgetUnusedGroups, linkGroups, linksGroups, lockLinkedGroups, type GroupLinkCounts } from './link-groups.js';
 import {
@@ -41,6 +41,11 @@ export interface ChunkCounts
   readonly groupsCreated?: number;
   readonly groupsUpdated?: number;
   readonly groupsUnchanged?: number;
+  readonly groupsErased?: number;
+  /** Links that ended with an erased group. */
+  readonly groupsUnlinked?: number;
+  /** Rows whose group was erased meanwhile by somebody else, where creation is not allowed. */
+  readonly unmatched?: number;
   /** Added to the product store or changed there. */
   readonly products?: number;
   readonly moved: number;
@@ -57,12 +62,21 @@ export async function applyChunk(tx: Transaction, shape: MergeShape, chunk: numb
     sql`${column} >= ${chunk * shape.chunkLines}::bigint AND ${column} < ${(chunk + 1) * shape.chunkLines}::bigint`;
   const inChunk = sql`${within(sql`pl.component`)} AND pl.chunk = ${chunk}::int`;
   const chosen = { inChunk: sql`${inChunk} AND pl.status = 'a'`, inLines: within(sql`s.line`) };
-  if (shape.groupTypeId !== undefined) return applyGroupChunk(tx, shape, shape.groupTypeId, chosen.inChunk);
+  const flagged = sql`${inChunk} AND pl.status = 'e'`;
+  if (shape.groupTypeId !== undefined)
+    return applyGroupChunk(tx, { shape, groupTypeId: shape.groupTypeId, ...chosen, flagged });
   if (shape.uses.erase !== true) return applyComponents(tx, shape, chosen);
   if (linksGroups(shape)) await lockLinkedGroups(tx, shape, chosen.inChunk);
   await lockMergedAndErased(tx, shape, inChunk);
+  const foreign =
+    shape.unit === undefined ? nothing : await holdForeignErasures(tx, { shape, inChunk: flagged }, shape.unit);
   const counts = await applyComponents(tx, shape, { ...chosen, groupsLocked: true });
-  return { ...counts, ...(await eraseFlagged(tx, shape, inChunk)) };
+  return {
+    ...counts,
+    ...(await eraseFlagged(tx, shape, inChunk)),
+    otherUnit: (counts.otherUnit ?? 0) + foreign.rows,
+    linkedRowsHeldBack: (counts.linkedRowsHeldBack ?? 0) + foreign.linkedRows,
+  };
 }
 
 /** Applies the components that the conditions choose. */

@@ -1,5 +1,5 @@
 import { sql, type Transaction } from '@millrace/database';
-import { InputError } from '@millrace/domain';
+import { InputError, TransientError } from '@millrace/domain';
 import { domainGroupOf, normaliseIdentifier, type Catalogue } from '@millrace/mapping';
 import { loadCatalogue } from '../definitions/load-catalogue.js';
 import { lockDefinitions } from '../definitions/lock-definitions.js';
@@ -19,6 +19,8 @@ export interface GroupUpdate {
   readonly domainGroupId?: string | undefined;
 }
 
+const makingRounds = 20;
+
 /** Creates or updates a group and links profiles to it; their segments follow in the same transaction. Returns the members not found. */
 export async function putGroup(
   tx: Transaction,
@@ -32,14 +34,20 @@ export async function putGroup(
   );
   // Made and locked before its members are looked up: one that somebody else adds must be evaluated too.
   const ofType = sql`g.group_type_id = (SELECT id FROM profile.group_type WHERE workspace_id = ${workspaceId} AND code = ${group.type})`;
-  await tx.query(sql`
-    INSERT INTO profile.group (group_type_id, key)
-    SELECT id, ${group.key} FROM profile.group_type WHERE workspace_id = ${workspaceId} AND code = ${group.type}
-    ON CONFLICT DO NOTHING`);
-  const locked = await tx.query<{ id: string }>(
-    sql`SELECT g.id FROM profile.group g WHERE ${ofType} AND g.key = ${group.key} FOR NO KEY UPDATE`,
-  );
-  const groupId = locked.rows[0]!.id;
+  let groupId: string | undefined;
+  // One that was there may be erased before it is locked: then it is made again.
+  for (let round = 0; groupId === undefined; round += 1) {
+    if (round > makingRounds)
+      throw new TransientError('group-erased', 'the group was erased again and again: try later');
+    await tx.query(sql`
+      INSERT INTO profile.group (group_type_id, key)
+      SELECT id, ${group.key} FROM profile.group_type WHERE workspace_id = ${workspaceId} AND code = ${group.type}
+      ON CONFLICT DO NOTHING`);
+    const locked = await tx.query<{ id: string }>(
+      sql`SELECT g.id FROM profile.group g WHERE ${ofType} AND g.key = ${group.key} FOR NO KEY UPDATE`,
+    );
+    groupId = locked.rows[0]?.id;
+  }
   const wanted = group.members.map(({ namespace, value }, index) => {
     const found = catalogue.namespaces.get(namespace);
     if (found === undefined) {
