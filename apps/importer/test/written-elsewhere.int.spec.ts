@@ -146,6 +146,22 @@ describe('files of Excel', () => {
     await expectValues('excel0', Buffer.from(`\ufeffsep=;\r\n${lines('excel0', ';')}`), { delimiter: ';' });
   });
 
+  it('are read with their sep= line where they have no header', async () => {
+    const directory = newDirectory();
+    await harness.client.put(
+      harness.bucket,
+      `${directory}/a.csv`,
+      Buffer.from('\ufeffsep=;\r\nheadless-a;Zo\u00eb\r\n'),
+    );
+    const run = await harness.run({
+      ...goalFor(directory, { delimiter: ';', header: false }),
+      matching: harness.goal({ matching: { identifiers: [{ column: '1', namespace: 'customerId' }] } }).matching,
+      mappings: harness.goal({ mappings: [{ column: '2', property: 'name' }] }).mappings,
+    });
+    expect(run).toMatchObject({ outcome: 'succeeded', counts: { rowsRead: 1, created: 1 } });
+    expect((await harness.profiles())['headless-a']).toEqual({ name: 'Zo\u00eb' });
+  });
+
   it('are read as "Unicode text"', async () => {
     await expectValues('excel1', Buffer.from(`\ufeff${lines('excel1', '\t')}`, 'utf16le'), { delimiter: '\t' });
   });

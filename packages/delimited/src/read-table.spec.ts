@@ -293,6 +293,25 @@ describe('opening a file', () => {
     expect(await code('sep=;\r\na;b\r\n1;2\r\n')).toBe('delimiter-differs');
   });
 
+  it("takes Excel's separator line in a file without header, and a row of one field that only looks like it for a row", async () => {
+    const plain = { header: false, delimiter: ';' } as const;
+    const table = await readAll('\ufeffsep=;\r\n1;2\r\n', plain);
+    expect(inShort(table.rows)).toEqual([[2, '1', '2']]);
+    expect(inShort((await readAll('sep=;\n\n1\n', plain)).rows)).toEqual([
+      [2, ''],
+      [3, '1'],
+    ]);
+    expect(await code('sep=,\n1;2\n', plain)).toBe('delimiter-differs');
+    expect(inShort((await readAll('sep=,\n"1;2"\n', plain)).rows)).toEqual([
+      [1, 'sep=,'],
+      [2, '1;2'],
+    ]);
+    expect(inShort((await readAll('"sep=;"\n1\n', plain)).rows)).toEqual([
+      [1, 'sep=;'],
+      [2, '1'],
+    ]);
+  });
+
   it("ends with the source's error and closes the source when the loop is left", async () => {
     const failing = new Readable({ read() {} });
     failing.push('a,b\n1,2\n');

@@ -68,6 +68,8 @@ class TableReader {
   #scanner!: RecordScanner;
   #charactersSinceTurn = 0;
   #rowsSinceTurn = 0;
+  /** Excel's, before the rows. */
+  #separatorLines = 0;
 
   constructor(pieces: BytePieces, dialect: CsvDialect) {
     this.#pieces = pieces;
@@ -109,6 +111,7 @@ class TableReader {
   }
 
   async #openWithoutHeader(): Promise<Table> {
+    await this.#skipSeparatorLine();
     const rows: ParsedRow[] = [];
     let columns = 0;
     while (columns === 0 && rows.length < batchRows) {
@@ -174,10 +177,10 @@ class TableReader {
   }
 
   *#blankRows(count: number): Generator<RowBatch> {
-    const { skipLines } = this.#dialect;
+    const above = this.#dialect.skipLines + this.#separatorLines;
     for (let done = 0; done < count; done += batchRows) {
       const rows = Array.from({ length: Math.min(batchRows, count - done) }, (_, index) => {
-        return { kind: 'row' as const, line: skipLines + done + index + 1, fields: [''], quoted: undefined };
+        return { kind: 'row' as const, line: above + done + index + 1, fields: [''], quoted: undefined };
       });
       yield { rows, bytesRead: this.#pieces.bytesRead };
     }
@@ -227,19 +230,37 @@ class TableReader {
     return this.#window.final;
   }
 
-  /** Excel's first line `sep=;`. It must agree with the dialect: a given delimiter is never overruled silently. */
+  /**
+   * Excel's first line `sep=;`. It must agree with the dialect: a given delimiter is never overruled silently. Where there is no header
+   * and rows have one field, such a line is one of them.
+   */
   async #skipSeparatorLine(): Promise<void> {
-    const { delimiter } = this.#dialect;
+    const { delimiter, header } = this.#dialect;
     const enough = 'sep=;\r\n'.length;
     while (this.#window.text.length - this.#window.position < enough && !this.#isAtEnd()) await this.#more();
     const { text, position } = this.#window;
     const named = /^sep=([^\r\n])(?:[\r\n]|$)/i.exec(text.slice(position, position + enough))?.[1];
     if (named === undefined) return;
     if (named !== delimiter) {
+      if (!header && !(await this.#secondLineHas(delimiter))) return;
       const message = `the file's first line says that fields are separated by "${named}", the CSV options say "${delimiter}"`;
       throw new InputError('delimiter-differs', message, { at: 'csv.delimiter' });
     }
     while (!this.#scanner.skipLine() && !this.#isAtEnd()) await this.#more();
+    this.#separatorLines = 1;
+  }
+
+  /** Whether a row has several fields, so that a first line without the delimiter cannot be one. */
+  async #secondLineHas(delimiter: string): Promise<boolean> {
+    const line = /^[^\r\n]*(?:\r\n|\r|\n)([^\r\n]*)/;
+    const ended = /^[^\r\n]*(?:\r\n|\r|\n)[^\r\n]*[\r\n]/;
+    const rest = (): string => this.#window.text.slice(this.#window.position);
+    while (!ended.test(rest()) && rest().length < this.#dialect.maxRecordBytes && !this.#isAtEnd()) await this.#more();
+    const second = line.exec(rest())?.[1] ?? '';
+    const { quote } = this.#dialect;
+    // Every second piece stands between quotes.
+    const pieces = quote === null ? [second] : second.split(quote).filter((_, index) => index % 2 === 0);
+    return pieces.some((piece) => piece.includes(delimiter));
   }
 }
 

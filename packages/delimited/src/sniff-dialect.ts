@@ -64,8 +64,8 @@ export function sniffDialect(head: Buffer, whole: boolean): SniffedDialect {
     quote: sample.quote,
     escape: sample.escape,
     header,
-    // The reader passes over Excel's line by itself, but only in front of a header.
-    skipLines: (rows[0]?.line ?? 1) - 1 + (named !== null && (!header || skipped > 0) ? 1 : 0),
+    // The reader passes over Excel's line by itself where no other line stands between it and the rows.
+    skipLines: (rows[0]?.line ?? 1) - 1 + (named !== null && skipped > 0 ? 1 : 0),
     lineEnding,
     nullWords,
     decimalSeparator: decimalSeparatorOf(guesses),

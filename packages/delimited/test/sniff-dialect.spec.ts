@@ -20,6 +20,11 @@ describe('golden files', () => {
     });
   });
 
+  it("proposes no line to skip for Excel's separator line alone, with a header or without", () => {
+    expect(sniff('sep=;\r\n1;2\r\n3;4\r\n')).toMatchObject({ delimiter: ';', header: false, skipLines: 0 });
+    expect(sniff('sep=;\r\nid;name\r\n3;Ann\r\n')).toMatchObject({ delimiter: ';', header: true, skipLines: 0 });
+  });
+
   it('reads UTF-16 with a byte order mark and tabs', () => {
     expect(sniffDialect(golden('excel-unicode-text'), true)).toMatchObject({
       delimiter: '\t',
