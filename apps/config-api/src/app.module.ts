@@ -29,6 +29,7 @@ import { ManageConnections } from './manage-connections/manage-connections.js';
 import type { Drivers } from './manage-connections/try-connection.js';
 import { GoalController } from './manage-goals/goal.controller.js';
 import { ManageGoals } from './manage-goals/manage-goals.js';
+import { DomainGroupController } from './manage-schema/domain-group.controller.js';
 import { GroupTypeController } from './manage-schema/group-type.controller.js';
 import { SchemaController } from './manage-schema/schema.controller.js';
 import { WorkspaceController } from './manage-schema/workspace.controller.js';
@@ -59,6 +60,7 @@ import { DATABASE, DRIVERS, EGRESS_ADDRESSES, EXPORTER, IMPORTER, PUBLISHER, REJ
 const controllers = [
   ConnectionAccessController,
   ConnectionController,
+  DomainGroupController,
   GoalController,
   GovernController,
   GroupTypeController,

@@ -8,6 +8,7 @@ export const pathParameters = {
   goalId: z.uuid().describe('Id of the goal'),
   runId: z.uuid().describe('Id of the run'),
   segmentId: z.uuid().describe('Id of the segment'),
+  domainGroupId: z.uuid().describe('Id of the domain group'),
   lifecycleId: z.uuid().describe('Id of the lifecycle'),
   productId: z.string().min(1).max(512).describe('Id of the product'),
   policyId: z.uuid().describe('Id of the policy'),

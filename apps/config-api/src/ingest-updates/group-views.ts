@@ -1,5 +1,5 @@
 import { isLosslessNumber, type LosslessNumber } from 'lossless-json';
-import { propertyName } from '@millrace/domain';
+import { domainGroupId, propertyName } from '@millrace/domain';
 import { z } from 'zod';
 
 // Longer ones pass PostgreSQL's numeric only by chance.
@@ -30,6 +30,9 @@ export const groupBody = z
       .max(1000)
       .default([])
       .describe('Identities of profiles to add; present members stay'),
+    domainGroupId: domainGroupId
+      .optional()
+      .describe('Where the members are looked up; absent: in the default domain group'),
   })
   .meta({ id: 'GroupBody' });
 export type GroupBody = z.infer<typeof groupBody>;

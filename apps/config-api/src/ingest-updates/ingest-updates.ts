@@ -3,6 +3,7 @@ import { InputError, type ingestionBatch, type IngestionResult } from '@millrace
 import { ingestBatch, loadCatalogue } from '@millrace/profile-store';
 import { createHash } from 'node:crypto';
 import type { z } from 'zod';
+import { checkDomainGroup } from '../read-profiles/check-namespaces.js';
 import { canonicalText } from './canonical-text.js';
 
 export type IngestionBatch = z.infer<typeof ingestionBatch>;
@@ -20,7 +21,7 @@ export class IngestUpdates {
 
   /**
    * `batch`: parsed with exact numbers (lossless-json).
-   * @throws InputError `batch-conflict` when the id was used for a batch with another content.
+   * @throws InputError `batch-conflict` when the id was used for a batch with another content; ValidationError for an unknown domain group.
    */
   async ingest(workspaceId: number, batch: IngestionBatch): Promise<IngestionResult> {
     const hash = createHash('sha256').update(canonicalText(batch)).digest('hex');
@@ -28,7 +29,9 @@ export class IngestUpdates {
       const earlier = await this.#reserve(tx, workspaceId, batch.batchId, hash);
       if (earlier !== undefined) return earlier;
       const catalogue = await loadCatalogue(tx, workspaceId);
-      const items = await ingestBatch(tx, catalogue, batch.updates, { allowCreation: batch.allowCreation });
+      checkDomainGroup(catalogue, batch.domainGroupId);
+      const { allowCreation, domainGroupId } = batch;
+      const items = await ingestBatch(tx, catalogue, batch.updates, { allowCreation, domainGroupId });
       const result: IngestionResult = { batchId: batch.batchId, items: [...items] };
       await tx.query(sql`
         UPDATE config.ingestion_batch SET result = ${JSON.stringify(result)}::jsonb WHERE workspace_id = ${workspaceId} AND batch_id = ${batch.batchId}`);

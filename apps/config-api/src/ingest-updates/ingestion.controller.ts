@@ -7,7 +7,7 @@ import { z } from 'zod';
 import type { WorkspaceRequest } from '../http/api-request.js';
 import { operation } from '../http/operation.js';
 import { pathParameters } from '../http/path-parameters.js';
-import { checkNamespaces } from '../read-profiles/check-namespaces.js';
+import { checkDomainGroup, checkNamespaces } from '../read-profiles/check-namespaces.js';
 import { DATABASE } from '../tokens.js';
 import { groupBody, groupResult, groupView, type GroupBody, type GroupResult } from './group-views.js';
 import { IngestUpdates, type IngestionBatch } from './ingest-updates.js';
@@ -100,6 +100,7 @@ export class IngestionController {
       // Before the catalogue is read, so that no segment is changed in between.
       await lockDefinitions(tx, request.workspace.id, 'shared');
       const catalogue = await loadCatalogue(tx, request.workspace.id);
+      checkDomainGroup(catalogue, body.domainGroupId);
       checkNamespaces(
         catalogue,
         body.members.map(({ namespace }, index) => ({ field: `members.${index}.namespace`, code: namespace })),
@@ -109,6 +110,7 @@ export class IngestionController {
         key,
         properties: groupPropertiesText(catalogue, type, body.properties),
         members: body.members,
+        domainGroupId: body.domainGroupId,
       });
     });
     await this.#wakeUps.wake('stream-lane', { version: 1 });

@@ -1,6 +1,12 @@
 import type { Catalogue } from '@millrace/mapping';
 import { ValidationError } from '@millrace/service-kit';
 
+/** The same for a domain group. @throws ValidationError naming the field `domainGroupId`. */
+export function checkDomainGroup(catalogue: Pick<Catalogue, 'domainGroups'>, named: string | undefined): void {
+  if (named === undefined || catalogue.domainGroups.has(named.toLowerCase())) return;
+  throw new ValidationError([{ field: 'domainGroupId', message: 'the workspace has no such domain group' }]);
+}
+
 /**
  * Whether the namespaces that fields of a request name exist. A wrong one is a wrong request (400): a 404 would read as
  * "there is no such profile".

@@ -1,4 +1,4 @@
-import { membershipStatus } from '@millrace/domain';
+import { domainGroupId, membershipStatus } from '@millrace/domain';
 import { parse, stringify } from 'lossless-json';
 import { z } from 'zod';
 import { nestProperties } from './nest-properties.js';
@@ -12,6 +12,7 @@ export const profileView = z
     version: z.int().describe('Raised by every change'),
     createdAt: z.iso.datetime(),
     updatedAt: z.iso.datetime(),
+    domainGroup: z.object({ id: z.uuid(), name: z.string() }).describe('Inside which it is matched'),
     properties: values.describe('Nested by path'),
     identities: z.array(z.object({ namespace: z.string(), value: z.string() })),
     consent: z.record(z.string(), z.boolean()).describe('By objective'),
@@ -36,6 +37,7 @@ export const profileView = z
 export const profileQuery = z.object({
   namespace: z.string().min(1).max(64).describe('Code of an identity namespace'),
   value: z.string().min(1).max(1024).describe('The identity, normalised as on import'),
+  domainGroupId: domainGroupId.optional().describe('Where it is looked up; absent: in the default domain group'),
 });
 export type ProfileQuery = z.infer<typeof profileQuery>;
 

@@ -1,13 +1,20 @@
 import { sql, type Database } from '@millrace/database';
 import { InputError } from '@millrace/domain';
-import { eraseProfiles, findProfile, loadCatalogue, profileById, storeStatistics } from '@millrace/profile-store';
+import {
+  domainGroupsWith,
+  eraseProfiles,
+  findProfile,
+  loadCatalogue,
+  profileById,
+  storeStatistics,
+} from '@millrace/profile-store';
 import { WAKE_UPS, type WakeUps } from '@millrace/job-queue';
 import { Controller, Delete, Get, Header, HttpCode, Inject, Param, Query, Req } from '@nestjs/common';
 import type { WorkspaceRequest } from '../http/api-request.js';
 import { operation } from '../http/operation.js';
 import { pathParameters } from '../http/path-parameters.js';
 import { DATABASE } from '../tokens.js';
-import { checkNamespaces } from './check-namespaces.js';
+import { checkDomainGroup, checkNamespaces } from './check-namespaces.js';
 import {
   nestProfile,
   profileQuery,
@@ -35,6 +42,9 @@ export class ProfileController {
     id: 'findProfile',
     tag: 'Profiles',
     summary: 'Find the profile that has an identity',
+    description:
+      "In one domain group an identity is one profile's at most. Where profiles of several have it, the one of the default domain group is shown, " +
+      'or that of the one named; a 404 says which others have it.',
     access: 'profile:read',
     answer: { description: 'The profile', schema: profileView },
     problems: noProfile,
@@ -42,7 +52,10 @@ export class ProfileController {
   async find(@Req() request: WorkspaceRequest, @Query({ schema: profileQuery }) query: ProfileQuery): Promise<string> {
     const catalogue = await loadCatalogue(this.#database, request.workspace.id);
     checkNamespaces(catalogue, [{ field: 'namespace', code: query.namespace }]);
-    return shown(await findProfile(this.#database, catalogue, query));
+    checkDomainGroup(catalogue, query.domainGroupId);
+    const profile = await findProfile(this.#database, catalogue, query);
+    if (profile !== undefined) return nestProfile(profile);
+    throw noneInDomainGroup(await domainGroupsWith(this.#database, catalogue, query));
   }
 
   @Get('profiles/:profileId')
@@ -111,6 +124,15 @@ export class ProfileController {
 function shown(profile: string | undefined): string {
   if (profile === undefined) throw noSuchProfile();
   return nestProfile(profile);
+}
+
+function noneInDomainGroup(others: readonly { readonly id: string; readonly name: string }[]): InputError {
+  if (others.length === 0) return noSuchProfile();
+  const named = others.map(({ id, name }) => `${JSON.stringify(name)} (${id})`).join(', ');
+  return new InputError(
+    'profile-not-found',
+    `no profile of this domain group has the identity; one has it in ${named}: name that in domainGroupId`,
+  );
 }
 
 function noSuchProfile(): InputError {

@@ -43,7 +43,9 @@ function checkFormats({ csv, linked }: ImportProfilesGoal, complaints: Complaint
 }
 
 function checkMatching(goal: ImportProfilesGoal, catalogue: Catalogue, complaints: Complaints): void {
-  const { identifiers } = goal.matching;
+  const { identifiers, domainGroupId } = goal.matching;
+  if (domainGroupId !== undefined && !catalogue.domainGroups.has(domainGroupId.toLowerCase()))
+    complaints.add(['matching', 'domainGroupId'], 'the workspace has no such domain group');
   identifiers.forEach(({ namespace }, index) => {
     if (catalogue.namespaces.has(namespace) || namespace === profileIdNamespace) return;
     complaints.add(
