@@ -97,4 +97,31 @@ describe('resolving identifiers', () => {
     );
     expect(profiles[0]!.count).toBe(0);
   });
+
+  it('gives new profiles version 7 ids that rise with the line and end evenly', async () => {
+    const shape = await fileShape(store, ['email']);
+    const rows = Array.from({ length: 2000 }, (_, index) => ({ ids: [`new${index}@x.test`], assign: {} }));
+    await store.database.transaction((tx) => stageRows(tx, shape, rows));
+    await store.database.transaction((tx) => resolveRows(tx, shape));
+    const { rows: plan } = await store.database.query<{ profile_id: string }>(
+      sql`SELECT profile_id FROM ${sql.id(shape.plan.schema, shape.plan.name)} ORDER BY component`,
+    );
+    const ids = plan.map((row) => row.profile_id);
+    expect(ids).toHaveLength(2000);
+    expect(
+      ids.filter((id) => !/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(id)),
+    ).toEqual([]);
+    expect(ids.every((id, index) => index === 0 || id > ids[index - 1]!)).toBe(true);
+    expect(Math.abs(Date.now() - parseInt(ids[0]!.replaceAll('-', '').slice(0, 12), 16))).toBeLessThan(3_600_000);
+    // Lanes of the stream are their last bytes.
+    expect(new Set(ids.map((id) => id.slice(-2))).size).toBeGreaterThan(240);
+  });
+
+  it('sees identifiers that repeat where it looks for them over another connection', async () => {
+    const shape = await fileShape(store, ['email']);
+    const rows = ['a@x.test', 'b@x.test', 'a@x.test'].map((id) => ({ ids: [id], assign: {} }));
+    await store.database.transaction((tx) => stageRows(tx, shape, rows));
+    const plan = await store.database.transaction((tx) => resolveRows(tx, shape, store.database));
+    expect(plan).toMatchObject({ rows: { a: 3 }, components: { a: 2 } });
+  });
 });

@@ -122,7 +122,7 @@ export async function importRows(
   rows: readonly StagedRow[],
 ): Promise<ImportedFile> {
   await store.database.transaction((tx) => stageRows(tx, shape, rows));
-  const plan = await store.database.transaction((tx) => resolveRows(tx, shape));
+  const plan = await store.database.transaction((tx) => resolveRows(tx, shape, store.database));
   return { plan, counts: await applyPlan(store, shape, plan) };
 }
 

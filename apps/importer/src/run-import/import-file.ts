@@ -95,7 +95,7 @@ async function plan(job: ImportJob, file: ImportFile): Promise<ImportFile> {
   // The table's number, the plan itself and the state it gives the file: all in one commit.
   const summary = await database.transaction(async (tx) => {
     await beginUnderLease(tx, context.lease);
-    const resolved = await resolveRows(tx, shape);
+    const resolved = await resolveRows(tx, shape, database);
     await updateFile(tx, file.id, {
       state: 'planned',
       plan: number,

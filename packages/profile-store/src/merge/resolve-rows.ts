@@ -1,4 +1,4 @@
-import { sql, type Sql, type Transaction } from '@millrace/database';
+import { sql, type Database, type Sql, type Transaction } from '@millrace/database';
 import { markErasures } from './erase-flagged.js';
 import { scratchTable } from '../profiles/scratch-table.js';
 import {
@@ -22,19 +22,24 @@ export interface PlanSummary {
  * Decides for the whole staged file which profile each row belongs to, and writes the plan: existing profiles found by
  * identity, new ones given their ids in file order. Rows that name each other form one component.
  * Runs in one transaction; once that is committed the plan is never decided again.
+ * @param beside where staging is committed: what concerns it alone is read over another connection at the same time
  */
-export async function resolveRows(tx: Transaction, shape: MergeShape): Promise<PlanSummary> {
-  await tx.query(sql`SET LOCAL work_mem = '256MB'`);
-  await tx.query(sql`SET LOCAL jit = off`);
+export async function resolveRows(tx: Transaction, shape: MergeShape, beside?: Database): Promise<PlanSummary> {
+  await prepare(tx);
   if (shape.persistence === 'durable') await analyseStaging(tx, shape);
   // A batch is small, whatever the planner thinks: its identifiers are looked up one by one.
   else await tx.query(sql`SET LOCAL enable_seqscan = off`);
-  if (shape.namespaceIds.length === 1) await planBySingleIdentifier(tx, shape);
+  if (shape.namespaceIds.length === 1) await planBySingleIdentifier(tx, shape, beside);
   else await planBySeveralIdentifiers(tx, shape);
   if (shape.uses.erase === true) await markErasures(tx, shape);
   if (shape.persistence === 'temporary') await tx.query(sql`SET LOCAL enable_seqscan = on`);
   await indexPlan(tx, shape);
   return summarise(tx, shape);
+}
+
+async function prepare(tx: Transaction): Promise<void> {
+  await tx.query(sql`SET LOCAL work_mem = '256MB'`);
+  await tx.query(sql`SET LOCAL jit = off`);
 }
 
 async function analyseStaging(tx: Transaction, shape: MergeShape): Promise<void> {
@@ -99,10 +104,20 @@ function statusOf(shape: MergeShape, ambiguous: Sql, uncreatable: Sql): Sql {
     ELSE 'a' END)::"char"`;
 }
 
+/**
+ * The id of a new profile: a version 7 UUID of RFC 9562, section 6.2, method 1. One `uuidv7()` gives the first half of all ids of a
+ * plan, its time; the second is the variant, a counter of 40 bits that begins at random, and 22 random bits. So ids rise with the
+ * line and fill the index from left to right, and a million of them cost a third of what as many calls of `uuidv7()` do, most of
+ * which goes into asking for randomness.
+ */
+const newId = sql`encode(
+  (SELECT substr(uuid_send(uuidv7()), 1, 8))
+  || int8send((-9223372036854775808) | (((SELECT random(0, 549755813887)) + component) << 22)
+    | (hashint8extended(component, (SELECT random(0, 9223372036854775807))) & 4194303)), 'hex')::uuid`;
+
 function planColumns(shape: MergeShape, source: Sql, ambiguous: Sql, uncreatable = sql`false`): Sql {
-  // Ids are made after the sort, so that they rise with the line and fill the index from left to right.
   return sql`
-    SELECT component, coalesce(profile_id, uuidv7()) AS profile_id, profile_id IS NULL AS is_new, rows::int AS rows,
+    SELECT component, coalesce(profile_id, ${newId}) AS profile_id, profile_id IS NULL AS is_new, rows::int AS rows,
       (component / ${sql.integer(shape.chunkLines)})::int AS chunk, ${statusOf(shape, ambiguous, uncreatable)} AS status
     FROM (${source} ORDER BY component OFFSET 0) AS sorted`;
 }
@@ -115,8 +130,8 @@ function identityJoin(shape: MergeShape, namespaceIndex: number): Sql {
     AND i.namespace_id = ${sql.integer(shape.namespaceIds[namespaceIndex]!)} AND i.value = s.${idColumn(namespaceIndex)}`;
 }
 
-async function planBySingleIdentifier(tx: Transaction, shape: MergeShape): Promise<void> {
-  if (!(await planDistinctRows(tx, shape))) await planRepeatedRows(tx, shape);
+async function planBySingleIdentifier(tx: Transaction, shape: MergeShape, beside?: Database): Promise<void> {
+  if (!(await planDistinctRows(tx, shape, beside))) await planRepeatedRows(tx, shape);
 }
 
 async function isFound(tx: Transaction, query: Sql): Promise<boolean> {
@@ -125,18 +140,34 @@ async function isFound(tx: Transaction, query: Sql): Promise<boolean> {
 }
 
 /** The usual file: every row is another profile's, and so a component of its own. Returns false, with no plan, where it is not so. */
-async function planDistinctRows(tx: Transaction, shape: MergeShape): Promise<boolean> {
+async function planDistinctRows(tx: Transaction, shape: MergeShape, beside?: Database): Promise<boolean> {
   const [plan, staging] = [tableOf(shape.plan), tableOf(shape.staging)];
-  if (await isFound(tx, sql`SELECT FROM ${staging} GROUP BY id_1 HAVING count(*) > 1`)) return false;
+  if (beside === undefined && !(await areDistinct(tx, shape))) return false;
   const single = sql`SELECT s.line AS component, i.profile_id, 1 AS rows FROM ${staging} s ${identityJoin(shape, 0)}`;
-  await writePlan(tx, shape, planColumns(shape, single, sql`false`));
+  const [, distinct] = await Promise.all([
+    writePlan(tx, shape, planColumns(shape, single, sql`false`)),
+    beside?.transaction(async (other) => {
+      await prepare(other);
+      return areDistinct(other, shape);
+    }),
+  ]);
   // Two identifiers of one namespace may be the same profile's.
-  if (await isFound(tx, sql`SELECT FROM ${plan} WHERE NOT is_new GROUP BY profile_id HAVING count(*) > 1`)) {
+  const repeated = sql`SELECT FROM ${plan} WHERE NOT is_new GROUP BY profile_id HAVING count(*) > 1`;
+  if (distinct === false || (await isFound(tx, repeated))) {
     if (shape.persistence === 'durable') await tx.query(sql`DROP TABLE ${plan}`);
     return false;
   }
   await writePlanLines(tx, shape, noLines);
   return true;
+}
+
+/**
+ * Whether no two rows have the same identifier. Hashes are compared, which costs half as much: two identifiers with one hash
+ * only send the file the longer way.
+ */
+async function areDistinct(tx: Transaction, shape: MergeShape): Promise<boolean> {
+  const hashes = sql`SELECT DISTINCT hashtextextended(id_1, 0) FROM ${tableOf(shape.staging)}`;
+  return isFound(tx, sql`SELECT FROM (${hashes}) d HAVING count(*) = (SELECT count(*) FROM ${tableOf(shape.staging)})`);
 }
 
 const noLines = sql`SELECT 0::bigint AS line, 0::bigint AS component WHERE false`;
