@@ -3,7 +3,7 @@ import type { Connection } from '@millrace/domain';
 import { createKinesisEventStream } from '@millrace/event-stream';
 import { JobQueueModule, WAKE_UPS, type WakeUps } from '@millrace/job-queue';
 import { createS3ObjectStore } from '@millrace/object-store';
-import type { JsonBodyOptions, Logger } from '@millrace/service-kit';
+import { METRICS, type JsonBodyOptions, type Logger, type Metrics } from '@millrace/service-kit';
 import {
   Inject,
   Module,
@@ -23,6 +23,8 @@ import { GovernController } from './govern/govern.controller.js';
 import { ManageGovernance } from './govern/manage-governance.js';
 import { IngestUpdates } from './ingest-updates/ingest-updates.js';
 import { IngestionController } from './ingest-updates/ingestion.controller.js';
+import { AlertController } from './manage-alerts/alert.controller.js';
+import { ManageAlerts } from './manage-alerts/manage-alerts.js';
 import { ConnectionAccessController } from './manage-connections/connection-access.controller.js';
 import { ConnectionController } from './manage-connections/connection.controller.js';
 import { ManageConnections } from './manage-connections/manage-connections.js';
@@ -44,11 +46,15 @@ import { PreviewExportController } from './preview-export/preview-export.control
 import { PreviewController } from './preview-import/preview.controller.js';
 import { ProductController } from './read-profiles/product.controller.js';
 import { ProfileController } from './read-profiles/profile.controller.js';
+import { AlertEvents } from './raise-alerts/alert.events.js';
 import { Background } from './run-background/background.js';
 import { FollowRuns } from './run-connection/follow-runs.js';
 import { KeepRuns } from './run-connection/keep-runs.js';
 import { RunController } from './run-connection/run.controller.js';
 import { hasOpenRun, StartRun } from './run-connection/start-run.js';
+import { smtpMailer } from './send-alerts/mailer.js';
+import type { WebhookPolicy } from './send-alerts/post-webhook.js';
+import { SendAlerts } from './send-alerts/send-alerts.js';
 import { importerRejects, type RejectSource } from './show-rejects/reject-source.js';
 import { DryRunController } from './show-rejects/dry-run.controller.js';
 import { FixRowsController } from './show-rejects/fix-rows.controller.js';
@@ -58,6 +64,7 @@ import { StorageModule } from './storage/storage.module.js';
 import { DATABASE, DRIVERS, EGRESS_ADDRESSES, EXPORTER, IMPORTER, PUBLISHER, REJECTS } from './tokens.js';
 
 const controllers = [
+  AlertController,
   ConnectionAccessController,
   ConnectionController,
   DomainGroupController,
@@ -146,6 +153,25 @@ function useCases(config: Config, log: Logger): readonly Provider[] {
         ),
     },
     {
+      provide: ManageAlerts,
+      inject: [ConfigStorage],
+      useFactory: (storage: ConfigStorage) =>
+        new ManageAlerts(storage, keys, {
+          webhooks: webhookPolicyOf(config),
+          canMail: config.MILLRACE_SMTP_URL !== undefined,
+        }),
+    },
+    {
+      provide: AlertEvents,
+      inject: [DATABASE, METRICS],
+      useFactory: (database: Database, metrics: Metrics) => new AlertEvents(database, metrics, log),
+    },
+    {
+      provide: SendAlerts,
+      inject: [DATABASE, AlertEvents],
+      useFactory: (database: Database, events: AlertEvents) => sendAlertsOf(config, database, events, log),
+    },
+    {
       provide: ManageGovernance,
       inject: [DATABASE, WAKE_UPS],
       useFactory: (database: Database, wakeUps: WakeUps) => new ManageGovernance(database, wakeUps),
@@ -189,13 +215,23 @@ function useCases(config: Config, log: Logger): readonly Provider[] {
     },
     {
       provide: Background,
-      inject: [DATABASE, WAKE_UPS, FollowRuns],
-      useFactory: (database: Database, wakeUps: WakeUps, followRuns: FollowRuns) =>
+      inject: [DATABASE, WAKE_UPS, FollowRuns, SendAlerts, AlertEvents],
+      useFactory: (
+        database: Database,
+        wakeUps: WakeUps,
+        followRuns: FollowRuns,
+        sendAlerts: SendAlerts,
+        alertEvents: AlertEvents,
+      ) =>
         new Background({
           database,
           wakeUps,
-          keepRuns: new KeepRuns(database, wakeUps, () => followRuns.lookNow(), log),
+          keepRuns: new KeepRuns(database, wakeUps, () => (followRuns.lookNow(), sendAlerts.now()), log),
+          sendAlerts,
+          alertEvents,
           log,
+          alertDays: config.MILLRACE_ALERT_DAYS,
+          alertWatchMs: config.MILLRACE_ALERT_WATCH_SECONDS * 1000,
           ingestionBatchDays: config.MILLRACE_INGESTION_BATCH_DAYS,
           tombstoneDays: config.MILLRACE_TOMBSTONE_DAYS,
         }),
@@ -213,6 +249,24 @@ function publisherOf({ MILLRACE_PUBLISHER_URL: url, MILLRACE_SERVICE_TOKEN: toke
 
 function exporterOf({ MILLRACE_EXPORTER_URL: url, MILLRACE_SERVICE_TOKEN: token }: Config): AskExporter | undefined {
   return url === undefined || token === undefined ? undefined : askExporter(url, token);
+}
+
+function webhookPolicyOf(config: Config): WebhookPolicy {
+  return { http: config.MILLRACE_ALERT_HTTP, privateAddresses: config.MILLRACE_ALERT_PRIVATE_ADDRESSES };
+}
+
+function sendAlertsOf(config: Config, database: Database, events: AlertEvents, log: Logger): SendAlerts {
+  const { MILLRACE_SMTP_URL: url, MILLRACE_SMTP_FROM: from } = config;
+  return new SendAlerts({
+    database,
+    key: config.MILLRACE_SEALING_KEYS['config-api'],
+    mailer: url === undefined || from === undefined ? undefined : smtpMailer(url, from),
+    webhooks: webhookPolicyOf(config),
+    log,
+    retryMs: config.MILLRACE_ALERT_RETRY_SECONDS * 1000,
+    giveUpMs: config.MILLRACE_ALERT_GIVE_UP_HOURS * 3_600_000,
+    onEnd: ({ channel }, outcome) => events.attemptEnded(channel, outcome),
+  });
 }
 
 function rejectsOf(importer: AskImporter | undefined): RejectSource | undefined {

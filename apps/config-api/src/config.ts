@@ -29,6 +29,11 @@ const sealingKeys = z
   // Of a wrong key only the service may be named.
   .transform((keys): SealingKeys => keys);
 
+const yesOrNo = z
+  .enum(['true', 'false'])
+  .default('false')
+  .transform((word) => word === 'true');
+
 export const configSchema = z
   .object({
     ...commonConfig,
@@ -54,6 +59,20 @@ export const configSchema = z
       ),
     MILLRACE_INGESTION_BATCH_DAYS: z.coerce.number().min(1).max(3650).default(30),
     MILLRACE_TOMBSTONE_DAYS: z.coerce.number().min(30).max(36_500).default(3650),
+    MILLRACE_SMTP_URL: z
+      .url({ protocol: /^smtps?$/, error: 'must look like smtp://user:password@mail.example.org:587' })
+      .optional(),
+    MILLRACE_SMTP_FROM: z.email('must be the address alerts are sent from').optional(),
+    MILLRACE_ALERT_HTTP: yesOrNo,
+    MILLRACE_ALERT_PRIVATE_ADDRESSES: yesOrNo,
+    MILLRACE_ALERT_RETRY_SECONDS: z.coerce.number().min(0.1).max(3600).default(5),
+    MILLRACE_ALERT_GIVE_UP_HOURS: z.coerce.number().min(1).max(720).default(72),
+    MILLRACE_ALERT_DAYS: z.coerce.number().min(1).max(3650).default(30),
+    MILLRACE_ALERT_WATCH_SECONDS: z.coerce.number().min(0.1).max(600).default(10),
+  })
+  .refine(({ MILLRACE_SMTP_URL: url, MILLRACE_SMTP_FROM: from }) => url === undefined || from !== undefined, {
+    path: ['MILLRACE_SMTP_FROM'],
+    message: 'is needed with MILLRACE_SMTP_URL: the address alerts are sent from',
   })
   .refine(
     (config) =>

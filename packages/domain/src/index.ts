@@ -1,3 +1,4 @@
+export * from './alert.js';
 export * from './api-key.js';
 export * from './connection.js';
 export * from './csv-dialect.js';

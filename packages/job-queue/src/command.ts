@@ -52,6 +52,17 @@ async function takeOne<K extends CommandKind>(
   });
 }
 
+/** Since when the oldest command of these kinds waits, by goal: for whoever watches that they are carried out. */
+export async function waitingCommands(
+  executor: Executor,
+  kinds: readonly CommandKind[],
+): Promise<ReadonlyMap<string, Date>> {
+  const { rows } = await executor.query<{ goal_id: string; since: Date }>(sql`
+    SELECT goal_id, min(created_at) AS since FROM work.command
+    WHERE handled_at IS NULL AND kind = ANY(${kinds}::text[]) AND goal_id IS NOT NULL GROUP BY goal_id`);
+  return new Map(rows.map((row) => [row.goal_id, row.since]));
+}
+
 /** Which of these runs somebody asked to cancel. */
 export async function cancelledRuns(executor: Executor, runIds: readonly string[]): Promise<ReadonlySet<string>> {
   if (runIds.length === 0) return new Set();

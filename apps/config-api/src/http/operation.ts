@@ -45,6 +45,7 @@ export const tags = {
   Connections: 'A bucket or stream account and its secrets',
   Goals: 'What a connection does: import files, export segments, stream changes',
   Streams: 'What stream goals are doing, their dead letters, and how to pause and replay',
+  Alerts: 'Who is told of failures, delays and recoveries, by mail and signed webhook',
   Runs: 'One execution of the goals of a connection',
   Profiles: 'Reading profiles and figures',
   Ingestion: 'Writing profiles, events and groups as JSON',

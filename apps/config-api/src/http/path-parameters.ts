@@ -6,6 +6,8 @@ export const pathParameters = {
   workspace: workspace.shape.name.describe('Name of the workspace'),
   connectionId: z.uuid().describe('Id of the connection'),
   goalId: z.uuid().describe('Id of the goal'),
+  alertId: z.uuid().describe('Id of the alert'),
+  deliveryId: z.uuid().describe('Id of the message of an alert'),
   runId: z.uuid().describe('Id of the run'),
   segmentId: z.uuid().describe('Id of the segment'),
   domainGroupId: z.uuid().describe('Id of the domain group'),

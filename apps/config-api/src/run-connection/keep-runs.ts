@@ -1,6 +1,7 @@
 import { sql, type Database, type Executor, type Transaction } from '@millrace/database';
 import type { ErrorSummary, Progress, RunState } from '@millrace/domain';
 import { RunEvents, type Log, type RunEvent, type WakeUps } from '@millrace/job-queue';
+import { raiseRunAlerts } from '../raise-alerts/raise-run-alerts.js';
 import { advanceRun, type RunGoalProgress, type RunProgress } from './advance-run.js';
 import { openGoalOfRun, wakeUnits, type OpenedUnit } from './open-goal.js';
 import { isOver, type RunGoalState, type RunNote } from './run-views.js';
@@ -68,6 +69,7 @@ async function applyEvents(
   );
   if (after === before) return [];
   await saveRun(tx, runId, before, after);
+  await raiseRunAlerts(tx, runId, before, after);
   const opened: OpenedUnit[] = [];
   for (const [index, goal] of after.goals.entries()) {
     if (goal.state === 'queued' && before.goals[index]?.state === 'waiting')

@@ -1,6 +1,7 @@
 import { InputError, TransientError } from '@millrace/domain';
 import type { Executor } from '@millrace/database';
 import { DataSource, QueryFailedError, type EntityManager } from 'typeorm';
+import { AlertRuleStore } from './alert-rule-store.js';
 import { ApiKeyStore } from './api-key-store.js';
 import { ConnectionStore } from './connection-store.js';
 import { configEntities } from './entities.js';
@@ -14,6 +15,7 @@ export interface ConfigStorageOptions {
 
 /** The tables people edit. */
 export interface ConfigTables {
+  readonly alertRules: AlertRuleStore;
   readonly apiKeys: ApiKeyStore;
   readonly connections: ConnectionStore;
   readonly goals: GoalStore;
@@ -78,6 +80,7 @@ export class ConfigStorage {
 
 function tablesOf(manager: EntityManager): ConfigTables {
   return {
+    alertRules: new AlertRuleStore(manager),
     apiKeys: new ApiKeyStore(manager),
     connections: new ConnectionStore(manager),
     goals: new GoalStore(manager),
@@ -101,6 +104,7 @@ function executorOf(manager: EntityManager): Executor {
 const takenNames: Readonly<Record<string, readonly [noun: string, field: string]>> = {
   connection_name_unique: ['connection', 'name'],
   goal_name_unique: ['goal', 'name'],
+  alert_rule_name_unique: ['alert', 'name'],
 };
 
 // Connection failures, shutdowns, deadlocks, lack of resources: https://www.postgresql.org/docs/current/errcodes-appendix.html

@@ -1,5 +1,6 @@
 import type { Connection, Goal, GoalKind, GoalSnapshot, Scope } from '@millrace/domain';
 import { EntitySchema, type EntitySchemaColumnOptions } from 'typeorm';
+import { alertDeliveryEntity, alertIncidentEntity, alertRuleEntity, lateStreamEntity } from './alert-entities.js';
 
 export interface ApiKeyRow {
   readonly id: string;
@@ -268,4 +269,8 @@ export const configEntities = [
   runEntity,
   runGoalEntity,
   ingestionBatchEntity,
+  alertRuleEntity,
+  alertIncidentEntity,
+  alertDeliveryEntity,
+  lateStreamEntity,
 ] as const;

@@ -107,6 +107,18 @@ CREATE TABLE publisher.delivery (
         autovacuum_analyze_scale_factor = 0.0, autovacuum_analyze_threshold = 50000);
 CREATE INDEX delivery_due ON publisher.delivery (goal_id, lane, priority, not_before) WHERE state = 'pending';
 CREATE INDEX delivery_failed ON publisher.delivery (goal_id, failed_at) WHERE state = 'failed';
+
+-- What config-api reads to raise alerts while no publisher runs: the one thing of this schema others may read.
+CREATE VIEW publisher.stream_watch AS
+SELECT g.goal_id, g.workspace_id, g.state, g.fault,
+  -- Of the changes that were taken up; those still in profile.outbox come on top.
+  CASE WHEN g.state = 'active' THEN (
+    SELECT min(d.first_change_at) FROM publisher.delivery d WHERE d.goal_id = g.goal_id AND d.state = 'pending' AND d.priority = 0
+  ) END AS oldest_unsent_at,
+  -- Counted up to there.
+  (SELECT count(*) FROM (
+    SELECT FROM publisher.delivery d WHERE d.goal_id = g.goal_id AND d.state = 'failed' LIMIT 10000) AS failed)::integer AS dead_letters
+FROM publisher.goal g;
 `);
   }
 

@@ -123,6 +123,67 @@ CREATE TABLE config.ingestion_batch (
   CONSTRAINT ingestion_batch_pk PRIMARY KEY (workspace_id, batch_id)
 );
 CREATE INDEX ingestion_batch_age ON config.ingestion_batch (created_at);
+
+-- Who is told of what on a connection.
+CREATE TABLE config.alert_rule (
+  id uuid NOT NULL DEFAULT uuidv7() CONSTRAINT alert_rule_pk PRIMARY KEY,
+  workspace_id integer NOT NULL,
+  connection_id uuid NOT NULL CONSTRAINT alert_rule_connection REFERENCES config.connection ON DELETE CASCADE,
+  name text NOT NULL,
+  active boolean NOT NULL,
+  -- The rule as the API takes it, its secrets sealed.
+  document jsonb NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  CONSTRAINT alert_rule_name_unique UNIQUE (connection_id, name)
+);
+
+-- What was told of and is not over yet: its end is told to the same rule, once.
+CREATE TABLE config.alert_incident (
+  rule_id uuid NOT NULL CONSTRAINT alert_incident_rule REFERENCES config.alert_rule ON DELETE CASCADE,
+  -- The run, goal or connection it is about.
+  subject uuid NOT NULL,
+  event text NOT NULL,
+  opened_at timestamptz NOT NULL DEFAULT now(),
+  CONSTRAINT alert_incident_pk PRIMARY KEY (rule_id, subject, event)
+);
+CREATE INDEX alert_incident_subject ON config.alert_incident (subject);
+
+-- One alert to one receiver. Written with what it tells of, in one transaction; sent until the receiver has taken it.
+CREATE TABLE config.alert_delivery (
+  -- Told to the receiver: the same however often it is sent.
+  id uuid NOT NULL DEFAULT uuidv7() CONSTRAINT alert_delivery_pk PRIMARY KEY,
+  workspace_id integer NOT NULL,
+  connection_id uuid NOT NULL,
+  -- History outlives its rule, so there is no reference.
+  rule_id uuid NOT NULL,
+  -- What happened, in the terms of who writes it: told once to each receiver.
+  occurrence text NOT NULL,
+  channel text NOT NULL CONSTRAINT alert_delivery_channel CHECK (channel IN ('email', 'webhook')),
+  recipient text NOT NULL,
+  message jsonb NOT NULL,
+  state text NOT NULL DEFAULT 'pending' CONSTRAINT alert_delivery_state CHECK (state IN ('pending', 'sent', 'failed')),
+  -- Begun so far.
+  attempts integer NOT NULL DEFAULT 0,
+  not_before timestamptz NOT NULL DEFAULT now(),
+  -- From then on it is tried until it is given up.
+  tried_since timestamptz NOT NULL DEFAULT now(),
+  -- Until then a process sends it; null: nobody does.
+  claimed_until timestamptz,
+  error jsonb,
+  created_at timestamptz NOT NULL DEFAULT now(),
+  finished_at timestamptz,
+  CONSTRAINT alert_delivery_once UNIQUE (rule_id, occurrence, channel, recipient)
+);
+CREATE INDEX alert_delivery_due ON config.alert_delivery (not_before) WHERE state = 'pending';
+CREATE INDEX alert_delivery_workspace ON config.alert_delivery (workspace_id, id);
+CREATE INDEX alert_delivery_age ON config.alert_delivery (finished_at) WHERE finished_at IS NOT NULL;
+
+-- Stream goals whose oldest unsent change is older than they allow.
+CREATE TABLE config.late_stream (
+  goal_id uuid NOT NULL CONSTRAINT late_stream_pk PRIMARY KEY CONSTRAINT late_stream_goal REFERENCES config.goal ON DELETE CASCADE,
+  since timestamptz NOT NULL DEFAULT now()
+);
 `);
   }
 
