@@ -8,6 +8,9 @@ const count = (least: number, most: number): z.ZodCoercedNumber => z.coerce.numb
 const days = (byDefault: number): z.ZodDefault<z.ZodCoercedNumber> =>
   z.coerce.number().min(1).max(36_500).default(byDefault);
 
+// What a goal may ask for at most.
+const maxRecordKib = 64 * 1024;
+
 export const configSchema = z.object({
   ...commonConfig,
   MILLRACE_PORT: commonConfig.MILLRACE_PORT.default(3002),
@@ -21,6 +24,8 @@ export const configSchema = z.object({
   MILLRACE_IMPORT_CHUNK_LINES: count(1, 1_000_000).default(50_000),
   MILLRACE_IMPORT_LISTED_REJECTS: count(0, 10_000_000).default(100_000),
   MILLRACE_IMPORT_MAX_PLAIN_GIB: count(1, 10_240).default(200),
+  MILLRACE_IMPORT_RECORD_KIB: count(1, maxRecordKib).default(1024),
+  MILLRACE_IMPORT_MAX_RECORD_KIB: count(1, maxRecordKib).default(maxRecordKib),
   MILLRACE_IMPORT_LEASE_MS: count(1000, 600_000).default(30_000),
   MILLRACE_IMPORT_REJECT_DAYS: days(defaultRetention.rejectDays),
   MILLRACE_IMPORT_SAMPLE_DAYS: days(defaultRetention.sampleDays),
@@ -35,6 +40,8 @@ export function importSettings(config: Config): ImportSettings {
     chunkLines: config.MILLRACE_IMPORT_CHUNK_LINES,
     maxStoredRejects: config.MILLRACE_IMPORT_LISTED_REJECTS,
     maxPlainBytes: config.MILLRACE_IMPORT_MAX_PLAIN_GIB * 1024 ** 3,
+    recordBytes: config.MILLRACE_IMPORT_RECORD_KIB * 1024,
+    maxRecordBytes: config.MILLRACE_IMPORT_MAX_RECORD_KIB * 1024,
   };
 }
 

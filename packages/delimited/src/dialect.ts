@@ -5,6 +5,13 @@ export function isBackslashText(dialect: CsvDialect): boolean {
   return dialect.quote === null && dialect.escape === 'backslash';
 }
 
+const usualRecord = 1024 * 1024;
+
+/** Characters of the longest row that is read. */
+export function maxRecordOf({ maxRecordBytes = usualRecord }: Pick<CsvDialect, 'maxRecordBytes'>): number {
+  return maxRecordBytes;
+}
+
 /** PostgreSQL refuses the same delimiters in its text format: after a backslash they would mean something else. */
 const takenAfterBackslash = /[\\.a-z0-9]/;
 

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InputError, type CsvDialect } from '@millrace/domain';
 import { BytePieces } from './byte-pieces.js';
 import { charsetOf, createDecoder, type PieceDecoder } from './charset.js';
-import { checkDialect, isBackslashText } from './dialect.js';
+import { checkDialect, isBackslashText, maxRecordOf } from './dialect.js';
 import { otherFormat } from './other-formats.js';
 import { ownCopy, RecordScanner } from './record-scanner.js';
 import type { ParsedRow, RowBatch } from './row.js';
@@ -39,7 +39,7 @@ export interface Table {
  * Reads a file of delimited text in constant memory: some pieces of 64 KiB and twice the longest row allowed.
  *
  * Rows that cannot be read are values in the batches, never exceptions. A byte order mark wins over the dialect's
- * charset. `maxRecordBytes` is counted in characters. Empty lines are no rows, except in files of one column, where
+ * charset. `maxRecordBytes` is counted in characters, a MiB of them where the dialect says nothing. Empty lines are no rows, except in files of one column, where
  * they are empty fields.
  *
  * @param source bytes; destroyed once it has been read, given up, or could not be opened
@@ -255,7 +255,7 @@ class TableReader {
     const line = /^[^\r\n]*(?:\r\n|\r|\n)([^\r\n]*)/;
     const ended = /^[^\r\n]*(?:\r\n|\r|\n)[^\r\n]*[\r\n]/;
     const rest = (): string => this.#window.text.slice(this.#window.position);
-    while (!ended.test(rest()) && rest().length < this.#dialect.maxRecordBytes && !this.#isAtEnd()) await this.#more();
+    while (!ended.test(rest()) && rest().length < maxRecordOf(this.#dialect) && !this.#isAtEnd()) await this.#more();
     const second = line.exec(rest())?.[1] ?? '';
     const { quote } = this.#dialect;
     // Every second piece stands between quotes.

@@ -1,5 +1,5 @@
 import type { CsvDialect } from '@millrace/domain';
-import { isBackslashText } from './dialect.js';
+import { isBackslashText, maxRecordOf } from './dialect.js';
 import type { BadRowCode } from './row.js';
 import { NONE, type TextWindow } from './text-window.js';
 
@@ -63,7 +63,7 @@ export class RecordParser {
     this.#backslashText = isBackslashText(dialect);
     this.#trim = dialect.trim;
     this.#nullWords = dialect.nullWords.length === 0 ? undefined : new Set(dialect.nullWords);
-    this.#maxLength = dialect.maxRecordBytes;
+    this.#maxLength = maxRecordOf(dialect);
   }
 
   parse(start: number, strict: boolean): Outcome {

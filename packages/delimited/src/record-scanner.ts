@@ -1,4 +1,5 @@
 import type { CsvDialect } from '@millrace/domain';
+import { maxRecordOf } from './dialect.js';
 import { RecordParser } from './record-parser.js';
 import type { BadRowCode, ParsedRow } from './row.js';
 import { NONE, type TextWindow } from './text-window.js';
@@ -48,7 +49,7 @@ export class RecordScanner {
     this.#dialect = dialect;
     this.#window = window;
     this.#charset = charset;
-    this.#maxLength = dialect.maxRecordBytes;
+    this.#maxLength = maxRecordOf(dialect);
     this.#cutsQuotes = !dialect.trim && dialect.escape === 'doubled';
     this.#nullWords = dialect.nullWords.length === 0 ? undefined : new Set(dialect.nullWords);
     this.#parser = new RecordParser(dialect, window);
@@ -331,7 +332,7 @@ export class RecordScanner {
       case 'unclosed-quote':
         return `the quote that opens field ${column} is not closed within ${this.#maxLength} characters of the row, or not at all`;
       default:
-        return `the row is longer than ${this.#maxLength} characters`;
+        return `the row is longer than ${this.#maxLength} characters, the most that maxRecordBytes of the CSV options and the service allow`;
     }
   }
 

@@ -75,7 +75,10 @@ export const csvDialect = z
       .int()
       .min(1024)
       .max(64 * 1024 * 1024)
-      .default(1024 * 1024),
+      .optional()
+      .describe(
+        "Reading only: a longer row is rejected. Absent: the importer's MILLRACE_IMPORT_RECORD_KIB, 1 MiB unless the operator sets it; never more than its MILLRACE_IMPORT_MAX_RECORD_KIB",
+      ),
   })
   .refine((dialect) => dialect.quote === null || dialect.quote !== dialect.delimiter, {
     path: ['quote'],

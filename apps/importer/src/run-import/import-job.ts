@@ -34,6 +34,10 @@ export interface ImportSettings {
   readonly maxStoredRejects: number;
   /** Plain bytes one file may unfold to. */
   readonly maxPlainBytes: number;
+  /** Of a row, where the goal does not say; a MiB where this does not say either. */
+  readonly recordBytes?: number;
+  /** Of a row, whatever the goal says. */
+  readonly maxRecordBytes?: number;
   /** Rows a dry run takes in one transaction at most. */
   readonly rowsRehearsedTogether?: number;
 }

@@ -122,6 +122,7 @@ async function stageOne(
     pseudonymKey,
     now: file.listedAt,
     maxPlainBytes: settings.maxPlainBytes,
+    recordLimits: settings,
     maxStoredRejects: settings.maxStoredRejects,
     columnsBefore: await lastHeader(database, job.unit.goalId, planned.alias),
     signal: context.signal,

@@ -7,6 +7,20 @@ import type { ListedObject } from '../storage/files.js';
 import { aboutFile } from './about-file.js';
 import { ExpectedContent } from './check-expected.js';
 
+/** Of the service. */
+export interface RecordLimits {
+  readonly recordBytes?: number;
+  readonly maxRecordBytes?: number;
+}
+
+/** The dialect with the size of a row that the goal and the service agree on. */
+function withRecordLimit(dialect: CsvDialect, { recordBytes, maxRecordBytes = Infinity }: RecordLimits): CsvDialect {
+  const wanted = dialect.maxRecordBytes ?? recordBytes ?? usualRecordBytes;
+  return { ...dialect, maxRecordBytes: Math.min(wanted, maxRecordBytes) };
+}
+
+const usualRecordBytes = 1024 * 1024;
+
 export interface OpenOptions {
   readonly store: ObjectStore;
   readonly bucket: string;
@@ -16,6 +30,7 @@ export interface OpenOptions {
   readonly pgp: PgpKeys | undefined;
   /** Of the plain text: what a small file may unfold to. */
   readonly maxPlainBytes: number;
+  readonly recordLimits?: RecordLimits;
   readonly signal: AbortSignal;
   /** Bytes of the stored object, as they arrive. */
   readonly onBytes: (bytes: number) => void;
@@ -63,7 +78,7 @@ export async function openTable(options: OpenOptions): Promise<OpenedTable> {
     if (zipExtension.test(name) && !isZip(plain.head))
       throw new InputError('not-zip', 'the name says zip, but the content is not zip');
     const text = decompress(plain.rest, { maxOutputBytes: maxPlainBytes });
-    const table = await readTable(text, dialect, { signal });
+    const table = await readTable(text, withRecordLimit(dialect, options.recordLimits ?? {}), { signal });
     return { ...table, batches: namingErrors(table.batches, object.key), close };
   } catch (error) {
     close();
