@@ -118,6 +118,21 @@ describe('the explanation of a profile', () => {
     expect((await explain(`profile=${profileId}`, goalId, await api.newKey(['config:read'], 'acme'))).status).toBe(403);
   });
 
+  it('looks the identity up in the default domain group, or in the one named, whoever has it elsewhere', async () => {
+    answer = { status: 200, body: explained };
+    const { id: domainGroupId } = (await api.call('POST', `${w}/domain-groups`, { name: 'Brand B' })).body;
+    const updates = [{ identities: [{ namespace: 'email', value: 'eve@x.test' }] }];
+    const batch = { batchId: 'eve', domainGroupId, updates };
+    const eve = (await api.call('POST', `${w}/ingestion/batches`, batch)).body.items[0].profileId as string;
+    const named = `namespace=email&value=eve@x.test&domainGroupId=${domainGroupId}`;
+    await explain(named);
+    await api.database.transaction((tx) => eraseProfiles(tx, 1, sql`SELECT ${eve}::uuid`));
+    await explain(named);
+    expect(asked.map(({ body }) => (JSON.parse(body) as { profileId: string }).profileId)).toEqual([eve, eve]);
+    expect((await explain('namespace=email&value=eve@x.test')).status).toBe(404);
+    expect((await explain(`namespace=email&value=eve@x.test&domainGroupId=${profileId}`)).status).toBe(400);
+  });
+
   it('of a stream is answered with each condition', async () => {
     const stream = (await api.call('POST', `${w}/connections`, kinesisConnection({ consentObjectives: ['news'] }))).body
       .id;

@@ -2,6 +2,7 @@ import { sql } from '@millrace/database';
 import { InputError } from '@millrace/domain';
 import { domainGroupOf } from '@millrace/mapping';
 import {
+  ambiguousRows,
   createDomainGroup,
   createWorkspace,
   deleteDomainGroup,
@@ -157,6 +158,31 @@ describe('rows of a file', () => {
     await put([{ ids: ['+495'] }], {}, ['phone']);
     expect(await applyPlan(store, shape, plan)).toMatchObject({ created: 1 });
     expect(await holders('+495')).toHaveLength(2);
+  });
+
+  it('are resolved again inside their domain group where a writer of it took an identity meanwhile', async () => {
+    const shape = await fileShape(store, ['email', 'phone'], inBrand());
+    await store.database.transaction((tx) =>
+      stageRows(tx, shape, [{ ids: ['moved@x.org', '+496'], assign: { name: 'file' } }]),
+    );
+    const plan = await store.database.transaction((tx) => resolveRows(tx, shape));
+    await put([{ ids: ['moved@x.org'], assign: { name: 'there' } }], inBrand());
+    await put([{ ids: ['+496'], assign: { name: 'here' } }], {}, ['phone']);
+    expect(await applyPlan(store, shape, plan)).toMatchObject({ created: 0, updated: 1 });
+    expect(await holders('moved@x.org')).toEqual(['Brand B: file']);
+    expect(await holders('+496')).toEqual(['default: here', 'Brand B: file']);
+  });
+
+  it('are ambiguous by the profiles of their domain group alone, and name only those', async () => {
+    const namespaces = ['email', 'phone'];
+    const row = { ids: ['both@x.org', '+497'] };
+    await put([{ ids: ['both@x.org', null] }, { ids: [null, '+497'] }], inBrand(), namespaces);
+    expect((await put([row], {}, namespaces)).counts).toMatchObject({ created: 1 });
+    const shape = await fileShape(store, namespaces, inBrand());
+    expect((await importRows(store, shape, [row])).plan.rows).toMatchObject({ x: 1, a: 0 });
+    const [told] = await ambiguousRows(store.database, shape, 10);
+    expect(told?.profileIds).toHaveLength(2);
+    expect(told?.profileIds).toContain(await profileOf('+497', brandId));
   });
 
   it('erase by the delete flag the profile of their domain group', async () => {
