@@ -77,3 +77,87 @@ it('shows products to keys that may read profiles alone', async () => {
   const key = await api.newKey(['config:read'], 'acme');
   expect((await api.call('GET', `${w}/products/p1`, undefined, key)).status).toBe(403);
 });
+
+describe('an event type that feeds the product store', () => {
+  const feed = { list: 'products', id: 'productId', name: 'name', quantity: 'quantity', properties: ['unitPrice'] };
+  const ingest = async (batchId: string, id: string, occurredAt: string, products: object[]): Promise<string> => {
+    const identities = [{ namespace: 'email', value: 'eve@example.org' }];
+    const answer = await api.call('POST', `${w}/ingestion/batches`, {
+      batchId,
+      updates: [{ identities, events: [order(id, occurredAt, products)] }],
+    });
+    expect(answer.body.items[0]).toMatchObject({ profileId: expect.any(String) });
+    return answer.body.items[0].profileId;
+  };
+
+  it('keeps the products of ingested orders as their latest order describes them, and shows what was bought', async () => {
+    await ingest('before', 'e0', '2026-01-01T00:00:00Z', [{ productId: 'f0', name: 'Early', quantity: 1 }]);
+    expect((await api.call('GET', `${w}/products/f0`)).status).toBe(404);
+    const saved = await api.call('PUT', `${w}/event-types/order/products`, feed);
+    expect(saved).toMatchObject({ status: 200, body: { code: 'order', products: feed } });
+    await ingest('first', 'e1', '2026-03-01T00:00:00Z', [
+      { productId: 'f1', name: 'Anvil Pro', unitPrice: 12.5, quantity: 2 },
+      { productId: 'f2', quantity: 5 },
+    ]);
+    const eve = await ingest('second', 'e2', '2026-02-01T00:00:00Z', [
+      { productId: 'f1', name: 'Anvil', unitPrice: 10, quantity: 1 },
+      { productId: 'f2', name: 'Bolt' },
+    ]);
+    expect((await api.call('GET', `${w}/products/f1`)).body).toMatchObject({
+      name: 'Anvil Pro',
+      properties: { unitPrice: 12.5 },
+      describedAt: '2026-03-01T00:00:00.000Z',
+    });
+    expect((await api.call('GET', `${w}/products/f2`)).body).toMatchObject({ name: 'Bolt' });
+    const bought = async (sort: string): Promise<unknown[]> =>
+      (await api.call('GET', `${w}/profiles/${eve}/products?order=${sort}`)).body.items.map(
+        (item: { id: string; quantity: number }) => [item.id, item.quantity],
+      );
+    expect(await bought('most-bought')).toEqual([
+      ['f2', 6],
+      ['f1', 3],
+      ['f0', 1],
+    ]);
+    expect((await bought('most-recent')).at(-1)).toEqual(['f0', 1]);
+    // A corrected order counts as corrected.
+    await ingest('third', 'e1', '2026-03-01T00:00:00Z', [{ productId: 'f1', quantity: 9 }]);
+    expect(await bought('most-bought')).toEqual([
+      ['f1', 10],
+      ['f2', 1],
+      ['f0', 1],
+    ]);
+  });
+
+  it('ends when it is told to, and is part of a type from its beginning where that says so', async () => {
+    expect((await api.call('DELETE', `${w}/event-types/order/products`)).body.products).toBeUndefined();
+    await ingest('after', 'e3', '2026-04-01T00:00:00Z', [{ productId: 'f9', name: 'Late' }]);
+    expect((await api.call('GET', `${w}/products/f9`)).status).toBe(404);
+    const lists = [{ name: 'items', properties: [{ name: 'sku' }] }];
+    const type = { code: 'rental', lists, products: { list: 'items', id: 'sku' } };
+    expect((await api.call('POST', `${w}/event-types`, type)).status).toBe(201);
+    await api.call('POST', `${w}/ingestion/batches`, {
+      batchId: 'rental',
+      updates: [
+        {
+          identities: [{ namespace: 'email', value: 'eve@example.org' }],
+          events: [{ type: 'rental', id: 'r1', occurredAt: '2026-04-01T00:00:00Z', lists: { items: [{ sku: 'f8' }] } }],
+        },
+      ],
+    });
+    expect((await api.call('GET', `${w}/products/f8`)).status).toBe(200);
+  });
+
+  it('names what does not fit', async () => {
+    const put = async (change: object): Promise<unknown> =>
+      (await api.call('PUT', `${w}/event-types/order/products`, { ...feed, ...change })).body;
+    expect(await put({ list: 'lines' })).toMatchObject({ at: 'list', status: 400 });
+    expect(await put({ quantity: 'pieces' })).toMatchObject({ at: 'quantity' });
+    expect(await put({ quantity: 'name' })).toMatchObject({
+      detail: 'quantity: must be a number, and "name" is a string',
+    });
+    expect(await put({ properties: ['unitPrice', 'colour'] })).toMatchObject({ at: 'properties.1' });
+    expect((await api.call('PUT', `${w}/event-types/visit/products`, feed)).status).toBe(404);
+    const key = await api.newKey(['config:read'], 'acme');
+    expect((await api.call('PUT', `${w}/event-types/order/products`, feed, key)).status).toBe(403);
+  });
+});

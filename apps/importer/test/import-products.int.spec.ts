@@ -1,6 +1,6 @@
 import { sql } from '@millrace/database';
 import type { ImportProfilesGoal } from '@millrace/domain';
-import { boughtProducts, productById } from '@millrace/profile-store';
+import { boughtProducts, productById, setProductFeed } from '@millrace/profile-store';
 import { ImportHarness, outcomes, silentEvents } from './import-harness.js';
 
 let harness: ImportHarness;
@@ -59,6 +59,18 @@ async function bought(id: string, order: 'most-bought' | 'most-recent'): Promise
   const text = await boughtProducts(harness.database, harness.workspaceId, rows[0]!.profile_id, query);
   return (JSON.parse(text!) as { id: string; quantity: number }[]).map((item) => [item.id, item.quantity]);
 }
+
+it('orders feed the product store where their type says so and the goal does not', async () => {
+  const feed = { list: 'products', id: 'productId', name: 'name', properties: [] };
+  await harness.database.transaction((tx) => setProductFeed(tx, harness.workspaceId, 'order', feed));
+  harness.startWorker();
+  await harness.put('customers_1.csv', 'id\nc1\n');
+  await harness.put('orders_1.csv', 'order,id,at\no1,c1,2026-02-01\n');
+  await harness.put('lines_1.csv', 'order,sku,title,price,pieces\no1,p1,Anvil,10.10,2\n');
+  expect((await harness.run(goal({ products: undefined }))).counts).toMatchObject({ events: 1, products: 1 });
+  expect(await product('p1')).toMatchObject({ name: 'Anvil', properties: {} });
+  expect(await bought('c1', 'most-bought')).toEqual([['p1', 1]]);
+});
 
 describe('order lines', () => {
   it('feed the product store, each product as its latest order describes it, whatever comes first', async () => {

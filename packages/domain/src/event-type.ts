@@ -3,6 +3,18 @@ import { propertyName, propertyType } from './property.js';
 
 const eventProperty = z.object({ name: propertyName, type: propertyType.default('string') });
 
+/** Properties of a nested list of events. */
+export const productFeed = z
+  .strictObject({
+    list: propertyName.describe('One of the nested lists; each of its rows is about one product'),
+    id: propertyName,
+    name: propertyName.optional(),
+    quantity: propertyName.optional().describe('Counts for "most bought"; without it each row counts as one'),
+    properties: z.array(propertyName).max(100).default([]).describe('Further ones to keep with the product'),
+  })
+  .describe('Feeds the product store from the order lines');
+export type ProductFeedDefinition = z.infer<typeof productFeed>;
+
 /** A kind of timeline event. `lists` are nested rows, such as the products of an order. */
 export const eventType = z.object({
   code: z
@@ -16,6 +28,7 @@ export const eventType = z.object({
   interaction: propertyName
     .optional()
     .describe('Makes it an interaction type: the property that names the interaction a person has viewed'),
+  products: productFeed.optional(),
 });
 export type EventType = z.infer<typeof eventType>;
 

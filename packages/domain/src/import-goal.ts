@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { consentObjective } from './connection.js';
 import { csvDialect } from './csv-dialect.js';
+import { productFeed } from './event-type.js';
 import { domainGroupId } from './domain-group.js';
 import { groupTypeName } from './group-type.js';
 import { profileIdNamespace } from './identity-namespace.js';
@@ -58,17 +59,6 @@ export type LinkedFile = z.infer<typeof linkedFile>;
 
 const valueMapping = z.strictObject({ column, property: propertyName });
 
-/** Properties of a nested list, as its mappings fill them. */
-const productFeed = z
-  .strictObject({
-    list: propertyName.describe('One of the lists this mapping fills; each of its rows is about one product'),
-    id: propertyName,
-    name: propertyName.optional(),
-    quantity: propertyName.optional().describe('Counts for "most bought"; without it each row counts as one'),
-    properties: z.array(propertyName).max(100).default([]).describe('Further ones to keep with the product'),
-  })
-  .describe('Feeds the product store from the order lines');
-
 export const eventMapping = z.strictObject({
   file: fileAlias.default('root'),
   type: z.string().min(1),
@@ -79,7 +69,9 @@ export const eventMapping = z.strictObject({
     .array(z.strictObject({ name: propertyName, file: fileAlias, mappings: z.array(valueMapping).min(1).max(1000) }))
     .max(20)
     .default([]),
-  products: productFeed.optional(),
+  products: productFeed
+    .optional()
+    .describe('Feeds the product store from the order lines; absent: as the event type says'),
 });
 export type EventMapping = z.infer<typeof eventMapping>;
 

@@ -18,9 +18,11 @@ export {
   type StreamTarget,
 } from './definitions/stream-targets.js';
 export { eraseProfiles } from './erase/erase-profiles.js';
+export { type ErasureReader, lastWordsPlace, registerErasureReader, removeErasureReader } from './erase/last-words.js';
 export { removeOldTombstones } from './erase/remove-tombstones.js';
 export { ambiguousRows, type AmbiguousRow } from './merge/ambiguous-rows.js';
 export { applyChunk, type ChunkCounts } from './merge/apply-chunk.js';
+export { feedsOfTypes } from './merge/feed-products.js';
 export {
   createStagingTable,
   stagingColumns,
@@ -42,6 +44,7 @@ export {
   storeStatistics,
   type StoreStatistics,
 } from './profiles/find-profile.js';
+export { setProductFeed } from './products/product-feed.js';
 export { boughtProducts, productById, type BoughtQuery } from './products/read-products.js';
 export { findGroup } from './profiles/find-group.js';
 export { groupPropertiesText } from './profiles/group-properties.js';

@@ -2,9 +2,11 @@ import type { Database } from '@millrace/database';
 import {
   eventType,
   identityNamespace,
+  productFeed,
   property,
   type EventType,
   type IdentityNamespace,
+  type ProductFeedDefinition,
   type Property,
 } from '@millrace/domain';
 import {
@@ -14,16 +16,19 @@ import {
   listEventTypes,
   listNamespaces,
   listProperties,
+  setProductFeed,
 } from '@millrace/profile-store';
-import { Body, Controller, Get, Inject, Post, Req } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Post, Put, Req } from '@nestjs/common';
 import { z } from 'zod';
 import type { WorkspaceRequest } from '../http/api-request.js';
 import { operation } from '../http/operation.js';
+import { pathParameters } from '../http/path-parameters.js';
 import { DATABASE } from '../tokens.js';
 import { withoutNameClashes } from './event-type-names.js';
 
 const propertySchema = property.meta({ id: 'Property' });
 const namespaceSchema = identityNamespace.meta({ id: 'IdentityNamespace' });
+const feedSchema = productFeed.meta({ id: 'ProductFeed' });
 const eventTypeSchema = eventType.superRefine(withoutNameClashes).meta({ id: 'EventType' });
 
 /** The parts profiles and events are made of. They are only ever added to: files, goals and segments rely on them. */
@@ -122,6 +127,49 @@ export class SchemaController {
     @Req() request: WorkspaceRequest,
     @Body({ schema: eventTypeSchema }) body: EventType,
   ): Promise<EventType> {
-    return eventType.parse(await createEventType(this.#database, request.workspace.id, body));
+    const created = await this.#database.transaction(async (tx) => {
+      const record = await createEventType(tx, request.workspace.id, body);
+      if (body.products !== undefined) await setProductFeed(tx, request.workspace.id, body.code, body.products);
+      return record;
+    });
+    return eventType.parse(created);
+  }
+
+  @Put('event-types/:eventType/products')
+  @operation({
+    id: 'setProductFeed',
+    tag: 'Schema',
+    summary: 'Feed the product store from the order lines of an event type',
+    description:
+      'Whatever brings the events from now on, a file or the ingestion API. What was bought is read from all events, those before included.',
+    access: 'config:write',
+    body: feedSchema,
+    answer: { description: 'The event type', schema: eventTypeSchema },
+    problems: { '404': 'No such event type' },
+  })
+  async setProducts(
+    @Req() request: WorkspaceRequest,
+    @Param('eventType', { schema: pathParameters.eventType }) code: string,
+    @Body({ schema: feedSchema }) body: ProductFeedDefinition,
+  ): Promise<EventType> {
+    return this.#database.transaction((tx) => setProductFeed(tx, request.workspace.id, code, body));
+  }
+
+  @Delete('event-types/:eventType/products')
+  @HttpCode(200)
+  @operation({
+    id: 'endProductFeed',
+    tag: 'Schema',
+    summary: 'Feed the product store no longer',
+    description: 'Products stay as they were described last; goals that feed it themselves go on.',
+    access: 'config:write',
+    answer: { description: 'The event type', schema: eventTypeSchema },
+    problems: { '404': 'No such event type' },
+  })
+  async endProducts(
+    @Req() request: WorkspaceRequest,
+    @Param('eventType', { schema: pathParameters.eventType }) code: string,
+  ): Promise<EventType> {
+    return this.#database.transaction((tx) => setProductFeed(tx, request.workspace.id, code, undefined));
   }
 }

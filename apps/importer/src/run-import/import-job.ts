@@ -18,7 +18,7 @@ import {
   type ImportTarget,
 } from '@millrace/mapping';
 import type { ObjectStore } from '@millrace/object-store';
-import type { MergeShape, ProductFeed } from '@millrace/profile-store';
+import { feedsOfTypes, type MergeShape, type ProductFeed } from '@millrace/profile-store';
 import type { ImportEvents } from '../import.events.js';
 import { planLinks, type LinkPlan } from '../link-files/plan-links.js';
 import { configHash } from '../select-files/config-hash.js';
@@ -171,7 +171,8 @@ export function mergeShape(job: GoalInWorkspace & Pick<ImportJob, 'workspaceId'>
 function productFeedsOf({ events }: ImportProfilesGoal, catalogue: Catalogue): readonly ProductFeed[] {
   return events.flatMap(({ type, products }) => {
     const eventTypeId = catalogue.eventTypes.get(type)?.id;
-    return products === undefined || eventTypeId === undefined ? [] : [{ eventTypeId, ...products }];
+    if (eventTypeId === undefined) return [];
+    return products === undefined ? feedsOfTypes(catalogue, new Set([eventTypeId])) : [{ eventTypeId, ...products }];
   });
 }
 

@@ -2,6 +2,7 @@ import { sql, type Transaction } from '@millrace/database';
 import { TransientError, type IngestionResult } from '@millrace/domain';
 import { domainGroupOf, type Catalogue } from '@millrace/mapping';
 import { applyChunk } from '../merge/apply-chunk.js';
+import { feedsOfTypes } from '../merge/feed-products.js';
 import { createStagingTable, tableOf, type MergeShape, type PlanStatus } from '../merge/merge-shape.js';
 import { resolveRows } from '../merge/resolve-rows.js';
 import { forgetScratchTables } from '../profiles/scratch-table.js';
@@ -68,6 +69,10 @@ async function ingestStaged(
     events: updates.some((update) => update.events.length > 0)
       ? { schema: 'pg_temp', name: temporary.events }
       : undefined,
+    productFeeds: feedsOfTypes(
+      catalogue,
+      new Set(updates.flatMap(({ events }) => events.map(({ eventTypeId }) => eventTypeId))),
+    ),
     namespaceIds,
     uses: partsOf(updates),
     allowCreation: options.allowCreation,

@@ -1,6 +1,14 @@
 import { sql, type Sql, type Transaction } from '@millrace/database';
+import type { Catalogue } from '@millrace/mapping';
 import type { ChunkContext } from './chunk-context.js';
 import { tableOf, type ProductFeed } from './merge-shape.js';
+
+/** The feeds that event types ask for by themselves, whoever brings their events. */
+export function feedsOfTypes(catalogue: Catalogue, eventTypeIds: ReadonlySet<number>): readonly ProductFeed[] {
+  return [...catalogue.eventTypes.values()].flatMap(({ id, definition: { products } }) =>
+    products === undefined || !eventTypeIds.has(id) ? [] : [{ eventTypeId: id, ...products }],
+  );
+}
 
 // Every id must fit an index entry.
 const maxProductIdLength = 512;
@@ -55,7 +63,7 @@ function descriptions({ eventTypeId, list, id, name, properties }: ProductFeed):
 }
 
 /** Which lists hold order lines: what was bought is read from the events themselves. */
-async function nameLists(tx: Transaction, feeds: readonly ProductFeed[]): Promise<void> {
+export async function nameLists(tx: Transaction, feeds: readonly ProductFeed[]): Promise<void> {
   for (const { eventTypeId, list, id, name, quantity } of feeds) {
     const row = sql`${eventTypeId}::int AS event_type_id, ${list}::text AS list, ${id}::text AS id_property,
       ${name ?? null}::text AS name_property, ${quantity ?? null}::text AS quantity_property`;
