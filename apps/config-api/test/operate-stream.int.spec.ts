@@ -1,6 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { sql } from '@millrace/database';
+import { sendCommand } from '@millrace/job-queue';
+import { waitFor } from '@millrace/testing';
 import type { CommandBody, StreamExplanation, StreamState } from '@millrace/domain';
 import { importGoal, kinesisConnection, s3Connection, startApi, w, type Api } from './api-fixture.js';
 
@@ -45,7 +47,13 @@ const explanation: StreamExplanation = {
 
 let publisher: Server;
 let asked: { readonly url: string; readonly authorization: string | undefined }[] = [];
-let answer: { readonly status: number; readonly body: object };
+interface Said {
+  readonly status: number;
+  readonly body: object;
+}
+let answer: Said;
+/** In place of `answer`, for what it gives an answer to. */
+let answerTo: (url: string) => Said | undefined;
 let api: Api;
 let goalId: string;
 let connectionId: string;
@@ -55,7 +63,8 @@ let otherGoalId: string;
 beforeAll(async () => {
   publisher = createServer((request, response) => {
     asked.push({ url: request.url ?? '', authorization: request.headers.authorization });
-    response.writeHead(answer.status, { 'content-type': 'application/json' }).end(JSON.stringify(answer.body));
+    const { status, body } = answerTo(request.url ?? '') ?? answer;
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
   });
   await new Promise<void>((resolve) => publisher.listen(0, '127.0.0.1', resolve));
   const { port } = publisher.address() as AddressInfo;
@@ -64,6 +73,7 @@ beforeAll(async () => {
       MILLRACE_PUBLISHER_URL: `http://127.0.0.1:${port}`,
       MILLRACE_SERVICE_TOKEN: token,
       MILLRACE_EGRESS_ADDRESSES: '192.0.2.7',
+      MILLRACE_ALERT_WATCH_SECONDS: '0.2',
     },
   });
   const rule = { kind: 'all', rules: [] };
@@ -82,6 +92,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   asked = [];
+  answerTo = () => undefined;
   await commands();
 });
 
@@ -97,6 +108,22 @@ describe('looking at a stream', () => {
     answer = { status: 200, body: state };
     expect((await api.call('GET', stream)).body).toEqual(state);
     expect(asked).toEqual([{ url: `/goals/${goalId}`, authorization: `Bearer ${token}` }]);
+  });
+
+  it('says since when the stream has been late', async () => {
+    answer = { status: 200, body: state };
+    // A change that nobody takes up, until it is older than it may be.
+    await api.database.query(
+      sql`UPDATE config.goal SET document = document || '{"maxLagSeconds": 1}' WHERE id = ${goalId}`,
+    );
+    await sendCommand(api.database, { kind: 'resume-stream', goalId });
+    const { body } = await waitFor(async () => {
+      const shown = await api.call('GET', stream);
+      return shown.body.lateSince !== undefined && shown;
+    });
+    expect(body).toEqual({ ...state, lateSince: expect.any(String) });
+    await commands();
+    await waitFor(async () => (await api.call('GET', stream)).body.lateSince === undefined);
   });
 
   it('lists dead letters by reason and time', async () => {
@@ -152,21 +179,9 @@ describe('operating a stream', () => {
     ['resume', undefined, { kind: 'resume-stream' }],
     ['backfills/cancel', undefined, { kind: 'cancel-backfill' }],
     ['backfills/cancel', { segmentId: profileId }, { kind: 'cancel-backfill', segmentId: profileId }],
-    ['dead-letters/replay', {}, { kind: 'replay-dead-letters', filter: {} }],
-    [
-      'dead-letters/replay',
-      { profileIds: [profileId], reason: 'InternalFailure' },
-      { kind: 'replay-dead-letters', filter: { profileIds: [profileId], reason: 'InternalFailure' } },
-    ],
   ])('commands the publisher: %s %j', async (action, body, command) => {
     expect((await api.call('POST', `${stream}/${action}`, body)).status).toBe(202);
     expect(await commands()).toEqual([{ ...command, goalId }]);
-  });
-
-  it('names the field of a filter that does not fit', async () => {
-    const { status, body } = await api.call('POST', `${stream}/dead-letters/replay`, { from: 'yesterday' });
-    expect({ status, at: body.at }).toEqual({ status: 400, at: 'from' });
-    expect(await commands()).toEqual([]);
   });
 
   it('needs the right to change runs', async () => {
@@ -183,6 +198,49 @@ describe('operating a stream', () => {
     expect({ status, code: body.code }).toEqual({ status: 409, code: 'stream-conflict' });
     expect(await commands()).toEqual([]);
     await api.call('PATCH', `${w}/goals/${goalId}`, { active: true });
+  });
+});
+
+describe('replaying dead letters', () => {
+  const none = { type: 'x', title: 'x', status: 404, code: 'replay-not-found', detail: 'none' };
+
+  it('answers with how many a publisher has taken up, and shows afterwards how far it is', async () => {
+    const filter = { profileIds: [profileId], reason: 'InternalFailure', from: '2026-11-21T00:00:00Z' };
+    const counted = { state: 'running', filter, takenAt: '2026-11-21T08:00:00.000Z', deadLetters: 7, failed: 0 };
+    let looks = 0;
+    answerTo = (url) => {
+      const id = url.split('/replays/')[1];
+      looks += 1;
+      if (looks < 3) return { status: 404, body: none };
+      return { status: 200, body: { id, ...counted, waiting: 7, sent: 0 } };
+    };
+    const { status, body } = await api.call('POST', `${stream}/dead-letters/replay`, filter);
+    expect(status).toBe(202);
+    expect(body).toEqual({ id: expect.any(String), ...counted, waiting: 7, sent: 0 });
+    expect(await commands()).toEqual([{ kind: 'replay-dead-letters', goalId, filter, replayId: body.id }]);
+    expect(asked.every(({ url }) => url === `/goals/${goalId}/replays/${body.id}`)).toBe(true);
+
+    const later = { id: body.id, ...counted, state: 'done', waiting: 0, sent: 7 };
+    answerTo = () => ({ status: 200, body: later });
+    expect((await api.call('GET', `${stream}/replays/${body.id}`)).body).toEqual(later);
+    answerTo = () => ({ status: 200, body: { items: [later] } });
+    expect((await api.call('GET', `${stream}/replays`)).body).toEqual({ items: [later] });
+  });
+
+  it('is committed while no publisher answers, and carried out when one does', async () => {
+    answer = { status: 500, body: {} };
+    const { status, body } = await api.call('POST', `${stream}/dead-letters/replay`);
+    expect({ status, body }).toEqual({ status: 202, body: { id: expect.any(String), state: 'asked', filter: {} } });
+    answerTo = () => ({ status: 404, body: none });
+    expect((await api.call('GET', `${stream}/replays/${body.id}`)).body).toEqual(body);
+    expect(await commands()).toEqual([{ kind: 'replay-dead-letters', goalId, filter: {}, replayId: body.id }]);
+    expect((await api.call('GET', `${stream}/replays/${body.id}`)).body).toMatchObject({ code: 'replay-not-found' });
+  });
+
+  it('names the field of a filter that does not fit', async () => {
+    const { status, body } = await api.call('POST', `${stream}/dead-letters/replay`, { from: 'yesterday' });
+    expect({ status, at: body.at }).toEqual({ status: 400, at: 'from' });
+    expect(await commands()).toEqual([]);
   });
 });
 

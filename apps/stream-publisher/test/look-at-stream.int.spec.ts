@@ -1,5 +1,5 @@
 import { createLogger, parseConfig, startService, type Service } from '@millrace/service-kit';
-import { deadLetterPage, streamExplanation, streamState } from '@millrace/domain';
+import { deadLetterPage, streamExplanation, streamReplay, streamReplays, streamState } from '@millrace/domain';
 import { testRedisUrl, waitFor } from '@millrace/testing';
 import { appModule } from '../src/app.module.js';
 import { configSchema } from '../src/config.js';
@@ -54,12 +54,31 @@ describe('what goals are doing', () => {
     expect(explained).toMatchObject({ decision: 'send', delivery: { state: 'failed', causes: ['backfill'] } });
   });
 
-  it.each(['', '/dead-letters', '/profiles/019a0000-0000-7000-8000-00000000a001'])(
-    'is shown to nobody else: %s',
-    async (path) => {
-      expect((await get(`goals/${goalId}${path}`, 'another-token-altogether')).status).toBe(401);
-    },
-  );
+  it('says how far a replay is', async () => {
+    const replayId = '019a0000-0000-7000-8000-00000000b001';
+    expect(await get(`goals/${goalId}/replays/${replayId}`)).toMatchObject({
+      status: 404,
+      body: { code: 'replay-not-found' },
+    });
+    await workspace.command({ kind: 'replay-dead-letters', goalId, filter: {}, replayId });
+    const replay = await waitFor(async () => {
+      const { status, body } = await get(`goals/${goalId}/replays/${replayId}`);
+      const parsed = status === 200 ? streamReplay.parse(body) : undefined;
+      return parsed?.state === 'done' && parsed;
+    });
+    expect(replay).toMatchObject({ deadLetters: 1, waiting: 0, sent: 0, failed: 1 });
+    expect(streamReplays.parse((await get(`goals/${goalId}/replays`)).body).items).toEqual([replay]);
+  });
+
+  it.each([
+    '',
+    '/dead-letters',
+    '/replays',
+    `/replays/019a0000-0000-7000-8000-00000000b001`,
+    '/profiles/019a0000-0000-7000-8000-00000000a001',
+  ])('is shown to nobody else: %s', async (path) => {
+    expect((await get(`goals/${goalId}${path}`, 'another-token-altogether')).status).toBe(401);
+  });
 
   it('is not known of a goal that was never active', async () => {
     expect(await get(`goals/${profileId}`)).toMatchObject({ status: 404, body: { code: 'stream-not-found' } });

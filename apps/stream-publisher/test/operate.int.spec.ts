@@ -1,7 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { sql } from '@millrace/database';
 import { waitFor } from '@millrace/testing';
 import { explainProfile } from '../src/look-at-stream/explain-profile.js';
-import { listDeadLetters, removeOldDeadLetters } from '../src/storage/dead-letters.js';
+import { listDeadLetters, readReplays, removeOldDeadLetters, removeOldReplays } from '../src/storage/dead-letters.js';
 import { readStreamState } from '../src/storage/stream-states.js';
 import { FakeStream } from './fake-stream.js';
 import { startPublisher, type RunningPublisher } from './start-publisher.js';
@@ -49,6 +50,22 @@ async function failed(count: number): Promise<void> {
   );
 }
 
+/** Whether the goal counts as late in the publisher's metrics; undefined: it has not looked yet. */
+async function lateGauge(goalId: string): Promise<number | undefined> {
+  const gauge = `millrace_stream_late{goal="${goalId}",service="stream-publisher"}`;
+  const line = (await running?.metrics.registry.metrics())?.split('\n').find((text) => text.startsWith(gauge));
+  return line === undefined ? undefined : Number(line.slice(gauge.length));
+}
+
+/** What config-api sees of the goal while no publisher answers. */
+async function watched(
+  goalId: string,
+): Promise<{ readonly unsent: boolean; readonly deadLetters: number } | undefined> {
+  const { rows } = await workspace.database.query<{ unsent: boolean; dead_letters: number }>(sql`
+    SELECT oldest_unsent_at IS NOT NULL AS unsent, dead_letters FROM publisher.stream_watch WHERE goal_id = ${goalId}`);
+  return rows[0] && { unsent: rows[0].unsent, deadLetters: rows[0].dead_letters };
+}
+
 async function command(body: Parameters<StreamWorkspace['command']>[0]): Promise<void> {
   await workspace.command(body);
   await waitFor(() => workspace.obeyed());
@@ -85,7 +102,9 @@ describe('a goal that is paused', () => {
     await workspace.change(id, { identities: true });
     await waitFor(async () => ((await readStreamState(workspace.database, goalId))?.lagSeconds ?? 0) > 1.5);
     expect(await readStreamState(workspace.database, goalId)).toMatchObject({ state: 'paused' });
-    expect((await readStreamState(workspace.database, goalId))?.lateSince).toBeUndefined();
+    await waitFor(async () => (await lateGauge(goalId)) !== undefined);
+    expect(await lateGauge(goalId)).toBe(0);
+    expect(await watched(goalId)).toEqual({ unsent: false, deadLetters: 0 });
     expect(stream.accepted).toEqual([]);
   });
 });
@@ -154,15 +173,71 @@ describe('dead letters', () => {
     expect(await workspace.deliveries()).toEqual([]);
   });
 
+  it('that are replayed say how many were taken up, and how many were sent or given up again', async () => {
+    const goalId = await activated({ retries: 0 });
+    const ids = (await members(5)) as [string, string, string, string, string];
+    stream.judge = () => ({ code: 'InternalFailure', message: 'no' });
+    for (const id of ids) await workspace.change(id, touched);
+    await failed(5);
+    expect(await watched(goalId)).toEqual({ unsent: false, deadLetters: 5 });
+    const replay = async (filter: object): Promise<string> => {
+      const replayId = randomUUID();
+      await command({ kind: 'replay-dead-letters', goalId, filter, replayId });
+      return replayId;
+    };
+    const progress = async (id: string) => (await readReplays(workspace.database, goalId, { id }))[0];
+
+    await command({ kind: 'pause-stream', goalId });
+    const first = await replay({ profileIds: ids.slice(0, 3) });
+    expect(await progress(first)).toEqual({
+      id: first,
+      state: 'running',
+      filter: { profileIds: ids.slice(0, 3) },
+      takenAt: expect.any(String),
+      deadLetters: 3,
+      waiting: 3,
+      sent: 0,
+      failed: 0,
+    });
+    stream.judge = (record) => (record.profileId === ids[0] ? { code: 'InternalFailure', message: 'no' } : undefined);
+    await command({ kind: 'resume-stream', goalId });
+    const done = await waitFor(async () => {
+      const state = await progress(first);
+      return state?.state === 'done' && state;
+    });
+    expect(done).toMatchObject({ deadLetters: 3, waiting: 0, sent: 2, failed: 1 });
+
+    // What changes afterwards is none of the replay's.
+    await command({ kind: 'pause-stream', goalId });
+    await workspace.change(ids[1], touched);
+    await waitFor(async () => (await workspace.deliveries()).some((delivery) => delivery.profile_id === ids[1]));
+    expect(await progress(first)).toEqual(done);
+
+    const nothing = await replay({ reason: 'no such reason' });
+    const rest = await replay({ from: '2020-01-01T00:00:00Z' });
+    expect(await progress(nothing)).toMatchObject({ state: 'done', deadLetters: 0 });
+    expect(await progress(rest)).toMatchObject({ state: 'running', deadLetters: 3, waiting: 3 });
+    expect((await readReplays(workspace.database, goalId)).map(({ id }) => id)).toEqual([rest, nothing, first]);
+    await removeOldReplays(workspace.database, 30);
+    expect(await readReplays(workspace.database, goalId)).toHaveLength(3);
+    await workspace.database.query(
+      sql`UPDATE publisher.replay SET taken_at = now() - interval '31 days' WHERE id = ${first}`,
+    );
+    await removeOldReplays(workspace.database, 30);
+    expect((await readReplays(workspace.database, goalId)).map(({ id }) => id)).toEqual([rest, nothing]);
+  });
+
   it('of a goal that is deleted go with it', async () => {
     const goalId = await activated({ retries: 0 });
     const [id] = (await members(1)) as [string];
     stream.judge = () => ({ code: 'InternalFailure', message: 'no' });
     await workspace.change(id, touched);
     await failed(1);
+    await command({ kind: 'pause-stream', goalId });
+    await command({ kind: 'replay-dead-letters', goalId, filter: {} });
     await command({ kind: 'remove-stream', goalId });
     expect(await workspace.deliveries()).toEqual([]);
-    for (const table of ['goal', 'backfill', 'mapped_segment', 'goal_total', 'told']) {
+    for (const table of ['goal', 'backfill', 'mapped_segment', 'goal_total', 'told', 'replay', 'replayed']) {
       const { rowCount } = await workspace.database.query(sql`SELECT FROM ${sql.id('publisher', table)}`);
       expect({ table, rowCount }).toEqual({ table, rowCount: 0 });
     }
@@ -244,29 +319,26 @@ describe('a goal that is switched off', () => {
 });
 
 describe('the state of a goal', () => {
-  it('counts what was sent, and says since when the oldest change is older than it may be', async () => {
+  it('counts what was sent, and says that the oldest change is older than it may be', async () => {
     const goalId = await activated({ maxLagSeconds: 1, retries: 20 });
     const [id] = (await members(1)) as [string];
     let refusing = true;
     stream.judge = () => (refusing ? { code: 'InternalFailure', message: 'no' } : undefined);
     await workspace.change(id, touched);
-    const late = await waitFor(async () => {
-      const state = await readStreamState(workspace.database, goalId);
-      return state?.lateSince === undefined ? undefined : state;
-    });
-    expect(late.lagSeconds).toBeGreaterThan(1);
-    const gauge = `millrace_stream_late{goal="${goalId}",service="stream-publisher"}`;
-    await waitFor(async () => (await running?.metrics.registry.metrics())?.includes(`${gauge} 1`));
+    await waitFor(async () => (await lateGauge(goalId)) === 1);
+    expect((await readStreamState(workspace.database, goalId))?.lagSeconds).toBeGreaterThan(1);
+    expect(await watched(goalId)).toEqual({ unsent: true, deadLetters: 0 });
     refusing = false;
     const calm = await waitFor(async () => {
       const state = await readStreamState(workspace.database, goalId);
-      return state?.lateSince === undefined && state?.totals.records === 1 ? state : undefined;
+      return state?.totals.records === 1 ? state : undefined;
     });
     expect(calm).toMatchObject({ state: 'active', lagSeconds: 0, waiting: { changes: 0, deadLetters: 0 } });
     expect(calm.totals.bytes).toBeGreaterThan(100);
     expect(calm.totals.retries).toBeGreaterThan(0);
     expect(calm.lastSentAt).toBeDefined();
-    await waitFor(async () => (await running?.metrics.registry.metrics())?.includes(`${gauge} 0`));
+    await waitFor(async () => (await lateGauge(goalId)) === 0);
+    expect(await watched(goalId)).toEqual({ unsent: false, deadLetters: 0 });
   });
 
   it('explains what becomes of a profile', async () => {

@@ -40,6 +40,12 @@ export const commandBody = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('resume-stream'), goalId: z.uuid() }),
   /** Of one segment, or all that run. */
   z.object({ kind: z.literal('cancel-backfill'), goalId: z.uuid(), segmentId: z.uuid().optional() }),
-  z.object({ kind: z.literal('replay-dead-letters'), goalId: z.uuid(), filter: deadLetterFilter }),
+  z.object({
+    kind: z.literal('replay-dead-letters'),
+    goalId: z.uuid(),
+    filter: deadLetterFilter,
+    /** By which it can be asked how far it is. */
+    replayId: z.uuid().optional(),
+  }),
 ]);
 export type CommandBody = z.infer<typeof commandBody>;

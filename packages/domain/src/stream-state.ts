@@ -27,7 +27,9 @@ export const streamState = z
       .optional()
       .describe('Why nothing can be sent at present'),
     lagSeconds: z.number().describe('Age of the oldest change that is not on the stream; 0: all are'),
-    lateSince: time.optional().describe('Since when the lag has been above the goal’s `maxLagSeconds`'),
+    lateSince: time
+      .optional()
+      .describe('Since when the lag has been above the goal’s `maxLagSeconds`; the alert of it was raised then'),
     waiting: z.object({
       changes: z.int(),
       backfill: z.int().describe('Profiles queued by backfills'),
@@ -75,6 +77,27 @@ export const deadLetterFilter = z.strictObject({
   to: time.optional(),
 });
 export type DeadLetterFilter = z.infer<typeof deadLetterFilter>;
+
+export const streamReplay = z
+  .object({
+    id: z.uuid(),
+    state: z
+      .enum(['asked', 'running', 'done'])
+      .describe(
+        '`asked`: no publisher has taken it up yet, and nothing is counted; `running`: some wait to be sent; `done`: each was sent or given up',
+      ),
+    filter: deadLetterFilter,
+    takenAt: time.optional(),
+    deadLetters: z.int().optional().describe('How many were taken up'),
+    waiting: z.int().optional().describe('Of those, still to be sent; those of a paused goal wait until it is resumed'),
+    sent: z.int().optional(),
+    failed: z.int().optional().describe('Given up again: dead letters once more'),
+  })
+  .meta({ id: 'StreamReplay' });
+export type StreamReplay = z.infer<typeof streamReplay>;
+
+export const streamReplays = z.object({ items: z.array(streamReplay) });
+export type StreamReplays = z.infer<typeof streamReplays>;
 
 export const streamDecision = z.enum(['send', 'withdraw', 'erase', 'not-eligible', 'withheld', 'gone']);
 export type StreamDecision = z.infer<typeof streamDecision>;

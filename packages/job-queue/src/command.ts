@@ -63,6 +63,18 @@ export async function waitingCommands(
   return new Map(rows.map((row) => [row.goal_id, row.since]));
 }
 
+/** The oldest command of the goal that nobody has carried out yet and that fits. */
+export async function findWaitingCommand<K extends CommandKind>(
+  executor: Executor,
+  goalId: string,
+  kind: K,
+  fits: (command: CommandOf<K>) => boolean,
+): Promise<CommandOf<K> | undefined> {
+  const { rows } = await executor.query<{ body: string }>(sql`
+    SELECT body FROM work.command WHERE goal_id = ${goalId} AND kind = ${kind} AND handled_at IS NULL ORDER BY id`);
+  return rows.map(({ body }) => commandBody.parse(JSON.parse(body)) as CommandOf<K>).find(fits);
+}
+
 /** Which of these runs somebody asked to cancel. */
 export async function cancelledRuns(executor: Executor, runIds: readonly string[]): Promise<ReadonlySet<string>> {
   if (runIds.length === 0) return new Set();

@@ -1,6 +1,13 @@
 export { canonicalHash, canonicalJson } from './canonical-json.js';
 export { claimUnit, type ClaimedUnit, type ClaimOptions } from './claim-unit.js';
-export { sendCommand, takeCommands, waitingCommands, type CommandKind, type CommandOf } from './command.js';
+export {
+  findWaitingCommand,
+  sendCommand,
+  takeCommands,
+  waitingCommands,
+  type CommandKind,
+  type CommandOf,
+} from './command.js';
 export { loadGoalSnapshot, saveGoalSnapshot, type SavedSnapshot } from './goal-snapshot.js';
 export { JobQueueModule, WAKE_UPS, type JobQueueModuleOptions } from './job-queue.module.js';
 export { LaneShare, type LaneShareOptions } from './lane-share.js';

@@ -1,4 +1,4 @@
-import type { Executor } from '@millrace/database';
+import { sql, type Executor } from '@millrace/database';
 import { InputError, type CommandBody } from '@millrace/domain';
 import { sendCommand, type WakeUps } from '@millrace/job-queue';
 import type { ConfigStorage } from '../storage/config-storage.js';
@@ -10,6 +10,14 @@ export type StreamOrder = Extract<
   CommandBody,
   { kind: 'pause-stream' | 'resume-stream' | 'cancel-backfill' | 'replay-dead-letters' }
 >;
+
+/** Since when a goal has been late, as alerts judge it; undefined: it is not. */
+export async function readLateSince(executor: Executor, goalId: string): Promise<Date | undefined> {
+  const { rows } = await executor.query<{ since: Date }>(
+    sql`SELECT since FROM config.late_stream WHERE goal_id = ${goalId}`,
+  );
+  return rows[0]?.since;
+}
 
 /** Finds stream goals, and commands stream-publisher: committed here, carried out there within a second or so. */
 export class OperateStream {

@@ -3,20 +3,26 @@ import {
   deadLetterPage,
   InputError,
   streamExplanation,
+  streamReplay,
+  streamReplays,
   streamState,
   type DeadLetterFilter,
   type DeadLetterPage,
   type StreamExplanation,
+  type StreamReplay,
+  type StreamReplays,
   type StreamState,
 } from '@millrace/domain';
+import type { Database } from '@millrace/database';
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Req } from '@nestjs/common';
 import { z } from 'zod';
 import type { WorkspaceRequest } from '../http/api-request.js';
 import { operation } from '../http/operation.js';
 import { pathParameters } from '../http/path-parameters.js';
-import { PUBLISHER } from '../tokens.js';
+import { DATABASE, PUBLISHER } from '../tokens.js';
 import type { AskPublisher } from './ask-publisher.js';
-import { OperateStream } from './operate-stream.js';
+import { OperateStream, readLateSince } from './operate-stream.js';
+import { findReplay, replayDeadLetters } from './replay-dead-letters.js';
 
 const goalId = { schema: pathParameters.goalId };
 const noGoal = { '404': 'No such goal, or one that was never active' } as const;
@@ -41,9 +47,15 @@ const replayChoice = deadLetterFilter.prefault({}).meta({
 export class StreamController {
   readonly #streams: OperateStream;
   readonly #publisher: AskPublisher | undefined;
+  readonly #database: Database;
 
-  constructor(@Inject(OperateStream) streams: OperateStream, @Inject(PUBLISHER) publisher: AskPublisher | undefined) {
+  constructor(
+    @Inject(OperateStream) streams: OperateStream,
+    @Inject(PUBLISHER) publisher: AskPublisher | undefined,
+    @Inject(DATABASE) database: Database,
+  ) {
     this.#streams = streams;
+    this.#database = database;
     this.#publisher = publisher;
   }
 
@@ -57,7 +69,9 @@ export class StreamController {
     problems: noGoal,
   })
   async show(@Req() request: WorkspaceRequest, @Param('goalId', goalId) id: string): Promise<StreamState> {
-    return await this.#ask(request, id, '', streamState);
+    const state = await this.#ask(request, id, '', streamState);
+    const lateSince = await readLateSince(this.#database, id);
+    return { ...state, ...(lateSince === undefined ? {} : { lateSince: lateSince.toISOString() }) };
   }
 
   @Post('pause')
@@ -140,17 +154,54 @@ export class StreamController {
     id: 'replayDeadLetters',
     tag: 'Streams',
     summary: 'Send dead letters again: some profiles, those of a reason or a time, or all',
-    description: 'Sent is the state of now. A profile that changes is sent again without being asked.',
+    description:
+      'Sent is the state of now. A profile that changes is sent again without being asked. Says how many were taken up, or `asked` where no ' +
+      'publisher has done so within some seconds; `getReplay` tells how far it is.',
     access: 'run:write',
-    answer: { description: 'They are sent within a second or so; a paused goal sends them when it is resumed' },
+    answer: {
+      description: 'They are sent within a second or so; a paused goal sends them when it is resumed',
+      schema: streamReplay,
+    },
     problems: switchedOff,
   })
   async replay(
     @Req() request: WorkspaceRequest,
     @Param('goalId', goalId) id: string,
     @Body({ schema: replayChoice }) filter: DeadLetterFilter,
-  ): Promise<void> {
-    await this.#streams.order(request.workspace.id, { kind: 'replay-dead-letters', goalId: id, filter });
+  ): Promise<StreamReplay> {
+    const target = { workspaceId: request.workspace.id, goalId: id, filter };
+    return await replayDeadLetters(this.#streams, this.#publisher, target);
+  }
+
+  @Get('replays')
+  @operation({
+    id: 'listReplays',
+    tag: 'Streams',
+    summary: 'List what was sent again, and how far that is',
+    access: 'run:read',
+    answer: { description: 'The latest 50, the latest first', schema: streamReplays },
+    problems: noGoal,
+  })
+  async replays(@Req() request: WorkspaceRequest, @Param('goalId', goalId) id: string): Promise<StreamReplays> {
+    return await this.#ask(request, id, '/replays', streamReplays);
+  }
+
+  @Get('replays/:replayId')
+  @operation({
+    id: 'getReplay',
+    tag: 'Streams',
+    summary: 'Show how far a replay is: taken up, waiting, sent, given up again',
+    access: 'run:read',
+    answer: { description: 'As of now', schema: streamReplay },
+    problems: { '404': 'No such goal or replay' },
+  })
+  async replayed(
+    @Req() request: WorkspaceRequest,
+    @Param('goalId', goalId) id: string,
+    @Param('replayId', { schema: pathParameters.replayId }) replayId: string,
+  ): Promise<StreamReplay> {
+    await this.#streams.find(request.workspace.id, id);
+    return await findReplay(this.#database, this.#publisherOrRefuse(), id, replayId);
   }
 
   @Get('profiles/:profileId')
@@ -173,11 +224,14 @@ export class StreamController {
 
   async #ask<T>(request: WorkspaceRequest, id: string, path: string, answer: z.ZodType<T>): Promise<T> {
     await this.#streams.find(request.workspace.id, id);
-    if (this.#publisher === undefined)
-      throw new InputError(
-        'streams-off',
-        'this installation shows no streams: set MILLRACE_PUBLISHER_URL and MILLRACE_SERVICE_TOKEN',
-      );
-    return await this.#publisher(`goals/${id}${path}`, answer);
+    return await this.#publisherOrRefuse()(`goals/${id}${path}`, answer);
+  }
+
+  #publisherOrRefuse(): AskPublisher {
+    if (this.#publisher !== undefined) return this.#publisher;
+    throw new InputError(
+      'streams-off',
+      'this installation shows no streams: set MILLRACE_PUBLISHER_URL and MILLRACE_SERVICE_TOKEN',
+    );
   }
 }

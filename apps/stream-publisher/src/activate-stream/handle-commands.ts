@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Database, Transaction } from '@millrace/database';
 import { InputError } from '@millrace/domain';
 import { takeCommands, type CommandOf } from '@millrace/job-queue';
@@ -54,7 +55,8 @@ async function carryOut(tx: Transaction, command: StreamCommand, events: Publish
       return () => events.backfillCancelled(goalId, backfills);
     }
     case 'replay-dead-letters': {
-      const deadLetters = await replayDeadLetters(tx, goalId, command.filter);
+      const { replayId: id = randomUUID(), filter } = command;
+      const deadLetters = await replayDeadLetters(tx, { id, goalId, filter });
       return () => events.replayed(goalId, deadLetters);
     }
   }

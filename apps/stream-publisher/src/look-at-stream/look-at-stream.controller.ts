@@ -1,9 +1,17 @@
 import type { Database } from '@millrace/database';
-import { deadLetterFilter, type DeadLetterPage, type StreamExplanation, type StreamState } from '@millrace/domain';
+import {
+  deadLetterFilter,
+  InputError,
+  type DeadLetterPage,
+  type StreamExplanation,
+  type StreamReplay,
+  type StreamReplays,
+  type StreamState,
+} from '@millrace/domain';
 import { Controller, Get, Headers, Inject, Param, Query } from '@nestjs/common';
 import { authenticateService, SERVICE_TOKEN } from '@millrace/service-kit';
 import { z } from 'zod';
-import { listDeadLetters } from '../storage/dead-letters.js';
+import { listDeadLetters, readReplays } from '../storage/dead-letters.js';
 import { readStreamState } from '../storage/stream-states.js';
 import { explainProfile, neverActivated } from './explain-profile.js';
 
@@ -48,6 +56,28 @@ export class LookAtStreamController {
     const { limit, after, ...filter } = listing.parse(query);
     const { items, next } = await listDeadLetters(this.database, id.parse(goalId), { filter, limit, after });
     return { items: [...items], next: next ?? null };
+  }
+
+  @Get('replays')
+  async replays(
+    @Headers('authorization') authorization: string | undefined,
+    @Param('goalId') goalId: string,
+  ): Promise<StreamReplays> {
+    authenticateService(authorization, this.token);
+    return { items: [...(await readReplays(this.database, id.parse(goalId)))] };
+  }
+
+  @Get('replays/:replayId')
+  async replay(
+    @Headers('authorization') authorization: string | undefined,
+    @Param('goalId') goalId: string,
+    @Param('replayId') replayId: string,
+  ): Promise<StreamReplay> {
+    authenticateService(authorization, this.token);
+    const [replay] = await readReplays(this.database, id.parse(goalId), { id: id.parse(replayId) });
+    if (replay === undefined)
+      throw new InputError('replay-not-found', 'there is no such replay of this goal, or not yet');
+    return replay;
   }
 
   @Get('profiles/:profileId')

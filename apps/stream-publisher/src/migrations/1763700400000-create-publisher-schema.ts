@@ -19,8 +19,6 @@ CREATE TABLE publisher.goal (
   reads_consent boolean NOT NULL GENERATED ALWAYS AS (consent_objectives <> '{}') STORED,
   -- The oldest unsent change may be so old.
   max_lag_seconds integer NOT NULL DEFAULT 600,
-  -- Since when it has been older; null: it is not.
-  late_since timestamptz,
   activated_at timestamptz NOT NULL DEFAULT now(),
   deactivated_at timestamptz,
   paused_at timestamptz,
@@ -107,6 +105,22 @@ CREATE TABLE publisher.delivery (
         autovacuum_analyze_scale_factor = 0.0, autovacuum_analyze_threshold = 50000);
 CREATE INDEX delivery_due ON publisher.delivery (goal_id, lane, priority, not_before) WHERE state = 'pending';
 CREATE INDEX delivery_failed ON publisher.delivery (goal_id, failed_at) WHERE state = 'failed';
+
+-- Dead letters that somebody asked to be sent again, and which profiles' they were: how far that is, their deliveries say.
+CREATE TABLE publisher.replay (
+  id uuid PRIMARY KEY,
+  goal_id uuid NOT NULL REFERENCES publisher.goal ON DELETE CASCADE,
+  filter jsonb NOT NULL,
+  dead_letters integer NOT NULL,
+  -- Also the first_change_at of their deliveries: what changes later is none of this replay's.
+  taken_at timestamptz NOT NULL
+);
+CREATE INDEX replay_goal ON publisher.replay (goal_id, taken_at);
+CREATE TABLE publisher.replayed (
+  replay_id uuid NOT NULL REFERENCES publisher.replay ON DELETE CASCADE,
+  profile_id uuid NOT NULL,
+  PRIMARY KEY (replay_id, profile_id)
+);
 
 -- What config-api reads to raise alerts while no publisher runs: the one thing of this schema others may read.
 CREATE VIEW publisher.stream_watch AS

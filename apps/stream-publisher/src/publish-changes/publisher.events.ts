@@ -218,14 +218,6 @@ export class PublisherEvents {
     this.#log.warn({ deadLetters }, 'dead letters were removed: nobody sent them again in time');
   }
 
-  late(goalId: string): void {
-    this.#log.error({ goalId }, 'the oldest unsent change of a stream goal is older than the goal allows');
-  }
-
-  lateNoMore(goalId: string): void {
-    this.#log.info({ goalId }, 'a stream goal is no longer late');
-  }
-
   backfillSlice(slice: BackfillSlice): void {
     if (!slice.finished) return;
     this.#log.info(

@@ -3,8 +3,8 @@ import { LaneShare, repeat, type Repeating, type WakeUps } from '@millrace/job-q
 import type { Logger } from '@millrace/service-kit';
 import { handleCommands } from '../activate-stream/handle-commands.js';
 import { queueBackfillSlice, type SliceLimits } from '../storage/backfills.js';
-import { noteLate, readBacklog } from '../storage/backlog.js';
-import { removeOldDeadLetters } from '../storage/dead-letters.js';
+import { readBacklog } from '../storage/backlog.js';
+import { removeOldDeadLetters, removeOldReplays } from '../storage/dead-letters.js';
 import { addGoalCounts } from '../storage/goal-totals.js';
 import { OutboxHorizon } from '../storage/outbox-horizon.js';
 import { GoalRegistry, type OpenStream } from './goal-registry.js';
@@ -143,9 +143,6 @@ export class Publisher {
     const { database, events } = this.#options;
     const { goals, outboxSeconds } = await readBacklog(database);
     events.backlog(goals, outboxSeconds);
-    const { began, ended } = await noteLate(database, goals);
-    for (const goalId of began) events.late(goalId);
-    for (const goalId of ended) events.lateNoMore(goalId);
   }
 
   async #writeTotals(): Promise<void> {
@@ -167,6 +164,7 @@ export class Publisher {
       last = await removeOldDeadLetters(database, settings.deadLetterDays);
       removed += last;
     } while (last > 0);
+    await removeOldReplays(database, settings.deadLetterDays);
     if (removed > 0) events.deadLettersRemoved(removed);
   }
 

@@ -54,17 +54,3 @@ export async function readBacklog(executor: Executor): Promise<Backlog> {
   });
   return { goals, outboxSeconds: Math.max(0, ...ages.values()) };
 }
-
-/** Writes down which goals are late; returns those that were not until now, and those that are no longer: each is told to one asker. */
-export async function noteLate(
-  executor: Executor,
-  goals: readonly GoalBacklog[],
-): Promise<{ readonly began: readonly string[]; readonly ended: readonly string[] }> {
-  const { rows } = await executor.query<{ goal_id: string; late: boolean }>(sql`
-    UPDATE publisher.goal g SET late_since = CASE WHEN k.late THEN now() END
-    FROM unnest(${goals.map(({ goalId }) => goalId)}::uuid[], ${goals.map(({ late }) => late)}::boolean[]) AS k (goal_id, late)
-    WHERE g.goal_id = k.goal_id AND (g.late_since IS NOT NULL) <> k.late AND (g.state = 'active' OR NOT k.late)
-    RETURNING g.goal_id, k.late`);
-  const which = (late: boolean): readonly string[] => rows.filter((row) => row.late === late).map((row) => row.goal_id);
-  return { began: which(true), ended: which(false) };
-}

@@ -130,7 +130,7 @@ export async function queueErasedSince(
  */
 export async function deactivateGoal(executor: Executor, goalId: string): Promise<void> {
   await executor.query(sql`
-    UPDATE publisher.goal SET state = 'inactive', updated_at = now(), paused_at = NULL, late_since = NULL, fault = NULL,
+    UPDATE publisher.goal SET state = 'inactive', updated_at = now(), paused_at = NULL, fault = NULL,
       deactivated_at = CASE WHEN state = 'inactive' THEN deactivated_at ELSE now() END
     WHERE goal_id = ${goalId}`);
   await cancelBackfills(executor, goalId, undefined);
@@ -139,7 +139,7 @@ export async function deactivateGoal(executor: Executor, goalId: string): Promis
 /** Collected only, until `resumeGoal`. Whether there was such an active goal. */
 export async function pauseGoal(executor: Executor, goalId: string): Promise<boolean> {
   const { rowCount } = await executor.query(sql`
-    UPDATE publisher.goal SET state = 'paused', paused_at = now(), late_since = NULL, updated_at = now()
+    UPDATE publisher.goal SET state = 'paused', paused_at = now(), updated_at = now()
     WHERE goal_id = ${goalId} AND state = 'active'`);
   return rowCount > 0;
 }

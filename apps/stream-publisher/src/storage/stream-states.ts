@@ -5,7 +5,6 @@ interface StateRow {
   readonly state: string;
   readonly since: Date;
   readonly fault: string | null;
-  readonly late_since: Date | null;
   readonly lag_seconds: number;
   readonly changes: number;
   readonly backfill: number;
@@ -29,7 +28,7 @@ export async function readStreamState(executor: Executor, goalId: string): Promi
   const { rows } = await executor.query<StateRow>(sql`
     SELECT g.state,
       CASE g.state WHEN 'active' THEN g.activated_at WHEN 'paused' THEN g.paused_at ELSE COALESCE(g.deactivated_at, g.updated_at) END AS since,
-      g.fault, g.late_since, t.last_sent_at,
+      g.fault, t.last_sent_at,
       greatest(0, date_part('epoch', clock_timestamp() - least(
         (SELECT min(d.first_change_at) FROM publisher.delivery d WHERE d.goal_id = g.goal_id AND d.state = 'pending' AND d.priority = 0),
         CASE WHEN g.state <> 'inactive' THEN (SELECT min(o.occurred_at) FROM profile.outbox o WHERE o.workspace_id = g.workspace_id) END
@@ -50,7 +49,6 @@ export async function readStreamState(executor: Executor, goalId: string): Promi
     since: row.since.toISOString(),
     ...(row.fault === null ? {} : { fault: JSON.parse(row.fault) as unknown }),
     lagSeconds: row.lag_seconds,
-    ...(row.late_since === null ? {} : { lateSince: row.late_since.toISOString() }),
     waiting: { changes: row.changes, backfill: row.backfill, deadLetters: row.dead_letters },
     backfills: await readBackfills(executor, goalId),
     totals: JSON.parse(row.totals) as unknown,
