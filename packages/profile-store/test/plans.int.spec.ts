@@ -193,4 +193,33 @@ describe('a small change of a large store', () => {
       expect(await applyChunk(tx, shape, 0)).toMatchObject({ updated: 3, created: 1 });
     });
   });
+
+  it('reads no table whole for the events of a chunk, known, new and foreign', async () => {
+    const orderTypeId = (await store.catalogue()).eventTypes.get('order')!.id;
+    await store.database.query(sql`
+      INSERT INTO profile.event (event_type_id, id, profile_id, occurred_at)
+      SELECT ${orderTypeId}::int, 'o' || n, i.profile_id, '2020-01-01' FROM generate_series(1, 5000) n JOIN profile.identity i ON i.value = 'p' || n || '@p.test'`);
+    await store.database.query(sql`ANALYZE profile.event`);
+    const base = await fileShape(store, ['email']);
+    const shape = { ...base, events: { schema: base.staging.schema, name: `${base.staging.name}_event` } };
+    await store.database.transaction(async (tx) => {
+      await stageRows(tx, shape, [{ ids: ['p21@p.test'] }, { ids: ['p22@p.test'] }]);
+      await tx.query(sql`
+        CREATE TABLE ${sql.id(shape.events.schema, shape.events.name)} AS
+        SELECT line AS root_line, ${sql.integer(orderTypeId)} AS event_type_id, id AS event_id, '2020-01-01'::timestamptz AS occurred_at,
+          '{}'::jsonb AS properties, lists::jsonb AS lists, list_rows
+        FROM (VALUES (1, 'o21', '{}', 0), (1, 'fresh', '{"products": [{}]}', 1), (2, 'o23', '{"products": [{}]}', 1))
+          AS v (line, id, lists, list_rows)`);
+      await resolveRows(tx, shape);
+    });
+    await expectNoTableRead(async (tx) => {
+      expect(await applyChunk(tx, shape, 0)).toMatchObject({ events: 2, eventLines: 1, eventsConflicting: 1 });
+    });
+    const { rows } = await store.database.query(sql`
+      SELECT e.id, i.value FROM profile.event e JOIN profile.identity i USING (profile_id) WHERE e.id IN ('o23', 'fresh') ORDER BY e.id`);
+    expect(rows).toEqual([
+      { id: 'fresh', value: 'p21@p.test' },
+      { id: 'o23', value: 'p23@p.test' },
+    ]);
+  });
 });

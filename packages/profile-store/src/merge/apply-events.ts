@@ -13,50 +13,87 @@ export interface EventCounts {
   readonly linkedRows?: number;
 }
 
-/**
- * Of the events that reached the chunk with one id, the last of the profile the id belongs to: the one that has the event, or
- * else the first to bring it. The files of an import were told apart when they were linked; the items of a batch were not.
- */
-function oncePerId(shape: MergeShape): Sql {
-  if (shape.persistence === 'durable') return sql`SELECT * FROM reached`;
-  return sql`
-    SELECT DISTINCT ON (event_type_id, event_id) * FROM (
-      SELECT r.*, coalesce(e.profile_id, first_value(r.profile_id) OVER (PARTITION BY r.event_type_id, r.event_id ORDER BY r.root_line)) AS owner
-      FROM reached r LEFT JOIN profile.event e ON e.event_type_id = r.event_type_id AND e.id = r.event_id
-    ) o WHERE o.profile_id = o.owner
-    ORDER BY event_type_id, event_id, root_line DESC`;
+interface Tally {
+  readonly events: number;
+  readonly event_lines: number;
+  readonly linked_rows: number;
 }
 
 /** Writes the timeline events of the chunk's profiles: a known id updates its event, an id of another profile's is left alone. */
-export async function applyEvents(tx: Transaction, { shape, inChunk }: ChunkContext): Promise<EventCounts> {
+export async function applyEvents(tx: Transaction, context: ChunkContext): Promise<EventCounts> {
+  const { shape } = context;
   if (shape.events === undefined) return { events: 0, eventLines: 0, eventsConflicting: 0 };
-  const [plan, lines, events] = [tableOf(shape.plan), tableOf(shape.planLines), tableOf(shape.events)];
+  return shape.persistence === 'durable' ? applyToldApart(tx, context) : applyBatch(tx, context);
+}
+
+/** The events that hang on rows of the chunk's components: the columns of `shape.events`, and profile_id. */
+function reachedEvents({ shape, inChunk, inLines }: ChunkContext): Sql {
+  const [plan, lines, events] = [tableOf(shape.plan), tableOf(shape.planLines), tableOf(shape.events!)];
+  return sql`
+    SELECT pl.profile_id, s.* FROM ${plan} pl JOIN (SELECT root_line AS line, e.* FROM ${events} e) s ON s.line = pl.component
+    WHERE ${inChunk} AND ${inLines} AND pl.rows = 1
+    UNION ALL
+    SELECT pl.profile_id, e.root_line, e.* FROM ${plan} pl JOIN ${lines} l ON l.component = pl.component JOIN ${events} e ON e.root_line = l.line
+    WHERE ${inChunk} AND pl.rows > 1`;
+}
+
+function insertEvents(arrived: Sql): Sql {
+  return sql`
+    INSERT INTO profile.event AS e (event_type_id, id, profile_id, occurred_at, properties, lists)
+    SELECT event_type_id, event_id, profile_id, occurred_at, properties, lists FROM (${arrived}) a
+    ORDER BY event_type_id, event_id
+    ON CONFLICT (event_type_id, id) DO UPDATE
+      SET occurred_at = excluded.occurred_at, properties = excluded.properties, lists = excluded.lists, changed_xid = pg_current_xact_id()
+      WHERE e.profile_id = excluded.profile_id
+        AND (e.occurred_at, e.properties, e.lists) IS DISTINCT FROM (excluded.occurred_at, excluded.properties, excluded.lists)`;
+}
+
+function tallyOf(shape: MergeShape): Sql {
   const linkedRows = shape.eventsHaveLinkedRows === true ? sql`coalesce(sum(linked_rows), 0)::float8` : sql`0::float8`;
-  const { rows } = await tx.query<{
-    events: number;
-    event_lines: number;
-    linked_rows: number;
-    conflicting: number;
-  }>(sql`
-    WITH reached AS MATERIALIZED (
-      SELECT pl.profile_id, e.* FROM ${plan} pl JOIN ${events} e ON e.root_line = pl.component WHERE ${inChunk} AND pl.rows = 1
-      UNION ALL
-      SELECT pl.profile_id, e.* FROM ${plan} pl JOIN ${lines} l ON l.component = pl.component JOIN ${events} e ON e.root_line = l.line
-      WHERE ${inChunk} AND pl.rows > 1
-    ), arrived AS (${oncePerId(shape)}), foreign_event AS MATERIALIZED (
+  return sql`count(*)::float8 AS events, coalesce(sum(list_rows), 0)::float8 AS event_lines, ${linkedRows} AS linked_rows`;
+}
+
+/** The events of a file, which were told apart when they were linked: nothing but those not written can be another profile's. */
+async function applyToldApart(tx: Transaction, context: ChunkContext): Promise<EventCounts> {
+  const reached = reachedEvents(context);
+  const tally = async (query: Sql): Promise<Tally> => (await tx.query<Tally>(query)).rows[0]!;
+  const { rowCount: written } = await tx.query(insertEvents(reached));
+  const all = await tally(sql`SELECT ${tallyOf(context.shape)} FROM (${reached}) r`);
+  const foreign = written < all.events ? await tally(foreignEvents(context, reached)) : noEvents;
+  return {
+    events: all.events - foreign.events,
+    eventLines: all.event_lines - foreign.event_lines,
+    eventsConflicting: foreign.events,
+    linkedRows: all.linked_rows - foreign.linked_rows,
+  };
+}
+
+const noEvents: Tally = { events: 0, event_lines: 0, linked_rows: 0 };
+
+// Looked up one by one, now that writing has locked them: a join may be planned as a walk through all events there are.
+function foreignEvents({ shape }: ChunkContext, reached: Sql): Sql {
+  return sql`
+    SELECT ${tallyOf(shape)} FROM (${reached}) r
+    WHERE r.profile_id <> (SELECT e.profile_id FROM profile.event e WHERE e.event_type_id = r.event_type_id AND e.id = r.event_id)`;
+}
+
+/**
+ * The events of a batch: of those with one id, the last of the profile the id belongs to: the one that has the event, or else the
+ * first to bring it.
+ */
+async function applyBatch(tx: Transaction, context: ChunkContext): Promise<EventCounts> {
+  const { rows } = await tx.query<Tally & { readonly conflicting: number }>(sql`
+    WITH reached AS MATERIALIZED (${reachedEvents(context)}), arrived AS MATERIALIZED (
+      SELECT DISTINCT ON (event_type_id, event_id) * FROM (
+        SELECT r.*, coalesce(e.profile_id, first_value(r.profile_id) OVER (PARTITION BY r.event_type_id, r.event_id ORDER BY r.root_line)) AS owner
+        FROM reached r LEFT JOIN profile.event e ON e.event_type_id = r.event_type_id AND e.id = r.event_id
+      ) o WHERE o.profile_id = o.owner
+      ORDER BY event_type_id, event_id, root_line DESC
+    ), foreign_event AS MATERIALIZED (
       SELECT a.event_type_id, a.event_id FROM reached a
       JOIN profile.event e ON e.event_type_id = a.event_type_id AND e.id = a.event_id WHERE e.profile_id <> a.profile_id
-    ), written AS (
-      INSERT INTO profile.event AS e (event_type_id, id, profile_id, occurred_at, properties, lists)
-      SELECT event_type_id, event_id, profile_id, occurred_at, properties, lists FROM arrived
-      ORDER BY event_type_id, event_id
-      ON CONFLICT (event_type_id, id) DO UPDATE
-        SET occurred_at = excluded.occurred_at, properties = excluded.properties, lists = excluded.lists, changed_xid = pg_current_xact_id()
-        WHERE e.profile_id = excluded.profile_id
-          AND (e.occurred_at, e.properties, e.lists) IS DISTINCT FROM (excluded.occurred_at, excluded.properties, excluded.lists)
-    )
-    SELECT count(*)::float8 AS events, coalesce(sum(list_rows), 0)::float8 AS event_lines,
-      ${linkedRows} AS linked_rows, (SELECT count(*) FROM foreign_event)::float8 AS conflicting
+    ), written AS (${insertEvents(sql`SELECT * FROM arrived`)})
+    SELECT ${tallyOf(context.shape)}, (SELECT count(*) FROM foreign_event)::float8 AS conflicting
     FROM arrived a WHERE NOT EXISTS (SELECT FROM foreign_event f WHERE f.event_type_id = a.event_type_id AND f.event_id = a.event_id)`);
   const row = rows[0]!;
   return {
