@@ -37,4 +37,17 @@ describe('the configuration', () => {
     expect(read('')).toEqual([]);
     expect(() => read('example.com')).toThrow('MILLRACE_EGRESS_ADDRESSES');
   });
+
+  it('takes a mail server only with an address to send from', () => {
+    const read = (more: object): unknown => parseConfig(configSchema, { ...environment, ...more });
+    const MILLRACE_SMTP_URL = 'smtps://user:hidden-word@mail.example.org';
+    expect(read({ MILLRACE_SMTP_URL, MILLRACE_SMTP_FROM: 'millrace@example.org' })).toMatchObject({
+      MILLRACE_SMTP_URL,
+    });
+    expect(() => read({ MILLRACE_SMTP_URL })).toThrow('MILLRACE_SMTP_FROM');
+    expect(() => read({ MILLRACE_SMTP_URL: 'http://user:hidden-word@mail.example.org' })).toThrow(
+      'must look like smtp://',
+    );
+    expect(() => read({ MILLRACE_SMTP_URL: 'http://user:hidden-word@mail.example.org' })).not.toThrow('hidden-word');
+  });
 });
