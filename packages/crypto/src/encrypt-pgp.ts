@@ -1,9 +1,10 @@
 import type { Readable } from 'node:stream';
 import { ReadableStream } from 'node:stream/web';
 import { createMessage, encrypt, enums } from 'openpgp';
-import { byteStream, withHead } from '@millrace/byte-stream';
+import { byteStream, gathered, withHead } from '@millrace/byte-stream';
 import { InputError } from '@millrace/domain';
 import { endingAtFailure } from './ending-at-failure.js';
+import { messageChunkBytes } from './message-chunks.js';
 import { readRecipients, readSigners } from './pgp-keys.js';
 
 export interface EncryptPgpOptions {
@@ -33,7 +34,7 @@ async function* encrypted(source: Readable, options: EncryptPgpOptions): AsyncGe
   const signingKeys =
     signWith === undefined ? [] : await readSigners(signWith.privateKey, signWith.passphrase, 'pgp.privateKey');
   const { chunks } = await withHead(source, 0);
-  const input = endingAtFailure(chunks);
+  const input = endingAtFailure(gathered(chunks, messageChunkBytes));
   const message = await createMessage({ binary: ReadableStream.from(input.chunks) as never });
   const common = {
     message,

@@ -1,8 +1,9 @@
 import type { Readable } from 'node:stream';
 import { ReadableStream } from 'node:stream/web';
 import { createMessage, enums, sign } from 'openpgp';
-import { byteStream, withHead } from '@millrace/byte-stream';
+import { byteStream, gathered, withHead } from '@millrace/byte-stream';
 import { endingAtFailure } from './ending-at-failure.js';
+import { messageChunkBytes } from './message-chunks.js';
 import { readSigners } from './pgp-keys.js';
 
 /**
@@ -21,7 +22,7 @@ export function signPgp(
 async function* signed(source: Readable, signWith: Parameters<typeof signPgp>[1]): AsyncGenerator<Uint8Array> {
   const signingKeys = await readSigners(signWith.privateKey, signWith.passphrase, 'pgp.privateKey');
   const { chunks } = await withHead(source, 0);
-  const input = endingAtFailure(chunks);
+  const input = endingAtFailure(gathered(chunks, messageChunkBytes));
   const message = await createMessage({ binary: ReadableStream.from(input.chunks) as never });
   const output = await sign({
     message,
