@@ -117,7 +117,7 @@ describe('a file older than an erasure', () => {
     expect(file?.samples).toContainEqual({
       outcome: 'withheld',
       line: 2,
-      reason: 'the person was erased after the file was written',
+      reason: 'the person was erased after the row was written',
     });
     await harness.database.query(sql`UPDATE profile.tombstone SET erased_at = now() - interval '1 day'`);
     expect((await importFiles(files)).counts).toMatchObject({ created: 1, skipped: {} });

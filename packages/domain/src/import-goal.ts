@@ -174,7 +174,12 @@ export const importProfilesGoal = z.strictObject({
   erasedProfiles: z
     .enum(['skip', 'create'])
     .default('skip')
-    .describe('What rows do that name a person who was erased after the file was written'),
+    .describe('What rows do that name a person who was erased after the file, or the row itself, was written'),
+  occurredAtColumn: column
+    .optional()
+    .describe(
+      'When the row was so at its source: one older than an erasure does not bring the person back, however new the file is. Absent: the time of the event in the row, where events come from the root file',
+    ),
   columnDrift: z
     .strictObject({
       missing: driftPolicy.optional().describe('Absent: "fail" for a column the goal reads, "warn" for any other'),
@@ -196,7 +201,15 @@ export type ImportProfilesGoal = z.infer<typeof importProfilesGoal>;
 
 /** Files in a bucket become groups of one type, matched by their key. */
 export const importGroupsGoal = importProfilesGoal
-  .omit({ linked: true, matching: true, consent: true, groupLinks: true, events: true, erasedProfiles: true })
+  .omit({
+    linked: true,
+    matching: true,
+    consent: true,
+    groupLinks: true,
+    events: true,
+    erasedProfiles: true,
+    occurredAtColumn: true,
+  })
   .extend({
     kind: z.literal('import-groups'),
     deleteFlag: z

@@ -12,6 +12,13 @@ export const profileUpdate = z.strictObject({
     .array(z.strictObject({ namespace: z.string().min(1), value: z.string().min(1).max(1024) }))
     .min(1)
     .max(10),
+  occurredAt: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'When this was so at its source: an item older than an erasure does not bring the person back. Absent: now, or the time of the latest event where there is nothing but events',
+    ),
   properties: z
     .array(z.strictObject({ property: propertyName, value: ingestValue, rule: mergeRule.default('set') }))
     .max(1000)

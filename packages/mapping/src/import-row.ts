@@ -10,7 +10,14 @@ import type { ColumnIndex } from './columns.js';
 import { fieldReader, type FieldReader } from './field-reader.js';
 import { expandMappings, propertiesUnder } from './map-all.js';
 import { maxIdentifierLength, normaliseIdentifier } from './normalise-identifier.js';
-import { describeType, jsonString, listParser, scalarParser, type ValueParser } from './parse-value.js';
+import {
+  describeType,
+  jsonString,
+  listParser,
+  scalarParser,
+  timestampReader,
+  type ValueParser,
+} from './parse-value.js';
 
 /** How a profile becomes a member of groups of a type; the staging column `groups` names it by its position. */
 export interface GroupLink {
@@ -33,6 +40,8 @@ export interface StagedParts {
   readonly mixed?: readonly string[];
   /** The goal has a delete flag. */
   readonly erase?: boolean;
+  /** Rows may say when they were so: older ones do not bring an erased person back. */
+  readonly occurredAt?: boolean;
 }
 
 export interface FieldRejection {
@@ -56,6 +65,8 @@ export type MappedRow =
       readonly groups: string | null;
       /** The delete flag stands: nothing else of the row counts but its identifiers. */
       readonly erase: boolean;
+      /** ISO-8601, UTC. */
+      readonly occurredAt: string | null;
       readonly fieldRejections: readonly FieldRejection[];
     }
   | ({ readonly kind: 'rejected' } & FieldRejection);
@@ -179,12 +190,13 @@ export function compileImportRow(
       consent: goal.consent.length > 0,
       groups,
       erase: goal.deleteFlag !== undefined,
+      occurredAt: rowTimeColumn(goal) !== undefined,
     },
     leftOut,
     map: rowFunction(
       identifiers,
       fields.toSorted(inStoredOrder),
-      deleteFlagOf(goal, columns),
+      { deleteFlag: deleteFlagOf(goal, columns), time: rowTimeOf(goal, columns) },
       read,
       goal.badValue === 'reject-row',
     ),
@@ -246,10 +258,46 @@ function readFlag(text: string | null | undefined, parse: ValueParser): boolean 
   return value === undefined ? undefined : value === 'true';
 }
 
+/** The column that says when a row was so, where that matters. */
+export function rowTimeColumn({
+  erasedProfiles,
+  occurredAtColumn,
+  events,
+}: Pick<ImportProfilesGoal, 'erasedProfiles' | 'occurredAtColumn' | 'events'>): string | undefined {
+  if (erasedProfiles === 'create') return undefined;
+  return occurredAtColumn ?? events.find(({ file }) => file === 'root')?.occurredAtColumn;
+}
+
+interface RowTime {
+  readonly column: string;
+  readonly position: number;
+  readonly parse: (text: string) => string | undefined;
+  readonly expected: string;
+  /** Otherwise whoever reads the event complains. */
+  readonly complains: boolean;
+}
+
+function rowTimeOf(goal: ImportProfilesGoal, columns: ColumnIndex): RowTime | undefined {
+  const column = rowTimeColumn(goal);
+  if (column === undefined) return undefined;
+  return {
+    column,
+    position: columns.optionalPosition(column),
+    parse: timestampReader(goal.csv),
+    expected: describeType('timestamp', false, goal.csv),
+    complains: goal.occurredAtColumn !== undefined,
+  };
+}
+
+interface RowMarks {
+  readonly deleteFlag: DeleteFlag | undefined;
+  readonly time: RowTime | undefined;
+}
+
 function rowFunction(
   identifiers: readonly { column: string; position: number; namespace: CatalogueNamespace }[],
   fields: readonly CompiledField[],
-  deleteFlag: DeleteFlag | undefined,
+  { deleteFlag, time }: RowMarks,
   read: FieldReader,
   rejectRow: boolean,
 ): ImportRowMapper['map'] {
@@ -280,13 +328,24 @@ function rowFunction(
       const column = identifiers.map((identifier) => identifier.column).join(', ');
       return { kind: 'rejected', column, code: 'no-identifier', message: 'every identifier column is empty' };
     }
+    let rejections: FieldRejection[] | undefined;
+    let occurredAt: string | null = null;
+    const said = time === undefined ? undefined : read(row, time.position, quoted);
+    if (time !== undefined && typeof said === 'string') {
+      occurredAt = time.parse(said.trim()) ?? null;
+      if (occurredAt === null && time.complains) {
+        const rejection = { column: time.column, code: 'bad-value', message: `the value is not ${time.expected}` };
+        if (rejectRow) return { kind: 'rejected', ...rejection };
+        rejections = [rejection];
+      }
+    }
     if (deleteFlag !== undefined) {
       const flagged = readFlag(read(row, deleteFlag.position, quoted), deleteFlag.parse);
       if (flagged === undefined) {
         const message = `the delete flag is not ${describeType('boolean', false)}`;
         return { kind: 'rejected', column: deleteFlag.column, code: 'bad-value', message };
       }
-      if (flagged) return { ...erasingRow, ids };
+      if (flagged) return { ...erasingRow, ids, occurredAt };
     }
     const parts: Record<Target, string> = {
       assign: '',
@@ -296,7 +355,6 @@ function rowFunction(
       consent: '',
       groups: '',
     };
-    let rejections: FieldRejection[] | undefined;
     for (const field of fields) {
       const text = read(row, field.position, quoted);
       if (text === undefined) continue;
@@ -325,6 +383,7 @@ function rowFunction(
       consent: parts.consent === '' ? null : `{${parts.consent}}`,
       groups: parts.groups === '' ? null : `{${parts.groups}}`,
       erase: false,
+      occurredAt,
       fieldRejections: rejections ?? noRejections,
     };
   };

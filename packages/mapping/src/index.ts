@@ -26,6 +26,7 @@ export {
   type ImportRowMapper,
   type MappedRow,
   type StagedParts,
+  rowTimeColumn,
 } from './import-row.js';
 export { importTarget, type ImportTarget } from './group-goal.js';
 export { fieldReader, type FieldReader } from './field-reader.js';

@@ -41,6 +41,9 @@ describe('a goal of groups', () => {
       rejectLimit: { rows: 3 },
       afterImport: 'delete',
       processors: [{ kind: 'trim', column: 'key' }],
+      deleteFlag: { column: 'gone' },
+      mappingPrefix: 'x.',
+      columnDrift: { new: 'fail' },
     } as const;
     const { goal: read } = importTarget(goal(options), catalogue);
     const parsed = importProfilesGoal.parse({
@@ -49,6 +52,8 @@ describe('a goal of groups', () => {
       source,
       matching: { identifiers: [{ column: 'key', namespace: 'x' }] },
       ...options,
+      // Groups are no persons.
+      erasedProfiles: 'create',
     });
     expect({ ...read, matching: undefined }).toEqual({ ...parsed, matching: undefined });
   });

@@ -238,6 +238,7 @@ function checkColumns(goal: ImportProfilesGoal, complaints: Complaints): void {
   goal.consent.forEach(({ column }, index) => check('root', column, ['consent', index, 'column']));
   goal.groupLinks.forEach(({ column }, index) => check('root', column, ['groupLinks', index, 'column']));
   if (goal.deleteFlag !== undefined) check('root', goal.deleteFlag.column, ['deleteFlag', 'column']);
+  if (goal.occurredAtColumn !== undefined) check('root', goal.occurredAtColumn, ['occurredAtColumn']);
   goal.linked.forEach(({ alias, parent, column, parentColumn }, index) => {
     check(alias, column, ['linked', index, 'column']);
     check(parent, parentColumn, ['linked', index, 'parentColumn']);

@@ -12,8 +12,9 @@ import {
 const root = { rowsRead: 10, rowsRejected: 2, fieldsRejected: 1, rowsFiltered: 0, logged: [], columnsLeftOut: 0 };
 const orders = { rowsRead: 7, rowsRejected: 1, fieldsRejected: 0, rowsFiltered: 0, logged: [], columnsLeftOut: 0 };
 const staged = stagedCounts(root, [orders], { joined: 4, bridging: 0, superseded: 1, orphaned: 1 }, 99);
-const status = { a: 5, u: 1, x: 1, o: 1, m: 0 };
-const planned = plannedCounts(staged, { chunks: 2, rows: status, components: status } as never);
+const status = { a: 5, e: 0, u: 1, x: 1, o: 1, m: 0, w: 0, g: 0, f: 0 };
+const plan = { chunks: 2, rows: status, components: status, linkedRowsHeldBack: 0 };
+const planned = plannedCounts(staged, plan);
 const chunk = {
   created: 1,
   updated: 1,
@@ -38,6 +39,15 @@ describe('counts of an import', () => {
       linkedRowsOrphaned: 5,
     });
     expect(appliedCounts(planned, [chunk])).toMatchObject({ linkedRowsUsed: 2, linkedRowsOrphaned: 3 });
+  });
+
+  it('know the rows that the plan holds back, and the linked rows that hang on them', () => {
+    const held = { ...plan, rows: { ...status, a: 4, g: 1 }, linkedRowsHeldBack: 2 };
+    expect(plannedCounts(staged, held)).toMatchObject({
+      skipped: { unmatched: 1, erased: 1 },
+      linkedRowsWithheld: 2,
+      linkedRowsOrphaned: 3,
+    });
   });
 
   it('add up when every chunk is applied', () => {

@@ -67,7 +67,9 @@ export function plannedCounts(staged: ImportCounts, plan: PlanSummary): ImportCo
   return {
     ...staged,
     ambiguous: plan.rows.x + plan.rows.o,
-    skipped: plan.rows.u === 0 ? staged.skipped : { ...staged.skipped, unmatched: plan.rows.u },
+    skipped: united(staged.skipped, { unmatched: plan.rows.u, erased: plan.rows.g }),
+    linkedRowsWithheld: staged.linkedRowsWithheld + plan.linkedRowsHeldBack,
+    linkedRowsOrphaned: staged.linkedRowsOrphaned - plan.linkedRowsHeldBack,
   };
 }
 

@@ -81,6 +81,13 @@ async function noteUnapplied(
       `${rows} several profiles, directly or through rows with a common identifier: not applied, see the list of rejects`,
     );
   }
+  const { erased = 0 } = counts.skipped;
+  if (erased > 0) {
+    const rows = erased === 1 ? '1 row names a person' : `${erased} rows name persons`;
+    await note(
+      `${rows} erased after it was written: not applied; what is newer than the erasure brings a person back, or \`erasedProfiles\` of the goal`,
+    );
+  }
   const chunks = await appliedChunks(tx, file.id);
   const foreign = chunks.reduce((sum, chunk) => sum + chunk.counts.eventsConflicting, 0);
   if (foreign === 1) await note('1 event has an id that belongs to an event of another profile: not written');

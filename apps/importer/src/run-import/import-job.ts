@@ -14,6 +14,7 @@ import {
   domainGroupOf,
   importTarget,
   profileIdNamespaceId,
+  rowTimeColumn,
   type Catalogue,
   type ImportTarget,
 } from '@millrace/mapping';
@@ -127,10 +128,11 @@ export function outlineGoal({
 /** What staging holds follows from the goal alone: a frozen plan can be applied without reading the file again. */
 function rowMapperOutline(goal: ImportProfilesGoal, catalogue: Catalogue): Pick<MergeShape, 'namespaceIds' | 'uses'> {
   const flag = goal.deleteFlag === undefined ? [] : [goal.deleteFlag];
+  const time = rowTimeColumn(goal);
   const named = [...goal.matching.identifiers, ...goal.mappings, ...goal.consent, ...goal.groupLinks, ...flag].map(
     ({ column }) => column,
   );
-  const columns = [...new Set(named)];
+  const columns = [...new Set([...named, ...(time === undefined ? [] : [time])])];
   return compileImportRow(goal, new ColumnIndex('the file', columns, columns.length), catalogue);
 }
 

@@ -82,7 +82,7 @@ async function sampleHeldBack(tx: Transaction, shape: MergeShape, chosen: Sql): 
     SELECT component::float8 AS line, status FROM ${plan} WHERE status IN ('w', 'g', 'f') AND (${chosen}) ORDER BY component LIMIT ${samplesPerOutcome}`);
   const reasons = {
     w: 'the profile consents to none of the objectives of the connection',
-    g: 'the person was erased after the file was written',
+    g: 'the person was erased after the row was written',
     f: 'the profile belongs to another organizational unit',
   } as const;
   return rows.map(({ line, status }) => ({ outcome: 'withheld', line, reason: reasons[status] }));

@@ -32,6 +32,7 @@ export function configHash(
     consent: goal.consent,
     deleteFlag: goal.deleteFlag,
     erasedProfiles: goal.erasedProfiles,
+    occurredAtColumn: goal.occurredAtColumn,
     groupTypeId,
     groupLinks: goal.groupLinks,
     events: goal.events,

@@ -1,5 +1,5 @@
 import { InputError, type DriftPolicy, type ImportProfilesGoal } from '@millrace/domain';
-import { inputsOf, outputsOf, type ColumnTolerance } from '@millrace/mapping';
+import { inputsOf, outputsOf, rowTimeColumn, type ColumnTolerance } from '@millrace/mapping';
 import type { PlannedFile } from '../link-files/plan-links.js';
 
 export interface SeenColumns {
@@ -102,6 +102,8 @@ export function columnsRead(goal: ImportProfilesGoal, file: PlannedFile): readon
     const flag = goal.deleteFlag === undefined ? [] : [goal.deleteFlag];
     const named = [...goal.matching.identifiers, ...goal.mappings, ...goal.consent, ...goal.groupLinks, ...flag];
     reads(...named.map(({ column }) => column));
+    const time = rowTimeColumn(goal);
+    if (time !== undefined) reads(time);
   } else reads(file.link.column);
   reads(...file.keyColumns);
   for (const { mapping } of file.events)

@@ -114,6 +114,7 @@ function rootEncoder(options: EncoderOptions): MappingEncoder {
       if (uses.consent) values.push(mapped.consent);
       if (hasGroups) values.push(mapped.groups);
       if (uses.erase === true) values.push(mapped.erase ? 't' : null);
+      if (uses.occurredAt === true) values.push(mapped.occurredAt);
       const rejection = appendLinking?.(row, values, rejectField);
       if (rejection !== undefined) return rejection;
       for (const each of mapped.fieldRejections) rejectField(each);

@@ -140,6 +140,14 @@ async function readOutcomes(tx: Transaction, shape: MergeShape, chunk: number): 
             row.line,
             { outcome: 'skipped', reason: 'no profile has these identities, and creation is not allowed' },
           ];
+        case 'g':
+          return [
+            row.line,
+            {
+              outcome: 'skipped',
+              reason: 'the person was erased after the time of this item: only what is newer brings them back',
+            },
+          ];
         case 'x':
         case 'o':
           return [row.line, { outcome: 'ambiguous', reason: 'the identities belong to more than one profile' }];

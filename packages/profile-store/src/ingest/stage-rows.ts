@@ -39,6 +39,7 @@ export function partsOf(updates: readonly StagedUpdate[]): StagedParts {
     increment: [...written.increment],
     consent: updates.some((update) => update.consent !== null),
     groups: groupLinksOf(updates),
+    occurredAt: updates.some(({ occurredAt }) => occurredAt !== null),
     mixed: added.filter((name) => written.assign.has(name) || written.fill.has(name)),
   };
 }
@@ -115,6 +116,7 @@ export async function insertRows(tx: Transaction, shape: MergeShape, updates: re
       const position = Number(column.slice(3)) - 1;
       return sql`${updates.map((update) => identityAt(update, shape.namespaceIds, position))}::text[]`;
     }
+    if (column === 'occurred_at') return sql`${updates.map(({ occurredAt }) => occurredAt)}::timestamptz[]`;
     const text = updates.map((update) => {
       if (isWritePart(column)) return partText(update.writes, column);
       return column === 'groups' ? groupsText(update, links) : update.consent;

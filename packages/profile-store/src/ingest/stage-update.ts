@@ -49,6 +49,8 @@ export interface StagedUpdate {
   readonly consent: string | null;
   readonly groups: readonly StagedGroup[];
   readonly events: readonly StagedEvent[];
+  /** When this was so, where the item says it; ISO-8601, UTC. */
+  readonly occurredAt: string | null;
 }
 
 export interface RejectedUpdate {
@@ -120,14 +122,35 @@ function stage(index: number, update: ProfileUpdate, catalogue: Catalogue): Stag
     writes.set(name, nothing ? undefined : { property: name, part: partOf[rule], json: converted.json ?? 'null' });
   });
   const consent = update.consent.map(({ objective, granted }) => `${jsonString(objective)}:${granted}`);
+  const events = update.events.map((event, position) => stageEvent(event, `events.${position}`, catalogue));
   return {
     index,
+    occurredAt: timeOf(update, events),
     identities: stageIdentities(update, catalogue),
     writes: [...writes.values()].filter((write) => write !== undefined),
     consent: consent.length === 0 ? null : `{${consent.join(',')}}`,
     groups: stageGroups(update, catalogue),
-    events: update.events.map((event, position) => stageEvent(event, `events.${position}`, catalogue)),
+    events,
   };
+}
+
+/** An item of nothing but events is as old as the latest of them. */
+function timeOf(
+  { occurredAt, properties, consent, groups }: ProfileUpdate,
+  events: readonly StagedEvent[],
+): string | null {
+  if (occurredAt !== undefined) {
+    const time = parseTime(occurredAt);
+    if (time === undefined) throw new Rejected('occurredAt: not a timestamp');
+    return time;
+  }
+  if (properties.length + consent.length + groups.length > 0) return null;
+  return (
+    events
+      .map((event) => event.occurredAt)
+      .sort()
+      .at(-1) ?? null
+  );
 }
 
 function stageGroups(update: ProfileUpdate, catalogue: Catalogue): readonly StagedGroup[] {

@@ -1,12 +1,13 @@
 import { sql, type Sql, type Transaction } from '@millrace/database';
 import type { ChunkContext } from './chunk-context.js';
-import { homeOf, idColumn, tableOf, type MergeShape, type PlanStatus } from './merge-shape.js';
+import { anyErased, heedsErasures, linesNamingErased } from './hold-erased.js';
+import { homeOf, tableOf, type MergeShape, type PlanStatus } from './merge-shape.js';
 
 /** Rows of components that nothing is applied of, by what held them back, and the linked rows of their events. */
 export interface HeldBackCounts {
   /** Their profile consents to none of the objectives. */
   readonly withheld: number;
-  /** They name a person who was erased after the file was written. */
+  /** They name a person who was erased after they were written. */
   readonly erasedBefore: number;
   /** They belong to another organizational unit, or would leave this one. */
   readonly otherUnit: number;
@@ -14,8 +15,8 @@ export interface HeldBackCounts {
 }
 
 /** Whether a shape lets through less than everything. */
-export function holdsBack({ consentObjectives = [], erasedAfter, unit }: MergeShape): boolean {
-  return consentObjectives.length > 0 || erasedAfter !== undefined || unit !== undefined;
+export function holdsBack(shape: MergeShape): boolean {
+  return (shape.consentObjectives ?? []).length > 0 || heedsErasures(shape) || shape.unit !== undefined;
 }
 
 /**
@@ -27,10 +28,16 @@ export async function holdBack(
   tx: Transaction,
   context: ChunkContext,
 ): Promise<{ readonly rows: number; readonly counts: HeldBackCounts }> {
-  const { erasedAfter, unit, consentObjectives = [] } = context.shape;
+  const { shape } = context;
+  const { unit, consentObjectives = [] } = shape;
   const erased =
-    erasedAfter !== undefined && (await anyErased(tx, context, erasedAfter))
-      ? await hold(tx, context, 'g', namesErased(context, erasedAfter))
+    heedsErasures(shape) && (await anyErased(tx, shape))
+      ? await hold(
+          tx,
+          context,
+          'g',
+          sql`pl.component IN (SELECT component FROM (${linesNamingErased(shape, linesOf(context))}) AS old)`,
+        )
       : nothing;
   const foreign = unit === undefined ? nothing : await holdForeign(tx, context, unit);
   const withheld =
@@ -105,24 +112,6 @@ function linesOf({ shape, inChunk }: Pick<ChunkContext, 'shape' | 'inChunk'>): S
     UNION ALL
     SELECT pl.component, pl.profile_id, pl.is_new, l.line FROM ${plan} pl JOIN ${lines} l ON l.component = pl.component
     WHERE ${inChunk} AND pl.rows > 1`;
-}
-
-/** Nearly always there is none, and no identifier needs to be hashed. */
-async function anyErased(tx: Transaction, { shape }: ChunkContext, erasedAfter: Date): Promise<boolean> {
-  const { rowCount } = await tx.query(sql`
-    SELECT FROM profile.tombstone WHERE workspace_id = ${shape.workspaceId}::int AND domain_group_id = ${shape.domainGroupId}::int AND erased_at > ${erasedAfter} LIMIT 1`);
-  return rowCount > 0;
-}
-
-function namesErased(context: ChunkContext, erasedAfter: Date): Sql {
-  const { shape } = context;
-  const identifiers = shape.namespaceIds.map((namespaceId, index) => sql`(${namespaceId}::int, s.${idColumn(index)})`);
-  return sql`pl.component IN (
-    SELECT c.component FROM (${linesOf(context)}) c JOIN ${tableOf(shape.staging)} s ON s.line = c.line
-    CROSS JOIN profile.store CROSS JOIN LATERAL (VALUES ${sql.join(identifiers)}) AS v (namespace_id, value)
-    WHERE v.value IS NOT NULL AND profile.identity_hash(store.tombstone_key, v.namespace_id, v.value) IN (
-      SELECT unnest(t.identity_hashes) FROM profile.tombstone t
-      WHERE t.workspace_id = ${shape.workspaceId}::int AND t.domain_group_id = ${shape.domainGroupId}::int AND t.erased_at > ${erasedAfter}))`;
 }
 
 /**

@@ -22,7 +22,7 @@ export interface MergeShape {
   readonly workspaceId: number;
   /** Whose profiles the rows may find, and where new ones belong. */
   readonly domainGroupId: number;
-  /** line bigint, id_1 .. id_n text, assign jsonb, and fill, append, increment, consent, groups jsonb and erase boolean as `uses` says. */
+  /** line bigint, id_1 .. id_n text, assign jsonb, and fill, append, increment, consent, groups jsonb erase boolean and occurred_at timestamptz as `uses` says. */
   readonly staging: TableName;
   /** component bigint (its first line), profile_id, is_new, rows, chunk, status. Written by `resolveRows`. */
   readonly plan: TableName;
@@ -46,7 +46,7 @@ export interface MergeShape {
   readonly chunkLines: number;
   /** Only profiles that consent to one of these are handled, see `holdBack`; absent or empty: everyone. */
   readonly consentObjectives?: readonly string[] | undefined;
-  /** When the rows were written: a person erased since then does not come back by them. Absent: erasures do not count. */
+  /** When the rows were written, if none says so itself: a person erased since then does not come back by them. Absent: only what rows say counts. */
   readonly erasedAfter?: Date | undefined;
   /** Only profiles, or groups, with this value of this property are handled, as text. */
   readonly unit?: { readonly property: string; readonly value: string } | undefined;
@@ -86,6 +86,7 @@ export function stagingColumns(shape: Pick<MergeShape, 'namespaceIds' | 'uses'>)
     ...(uses.consent ? ['consent'] : []),
     ...((uses.groups ?? []).length > 0 ? ['groups'] : []),
     ...(uses.erase === true ? ['erase'] : []),
+    ...(uses.occurredAt === true ? ['occurred_at'] : []),
   ];
 }
 
@@ -98,6 +99,7 @@ export async function createStagingTable(
   const columns = stagingColumns(shape).map((name) => {
     if (name === 'line') return sql`line bigint NOT NULL`;
     if (name === 'erase') return sql`erase boolean`;
+    if (name === 'occurred_at') return sql`occurred_at timestamptz`;
     return name.startsWith('id_') ? sql`${sql.id(name)} text` : sql`${sql.id(name)} jsonb`;
   });
   const all = sql.join([...columns, ...extraColumns]);

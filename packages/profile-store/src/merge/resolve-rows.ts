@@ -1,5 +1,6 @@
 import { sql, type Database, type Sql, type Transaction } from '@millrace/database';
 import { markErasures } from './erase-flagged.js';
+import { holdOldRows, planOldRows } from './hold-erased.js';
 import { scratchTable } from '../profiles/scratch-table.js';
 import {
   identitySource,
@@ -16,6 +17,8 @@ export interface PlanSummary {
   /** Root rows by what becomes of them. */
   readonly rows: Readonly<Record<PlanStatus, number>>;
   readonly components: Readonly<Record<PlanStatus, number>>;
+  /** Linked rows of those that are held back already. */
+  readonly linkedRowsHeldBack: number;
 }
 
 /**
@@ -29,12 +32,14 @@ export async function resolveRows(tx: Transaction, shape: MergeShape, beside?: D
   if (shape.persistence === 'durable') await analyseStaging(tx, shape);
   // A batch is small, whatever the planner thinks: its identifiers are looked up one by one.
   else await tx.query(sql`SET LOCAL enable_seqscan = off`);
-  if (shape.namespaceIds.length === 1) await planBySingleIdentifier(tx, shape, beside);
+  const holds = await holdOldRows(tx, shape);
+  if (shape.namespaceIds.length === 1) await planBySingleIdentifier(tx, shape, holds ? undefined : beside);
   else await planBySeveralIdentifiers(tx, shape);
+  const linkedRowsHeldBack = holds ? await planOldRows(tx, shape) : 0;
   if (shape.uses.erase === true) await markErasures(tx, shape);
   if (shape.persistence === 'temporary') await tx.query(sql`SET LOCAL enable_seqscan = on`);
   await indexPlan(tx, shape);
-  return summarise(tx, shape);
+  return { ...(await summarise(tx, shape)), linkedRowsHeldBack };
 }
 
 async function prepare(tx: Transaction): Promise<void> {
@@ -295,7 +300,7 @@ export async function indexStaging(tx: Transaction, shape: MergeShape): Promise<
   if (rows[0]?.found) await tx.query(sql`CREATE INDEX ON ${tableOf(shape.staging)} (line)`);
 }
 
-async function summarise(tx: Transaction, shape: MergeShape): Promise<PlanSummary> {
+async function summarise(tx: Transaction, shape: MergeShape): Promise<Omit<PlanSummary, 'linkedRowsHeldBack'>> {
   const { rows } = await tx.query<{ status: PlanStatus; rows: number; components: number; last_chunk: number }>(sql`
     SELECT status, sum(rows)::float8 AS rows, count(*)::float8 AS components, max(chunk) AS last_chunk
     FROM ${tableOf(shape.plan)} GROUP BY status`);
