@@ -24,26 +24,22 @@ export async function linkEvents(
   eventTypeIds: readonly number[],
 ): Promise<LinkCounts> {
   // Sorting and hashing whole files: the default of 4 MB would send every step to disk.
-  await tx.query(sql`SET LOCAL work_mem = '64MB'`);
+  await tx.query(sql`SET LOCAL work_mem = '256MB'`);
+  await tx.query(sql`SET LOCAL jit = off`);
   const files = new Map(plan.map((file) => [file.alias, file]));
+  const join: Join = { stage, files };
   for (const file of plan) await analyseKeys(tx, stage, file);
-  for (const file of plan) {
-    await attachRows(tx, stage, file, files);
-    await mapKeys(tx, stage, file);
-  }
-  for (const file of plan) for (const list of file.lists) await gatherList(tx, stage, file, list, files);
-  await writeEvents(tx, stage, plan, eventTypeIds);
-  return countLinks(tx, stage, plan);
+  for (const file of plan) await mapKeys(tx, join, file);
+  for (const file of plan) for (const list of file.lists) await gatherList(tx, join, file, list);
+  await writeEvents(tx, join, plan, eventTypeIds);
+  return countLinks(tx, join, plan);
 }
 
-/** What `attachRows` made, to be read from. Root rows stand for themselves. */
-function attached(stage: string, file: PlannedFile): Sql {
-  return file.link === undefined
-    ? sql`(SELECT line, line AS parent_line, line AS root_line FROM ${fileTable(stage, file)})`
-    : sql`${attachedTable(file)}`;
+interface Join {
+  readonly stage: string;
+  readonly files: ReadonlyMap<string, PlannedFile>;
 }
 
-const attachedTable = (file: PlannedFile): ReturnType<typeof sql.id> => sql.id(`attached_${file.number}`);
 const keys = (file: PlannedFile, column: string): ReturnType<typeof sql.id> =>
   sql.id(`keys_${file.number}_${file.keyColumns.indexOf(column)}`);
 const gathered = (list: PlannedList): ReturnType<typeof sql.id> => sql.id(`list_${list.event}_${list.number}`);
@@ -58,75 +54,59 @@ async function analyseKeys(tx: Transaction, stage: string, file: PlannedFile): P
   await tx.query(sql`ANALYZE ${fileTable(stage, file)} (${columns})`);
 }
 
-/** attached_f(line, parent_line, root_line): the rows that have a row above them, all the way to the root. */
-async function attachRows(
-  tx: Transaction,
-  stage: string,
-  file: PlannedFile,
-  files: ReadonlyMap<string, PlannedFile>,
-): Promise<void> {
-  if (file.link === undefined) return;
-  await tx.query(sql`
-    CREATE TEMP TABLE ${attachedTable(file)} ON COMMIT DROP AS
-    SELECT staged.line, parent.line AS parent_line, parent.root_line
-    FROM ${fileTable(stage, file)} AS staged
-    JOIN ${keys(parentOf(file, files), file.link.parentColumn)} AS parent ON parent.key = staged.parent_key`);
-  await tx.query(sql`ANALYZE ${attachedTable(file)}`);
+/** The rows of a file that have a row above them, all the way to the root: `staged`, and `parent` (line, root_line). */
+function attached({ stage, files }: Join, file: PlannedFile): Sql {
+  return file.link === undefined
+    ? sql`${fileTable(stage, file)} AS staged CROSS JOIN LATERAL (SELECT staged.line, staged.line AS root_line) AS parent`
+    : sql`${fileTable(stage, file)} AS staged
+      JOIN ${keys(parentOf(file, files), file.link.parentColumn)} AS parent ON parent.key = staged.parent_key`;
 }
 
 /** keys_f_k(key, line, root_line): for each key the last row that has it. */
-async function mapKeys(tx: Transaction, stage: string, file: PlannedFile): Promise<void> {
+async function mapKeys(tx: Transaction, join: Join, file: PlannedFile): Promise<void> {
   for (const [index, column] of file.keyColumns.entries()) {
     const key = sql.id('staged', columnNames.key(index));
+    const table = keys(file, column);
     await tx.query(sql`
-      CREATE TEMP TABLE ${keys(file, column)} ON COMMIT DROP AS
-      SELECT DISTINCT ON (${key}) ${key} AS key, staged.line, attached.root_line
-      FROM ${fileTable(stage, file)} AS staged
-      JOIN ${attached(stage, file)} AS attached ON attached.line = staged.line
+      CREATE TEMP TABLE ${table} ON COMMIT DROP AS
+      SELECT DISTINCT ON (${key}) ${key} AS key, staged.line, parent.root_line
+      FROM ${attached(join, file)}
       WHERE ${key} IS NOT NULL
       ORDER BY ${key}, staged.line DESC`);
-    await tx.query(sql`ANALYZE ${keys(file, column)}`);
+    await tx.query(sql`ANALYZE ${table} (key, line)`);
   }
 }
 
 /** list_e_l(line, items, rows): the rows nested in the event row `line` of the event's file, in file order. */
-async function gatherList(
-  tx: Transaction,
-  stage: string,
-  file: PlannedFile,
-  list: PlannedList,
-  files: ReadonlyMap<string, PlannedFile>,
-): Promise<void> {
+async function gatherList(tx: Transaction, join: Join, file: PlannedFile, list: PlannedList): Promise<void> {
   const steps: Sql[] = [];
-  let below = file;
-  let above = parentOf(file, files);
-  while (above.alias !== list.mapping.file) {
-    steps.push(sql`JOIN ${attached(stage, above)} AS ${sql.id(`above_${above.number}`)}
-      ON ${sql.id(`above_${above.number}`, 'line')} = ${sql.id(`above_${below.number}`, 'parent_line')}`);
-    below = above;
-    above = parentOf(above, files);
+  let line = sql`parent.line`;
+  for (let above = parentOf(file, join.files); above.alias !== list.mapping.file; above = parentOf(above, join.files)) {
+    const step = sql.id(`above_${above.number}`);
+    steps.push(sql`JOIN (SELECT staged.line, parent.line AS parent_line FROM ${attached(join, above)}) AS ${step}
+      ON ${step}.line = ${line}`);
+    line = sql`${step}.parent_line`;
   }
-  const eventLine = sql.id(`above_${below.number}`, 'parent_line');
   const item = sql.id('staged', columnNames.item(list));
   await tx.query(sql`
     CREATE TEMP TABLE ${gathered(list)} ON COMMIT DROP AS
-    SELECT ${eventLine} AS line, jsonb_agg(${item} ORDER BY staged.line) AS items, count(*)::integer AS rows
-    FROM ${fileTable(stage, file)} AS staged
-    JOIN ${attached(stage, file)} AS ${sql.id(`above_${file.number}`)} ON ${sql.id(`above_${file.number}`, 'line')} = staged.line
+    SELECT ${line} AS line, jsonb_agg(${item} ORDER BY staged.line) AS items, count(*)::integer AS rows
+    FROM ${attached(join, file)}
     ${sql.join(steps, ' ')}
-    GROUP BY ${eventLine}`);
-  await tx.query(sql`ANALYZE ${gathered(list)}`);
+    GROUP BY ${line}`);
+  await tx.query(sql`ANALYZE ${gathered(list)} (line)`);
 }
 
 async function writeEvents(
   tx: Transaction,
-  stage: string,
+  join: Join,
   plan: LinkPlan,
   eventTypeIds: readonly number[],
 ): Promise<void> {
   const candidates = plan.flatMap((file) =>
-    file.events.map((event) => candidate(stage, file, event, eventTypeIds[event.number] ?? 0)),
+    file.events.map((event) => candidate(join, file, event, eventTypeIds[event.number] ?? 0)),
   );
+  const { stage } = join;
   const lists = plan.flatMap((file) => file.lists);
   const joins = lists.map(
     (list) => sql`LEFT JOIN ${gathered(list)}
@@ -152,34 +132,35 @@ async function writeEvents(
     ${sql.join(joins, ' ')}
     ORDER BY event.root_line`);
   await tx.query(sql`CREATE INDEX ON ${eventTable(stage)} (root_line)`);
-  await tx.query(sql`ANALYZE ${eventTable(stage)}`);
+  await tx.query(sql`ANALYZE ${eventTable(stage)} (root_line)`);
 }
 
-function candidate(stage: string, file: PlannedFile, event: PlannedEvent, eventTypeId: number): Sql {
+function candidate(join: Join, file: PlannedFile, event: PlannedEvent, eventTypeId: number): Sql {
   const names = columnNames.event(event);
   return sql`
-    SELECT attached.root_line, ${sql.integer(eventTypeId)} AS event_type_id, staged.${sql.id(names.id)} AS event_id,
+    SELECT parent.root_line, ${sql.integer(eventTypeId)} AS event_type_id, staged.${sql.id(names.id)} AS event_id,
       staged.${sql.id(names.occurredAt)} AS occurred_at, staged.${sql.id(names.properties)} AS properties,
       staged.line, ${sql.integer(event.number)} AS mapping, ${sql.integer(event.counts ? 1 : 0)} AS counted
-    FROM ${fileTable(stage, file)} AS staged
-    JOIN ${attached(stage, file)} AS attached ON attached.line = staged.line
+    FROM ${attached(join, file)}
     WHERE staged.${sql.id(names.id)} IS NOT NULL`;
 }
 
-async function countLinks(tx: Transaction, stage: string, plan: LinkPlan): Promise<LinkCounts> {
-  const { rows: joinedRows } = await tx.query<{ joined: number }>(
-    sql`SELECT coalesce(sum(linked_rows), 0)::float8 AS joined FROM ${eventTable(stage)}`,
-  );
-  const joined = joinedRows[0]?.joined ?? 0;
+async function countLinks(tx: Transaction, join: Join, plan: LinkPlan): Promise<LinkCounts> {
+  const count = async (query: Sql): Promise<number> =>
+    (await tx.query<{ rows: number }>(sql`SELECT coalesce((${query}), 0)::float8 AS rows`)).rows[0]!.rows;
+  const joined = await count(sql`SELECT sum(linked_rows) FROM ${eventTable(join.stage)}`);
   let bridging = 0;
   let carrying = 0;
   let orphaned = 0;
   for (const file of plan.filter(({ link }) => link !== undefined)) {
-    const { rows } = await tx.query<{ staged: number; attached: number }>(sql`
-      SELECT (SELECT count(*)::float8 FROM ${fileTable(stage, file)}) AS staged,
-        (SELECT count(*)::float8 FROM ${attachedTable(file)}) AS attached`);
-    const { staged, attached: withRoot } = rows[0] ?? { staged: 0, attached: 0 };
-    orphaned += staged - withRoot;
+    const [list] = file.lists;
+    // What is nested in events has been counted by event.
+    const withRoot = await count(
+      list === undefined
+        ? sql`SELECT count(*) FROM ${attached(join, file)}`
+        : sql`SELECT sum(rows) FROM ${gathered(list)}`,
+    );
+    orphaned += (await count(sql`SELECT count(*) FROM ${fileTable(join.stage, file)}`)) - withRoot;
     if (file.events.length + file.lists.length === 0) bridging += withRoot;
     else carrying += withRoot;
   }
