@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { sealEndpoint } from '@millrace/crypto';
 import { sql } from '@millrace/database';
-import { exportManifest } from '@millrace/domain';
+import { type ExportManifest, exportManifest, InputError } from '@millrace/domain';
 import type { ObjectInfo, ObjectStore } from '@millrace/object-store';
 import {
   awsAccess,
@@ -194,6 +194,11 @@ export class ExportScene {
     return await listed(this.#store.list(this.#bucket, `${directory}/`));
   }
 
+  /** Of the test: what a consumer may have read, and when it was last written. */
+  async allObjects(): Promise<readonly ObjectInfo[]> {
+    return await listed(this.#store.list(this.#bucket, ''));
+  }
+
   async openUploads(directory: string): Promise<readonly string[]> {
     return (await listed(this.#store.listUploads(this.#bucket, `${directory}/`))).map(({ key }) => key);
   }
@@ -238,23 +243,35 @@ export class ExportScene {
 function readAlong(store: ObjectStore, bucket: string): { readonly stop: () => Promise<void> } {
   let stopped = false;
   const verified = new Set<string>();
+  const readIfThere = async (key: string): Promise<Buffer | undefined> =>
+    readWhole(store, bucket, key).catch((error: unknown) => {
+      if (error instanceof InputError && error.code === 'object-not-found') return undefined;
+      throw error;
+    });
+  const wrongFile = async (manifest: string, { files }: ExportManifest): Promise<string | undefined> => {
+    for (const file of files) {
+      const key = manifest.replace('set.manifest.json', file.name);
+      const found = await store.head(bucket, key);
+      const seen = `${key} ${found?.etag}`;
+      if (verified.has(seen)) continue;
+      const body = await readIfThere(key);
+      if (body?.length !== file.bytes || sha256Of(body) !== file.sha256) return key;
+      verified.add(seen);
+    }
+    return undefined;
+  };
   const look = async (): Promise<void> => {
     const keys = (await listed(store.list(bucket, ''))).map(({ key }) => key);
     for (const token of keys.filter((key) => key.endsWith('.ready')))
       if (!keys.includes(token.replace('.ready', '.manifest.json')))
         throw new Error(`${token} is there without a manifest`);
     for (const manifest of keys.filter((key) => key.endsWith('.manifest.json'))) {
-      const { files } = exportManifest.parse(JSON.parse((await readWhole(store, bucket, manifest)).toString()));
-      for (const file of files) {
-        const key = manifest.replace('set.manifest.json', file.name);
-        const found = await store.head(bucket, key);
-        if (found?.size !== file.bytes)
-          throw new Error(`${manifest} is there, and ${key} has ${found?.size ?? 'no'} bytes`);
-        if (verified.has(`${key} ${found.etag}`)) continue;
-        if (sha256Of(await readWhole(store, bucket, key)) !== file.sha256)
-          throw new Error(`${key} is not what the manifest says`);
-        verified.add(`${key} ${found.etag}`);
-      }
+      const body = await readIfThere(manifest);
+      if (body === undefined) continue;
+      const wrong = await wrongFile(manifest, exportManifest.parse(JSON.parse(body.toString())));
+      // What is taken back goes backwards: the files after the manifest.
+      if (wrong !== undefined && (await store.head(bucket, manifest)) !== undefined)
+        throw new Error(`${manifest} is there, and ${wrong} is not, or not what it says`);
     }
   };
   const reading = (async () => {

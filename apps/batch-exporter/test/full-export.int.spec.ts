@@ -188,10 +188,6 @@ describe('a full export', () => {
               await store.completeUpload(bucket, key, uploadId, receipt);
               order.push(key);
             },
-            putSmall: async (bucket, key, body, contentType) => {
-              await store.putSmall(bucket, key, body, contentType);
-              order.push(key);
-            },
           },
         }),
       }),

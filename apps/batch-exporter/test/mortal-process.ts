@@ -82,7 +82,6 @@ export class MortalProcess {
         this.#mortalUpload(await this.#effect(async () => store.startUpload(...parameters))),
       completeUpload: async (...parameters) => this.#effect(async () => store.completeUpload(...parameters)),
       abortUpload: async (...parameters) => this.#effect(async () => store.abortUpload(...parameters)),
-      putSmall: async (...parameters) => this.#effect(async () => store.putSmall(...parameters)),
       delete: async (...parameters) => this.#effect(async () => store.delete(...parameters)),
     };
   }

@@ -28,9 +28,8 @@ export const isListing = ({ method, path }: Request): boolean => method === 'GET
 export const isBegin = ({ method, path }: Request): boolean => method === 'POST' && /[?&]uploads\b/.test(path);
 export const isUploadPart = ({ method, path }: Request): boolean => method === 'PUT' && path.includes('partNumber=');
 export const isCompletion = ({ method, path }: Request): boolean => method === 'POST' && path.includes('uploadId=');
-export const isSmallObject = ({ method, path }: Request): boolean => method === 'PUT' && !path.includes('partNumber=');
-/** Makes visible what is announced under a name that ends so. */
+/** Makes the object of such a name visible. */
 export const announces =
   (suffix: string) =>
   (request: Request): boolean =>
-    isSmallObject(request) && request.path.split('?', 1)[0]?.endsWith(suffix) === true;
+    isCompletion(request) && request.path.split('?', 1)[0]?.endsWith(suffix) === true;

@@ -71,17 +71,13 @@ describe('the watermark of a goal', () => {
       withStore((store) => ({
         completeUpload: async (...given) => {
           await store.completeUpload(...given);
-          seen.push(['file', await deliveredRun(goalId)]);
-        },
-        putSmall: async (...given) => {
-          await store.putSmall(...given);
           seen.push([given[1].split('.').at(-1) ?? '', await deliveredRun(goalId)]);
         },
       })),
     );
     const { runId } = await fixture.open(goalId, goal());
     await fixture.outcome(runId);
-    expect(seen).toEqual(['file', 'file', 'json', 'xml', 'ready'].map((name) => [name, first]));
+    expect(seen).toEqual(['csv', 'csv', 'json', 'xml', 'ready'].map((name) => [name, first]));
     expect(await deliveredRun(goalId)).toBe(runId);
   });
 
@@ -89,9 +85,9 @@ describe('the watermark of a goal', () => {
     const { goalId, first } = await prepare(200);
     fixture.startWorker(
       withStore((store) => ({
-        putSmall: async (...given) => {
+        completeUpload: async (...given) => {
           if (given[1].endsWith(last)) throw new InputError('access-denied', 's3:PutObject: not allowed');
-          await store.putSmall(...given);
+          await store.completeUpload(...given);
         },
       })),
     );

@@ -3,8 +3,16 @@ import type { ErrorSummary } from '@millrace/domain';
 import { beginUnderLease, childUnits, type Lease } from '@millrace/job-queue';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Exporter, ExportWork } from '../run-export/exporter.js';
-import { beginAbandoning, endAbandoning, lockExport, readExport } from '../storage/exports.js';
-import { readParts } from '../storage/parts.js';
+import { readAnnouncement } from '../storage/announcements.js';
+import {
+  beginAbandoning,
+  endAbandoning,
+  type ExportKey,
+  type ExportRow,
+  lockExport,
+  readExport,
+} from '../storage/exports.js';
+import { type PartRow, readParts } from '../storage/parts.js';
 import { removeUploads } from './remove-uploads.js';
 
 /** Part writers look at the state of their export every second; one that is dead needs no waiting for. */
@@ -42,17 +50,45 @@ export async function removeAbandoned(
   if (abandoned?.state !== 'abandoning') return;
   const { bucket } = goal.target;
   const parts = await readParts(database, key);
-  for (const part of parts) await removeUploads(store, bucket, part, async () => undefined);
-  if (abandoned.finishBegun) {
-    // Backwards: what says that something is there goes before it does.
-    if (abandoned.tokenKey !== undefined) await store.delete(bucket, abandoned.tokenKey);
-    for (const manifestKey of abandoned.manifestKeys.toReversed()) await store.delete(bucket, manifestKey);
-    for (const part of parts) await store.delete(bucket, part.objectKey);
+  try {
+    const fence = async (): Promise<void> => checkAbandoning(database, key);
+    for (const part of parts) await removeUploads(store, bucket, part, fence);
+    if (abandoned.finishBegun) await removeVisible(exporter, { key, goal, store }, abandoned, parts);
+  } catch (error) {
+    if (error instanceof RemovedElsewhere) return;
+    throw error;
   }
   await database.transaction((tx) => endAbandoning(tx, key));
   exporter.events.abandoned(key, abandoned.error);
 }
 
+/** What is left to do has been done by somebody else: names may belong to another export by now. */
+class RemovedElsewhere extends Error {}
+
+async function checkAbandoning(database: Database, key: ExportKey): Promise<void> {
+  if ((await readExport(database, key))?.state !== 'abandoning') throw new RemovedElsewhere();
+}
+
+/** Backwards: what says that something is there goes before it does, and its upload before that, so that nothing brings it back. */
+async function removeVisible(
+  { database }: Exporter,
+  { key, goal, store }: Pick<ExportWork, 'key' | 'goal' | 'store'>,
+  { manifestKeys, tokenKey }: Pick<ExportRow, 'manifestKeys' | 'tokenKey'>,
+  parts: readonly PartRow[],
+): Promise<void> {
+  const { bucket } = goal.target;
+  const fence = async (): Promise<void> => checkAbandoning(database, key);
+  for (const objectKey of [...manifestKeys, ...(tokenKey === undefined ? [] : [tokenKey])].toReversed()) {
+    const recorded = await readAnnouncement(database, key, objectKey);
+    await removeUploads(store, bucket, { objectKey, uploadId: recorded?.uploadId }, fence);
+    await fence();
+    await store.delete(bucket, objectKey);
+  }
+  for (const { objectKey } of parts) {
+    await fence();
+    await store.delete(bucket, objectKey);
+  }
+}
 /** Removing under a writer's hands would work too, but leave it to fail in odd ways. */
 async function partsAtRest(database: Database, unitId: string): Promise<void> {
   const deadline = performance.now() + partsStopWithinMs;

@@ -1,4 +1,3 @@
-import type { Database } from '@millrace/database';
 import type { ExportCounts } from '@millrace/domain';
 import { beginUnderLease, finishUnit, type Lease, type Unit, writeRunEvent } from '@millrace/job-queue';
 import { remembersDelivered } from '@millrace/mapping';
@@ -8,6 +7,7 @@ import { keepDelivered } from '../storage/delivered.js';
 import { type PartRow, readParts, recordCompleted } from '../storage/parts.js';
 import { dropSelected } from '../storage/selected.js';
 import { storeWatermark } from '../storage/watermark.js';
+import { announce } from './announce.js';
 import { countsOf, type DeliveredFile } from './counts.js';
 import { type WrittenFile, writeManifest } from './manifest.js';
 import { removeStrayUploads } from './remove-uploads.js';
@@ -27,7 +27,7 @@ export async function finishExport(
   const { key, goal, store } = work;
   const { bucket } = goal.target;
   const all = await readParts(database, key);
-  await removeStrayUploads(store, bucket, all, async () => checkLease(database, lease));
+  await removeStrayUploads(store, bucket, all, async () => database.transaction((tx) => beginUnderLease(tx, lease)));
   const parts = all.filter(({ state }) => state !== 'omitted');
   for (const part of parts) {
     if (part.state === 'completed') continue;
@@ -44,12 +44,11 @@ export async function finishExport(
     if (dialect === undefined)
       throw new Error(`export ${key.runId} has a name for manifest ${index + 1}, its goal does not`);
     const { body, contentType } = writeManifest(dialect, key, current.plan, files, manifestKey);
-    await checkLease(database, lease);
-    await store.putSmall(bucket, manifestKey, body, contentType);
+    await announce(exporter, work, { objectKey: manifestKey, body, contentType }, lease);
   }
   if (current.tokenKey !== undefined) {
-    await checkLease(database, lease);
-    await store.putSmall(bucket, current.tokenKey, Buffer.alloc(0), 'text/plain');
+    const token = { objectKey: current.tokenKey, body: Buffer.alloc(0), contentType: 'text/plain' };
+    await announce(exporter, work, token, lease);
   }
   await markDelivered(exporter, work, current, files, unit, lease);
 }
@@ -92,11 +91,6 @@ export async function markDelivered(
   });
   await exporter.wakeUps.wake('run-event', { version: 1 });
   exporter.events.delivered(key, { ...totals, files: files.length });
-}
-
-/** A writer that lost its lease announces nothing: its successor may have removed what there was to announce. */
-async function checkLease(database: Database, lease: Lease): Promise<void> {
-  await database.transaction((tx) => beginUnderLease(tx, lease));
 }
 
 function storedUpload(part: PartRow): { readonly uploadId: string; readonly receipt: string } {

@@ -88,6 +88,18 @@ CREATE TABLE exporter.delivered (
 );
 CREATE INDEX delivered_profile ON exporter.delivered (goal_id, profile_id);
 
+-- Manifests and token file of an export that is finishing, stored invisibly: only their completion is missing, which has an effect once.
+CREATE TABLE exporter.announcement (
+  run_id uuid NOT NULL,
+  goal_id uuid NOT NULL,
+  object_key text NOT NULL,
+  upload_id text NOT NULL,
+  -- What completing the upload takes.
+  upload_receipt text NOT NULL,
+  PRIMARY KEY (run_id, goal_id, object_key),
+  FOREIGN KEY (run_id, goal_id) REFERENCES exporter.export ON DELETE CASCADE
+);
+
 -- Object names of exports under way: no two of them may write the same one.
 CREATE TABLE exporter.reserved_key (
   -- The endpoint, '' for AWS.
