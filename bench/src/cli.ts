@@ -5,6 +5,7 @@ import { csvRead } from './csv-read.js';
 import { exportDelta } from './export-delta.js';
 import { exportEvents } from './export-events.js';
 import { exportFull } from './export-full.js';
+import { exportMemory } from './export-memory.js';
 import { exportPgp } from './export-pgp.js';
 import { exportRows } from './export-rows.js';
 import { importLinked } from './import-linked.js';
@@ -32,6 +33,7 @@ const benches: Readonly<Record<string, Bench>> = {
   'import-publishing': importPublishing,
   'import-vs-pgloader': importVsPgloader,
   'export-full': exportFull,
+  'export-memory': exportMemory,
   'export-pgp': exportPgp,
   'export-delta': exportDelta,
   'export-rows': exportRows,
