@@ -5,10 +5,11 @@ import { validateGoal } from './validate-goal.js';
 const segment = '0197a000-0000-7000-8000-000000000001';
 const stranger = '0197a000-0000-7000-8000-00000000ffff';
 const property = (name: string, type: PropertyType, list = false) => [name, { id: 1, name, type, list }] as const;
+const brand = '0197a000-0000-7000-8000-000000000001';
 const catalogue: Catalogue = {
   workspaceId: 1,
   domainGroupId: 1,
-  domainGroups: new Map(),
+  domainGroups: new Map([[brand, { id: 2, name: 'Brand B' }]]),
   properties: new Map([
     property('name', 'string'),
     property('tags', 'string', true),
@@ -75,6 +76,12 @@ it("takes a column of profiles' own ids for an identifier", () => {
   expect(problems(importing({ matching: { identifiers } }))).toEqual([]);
 });
 
+it('takes a domain group of the workspace, however its id is written', () => {
+  const identifiers = [{ column: 'mail', namespace: 'email' }];
+  for (const domainGroupId of [brand, brand.toUpperCase()])
+    expect(problems(importing({ matching: { identifiers, domainGroupId } }))).toEqual([]);
+});
+
 it('tells what no value of a file can be read by, of root and linked files', () => {
   const linked = [{ ...orders, csv: { timeZone: 'Nowhere' } }];
   expect(problems(importing({ csv: { datePattern: 'DD.MM.YYYY', falseWords: ['yes'] }, linked }))).toEqual([
@@ -123,6 +130,11 @@ describe('an import goal', () => {
       'an unknown namespace',
       { matching: { identifiers: [{ column: 'm', namespace: 'fax' }] } },
       'matching.identifiers.0.namespace: the workspace has no identity namespace "fax"',
+    ],
+    [
+      'an unknown domain group',
+      { matching: { identifiers: [{ column: 'm', namespace: 'email' }], domainGroupId: brand.replace('a', 'b') } },
+      'matching.domainGroupId: the workspace has no such domain group',
     ],
     [
       'an unknown property',

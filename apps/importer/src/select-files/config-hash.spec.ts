@@ -30,6 +30,7 @@ describe('configHash', () => {
     ['a merge rule', { mappings: [{ column: 'city', property: 'address.city', rule: 'sum' }] }],
     ['the delimiter', { csv: { delimiter: ';' } }],
     ['whether profiles may be created', { matching: { ...base.matching, allowCreation: false } }],
+    ['the domain group', { matching: { ...base.matching, domainGroupId: '0197a000-0000-7000-8000-000000000001' } }],
     ['what a bad value does', { badValue: 'reject-field' }],
     ['a consent column', { consent: [{ column: 'news', objective: 'newsletter' }] }],
     [
