@@ -1,20 +1,9 @@
 import { sql, type Database } from '@millrace/database';
+import { gate } from '@millrace/testing';
 
 export interface Identity {
   readonly namespace: string;
   readonly value: string;
-}
-
-/** A promise that waits for `open`. */
-export interface Gate {
-  readonly opened: Promise<void>;
-  readonly open: () => void;
-}
-
-export function gate(): Gate {
-  let open = (): void => undefined;
-  const opened = new Promise<void>((resolve) => (open = resolve));
-  return { opened, open };
 }
 
 /**

@@ -1,10 +1,10 @@
-import { waitFor, type FaultProxy, type FaultRule } from '@millrace/testing';
+import { type FaultProxy, type FaultRule, gate, waitFor } from '@millrace/testing';
 import { BreakableSystem } from './breakable-system.js';
 import { Exchange } from './exchange.js';
-import { chunksOf, gate, holdProfile, openUnits, somebodyWaits } from './hold.js';
+import { chunksOf, holdProfile, openUnits, somebodyWaits } from './hold.js';
 import type { Millrace } from './millrace.js';
 import { customersFromBefore, expectSameOutcome, type Outcome } from './outcome.js';
-import { completing, layInWay, puttingRecords, reading, uploading, writingManifest } from './requests.js';
+import { completing, puttingRecords, reading, uploading, writingManifest } from './requests.js';
 import type { Sample } from './sample.js';
 
 describe('a process killed in the middle of its work', () => {
@@ -43,9 +43,9 @@ describe('a process killed in the middle of its work', () => {
   describe('importer', () => {
     it('reads the files again when it was killed while reading one', async () => {
       const exchange = await prepare('importer-reading');
-      const inMiddle = layInWay(s3, { when: reading(exchange, 'order-lines'), fault: { kind: 'lose-answer' } });
+      const inMiddle = s3.inject({ when: reading(exchange, 'order-lines'), fault: { kind: 'lose-answer' } });
       const run = await exchange.start();
-      await inMiddle();
+      await inMiddle.met();
       await millrace.services.restart('importer', 'SIGKILL');
       await expectSameOutcome(exchange, await exchange.end(run), undisturbed);
     });
@@ -83,9 +83,9 @@ describe('a process killed in the middle of its work', () => {
 
     /** Kills it once the request was carried out of which it never gets the answer. */
     async function killExporter(exchange: Exchange, when: FaultRule['when']): Promise<void> {
-      const inMiddle = layInWay(s3, { when, fault: { kind: 'lose-answer' } });
+      const inMiddle = s3.inject({ when, fault: { kind: 'lose-answer' } });
       const run = await exchange.start();
-      await inMiddle();
+      await inMiddle.met();
       await millrace.services.restart('batch-exporter', 'SIGKILL');
       await expectSameOutcome(exchange, await exchange.end(run), undisturbed);
     }
@@ -95,9 +95,9 @@ describe('a process killed in the middle of its work', () => {
     it('sends again what it never heard of, and the stream ends with the state of each profile', async () => {
       const exchange = await prepare('publisher-sending');
       const unheard = { kind: 'lose-answer' } as const;
-      const inMiddle = layInWay(kinesis, { when: puttingRecords(exchange), skip: 2, times: 1000, fault: unheard });
+      const inMiddle = kinesis.inject({ when: puttingRecords(exchange), skip: 2, times: 1000, fault: unheard });
       const run = await exchange.start();
-      await inMiddle();
+      await inMiddle.met();
       await millrace.services.kill('stream-publisher', 'SIGKILL');
       kinesis.clear();
       const ended = await exchange.end(run);
@@ -120,9 +120,9 @@ describe('a process killed in the middle of its work', () => {
     /** Kills it while a worker is busy, and starts it again when the worker has finished. */
     async function workWithoutApi(exchange: Exchange, when: FaultRule['when']): Promise<void> {
       const { opened, open } = gate();
-      const inMiddle = layInWay(s3, { when, fault: { kind: 'hold', until: opened } });
+      const inMiddle = s3.inject({ when, fault: { kind: 'hold', until: opened } });
       const run = await exchange.start();
-      await inMiddle();
+      await inMiddle.met();
       await millrace.services.kill('config-api', 'SIGKILL');
       open();
       await waitFor(
@@ -159,9 +159,9 @@ describe('a process killed in the middle of its work', () => {
     it('is not missed when it was killed during an import and came back empty', async () => {
       const exchange = await prepare('redis-restarted');
       const { opened, open } = gate();
-      const inMiddle = layInWay(s3, { when: reading(exchange, 'orders'), fault: { kind: 'hold', until: opened } });
+      const inMiddle = s3.inject({ when: reading(exchange, 'orders'), fault: { kind: 'hold', until: opened } });
       const run = await exchange.start();
-      await inMiddle();
+      await inMiddle.met();
       await millrace.stack.restart('redis', 'SIGKILL');
       open();
       await expectSameOutcome(exchange, await exchange.end(run), undisturbed);

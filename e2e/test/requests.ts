@@ -1,4 +1,4 @@
-import { waitFor, type FaultProxy, type FaultRule } from '@millrace/testing';
+import type { FaultRule } from '@millrace/testing';
 import type { Exchange } from './exchange.js';
 import { exportFolder, importFolder } from './exchange-goals.js';
 
@@ -19,8 +19,10 @@ export function completing({ bucket }: Exchange): When {
   return ({ method, path }) => method === 'POST' && inExports(bucket, path) && path.includes('uploadId=');
 }
 
-export function writingManifest({ bucket }: Exchange): When {
-  return ({ method, path }) => method === 'PUT' && inExports(bucket, path) && /\.json(\?|$)/.test(path);
+/** The exporter makes the manifest visible. */
+export function writingManifest(exchange: Exchange): When {
+  const isCompletion = completing(exchange);
+  return (request) => isCompletion(request) && /\.json(\?|$)/.test(request.path);
 }
 
 /** The publisher sends records. */
@@ -30,20 +32,4 @@ export function puttingRecords({ stream }: Exchange): When {
 
 function inExports(bucket: string, path: string): boolean {
   return path.startsWith(`/${bucket}/${exportFolder}/`);
-}
-
-/** Lays a fault in the way of a request. The function it gives resolves when the request has met it. */
-export function layInWay(proxy: FaultProxy, rule: FaultRule): () => Promise<void> {
-  let passes = rule.skip ?? 0;
-  let met = false;
-  const when: When = (request) => {
-    const matches = rule.when(request);
-    if (matches && passes > 0) passes -= 1;
-    else if (matches) met = true;
-    return matches;
-  };
-  proxy.inject({ ...rule, when });
-  return async () => {
-    await waitFor(() => met, 30_000, 'the request that is to go wrong');
-  };
 }

@@ -1,12 +1,12 @@
 import { sql } from '@millrace/database';
 import type { ServiceName } from '@millrace/dev-stack';
-import { waitFor, type FaultProxy } from '@millrace/testing';
+import { type FaultProxy, type Gate, gate, waitFor } from '@millrace/testing';
 import { BreakableSystem } from './breakable-system.js';
 import type { Exchange } from './exchange.js';
-import { chunksOf, gate, holdProfile, openUnits, somebodyWaits, type Gate } from './hold.js';
+import { chunksOf, holdProfile, openUnits, somebodyWaits } from './hold.js';
 import type { Millrace } from './millrace.js';
 import { customersFromBefore, expectSameOutcome, type Outcome } from './outcome.js';
-import { layInWay, puttingRecords, reading, uploading } from './requests.js';
+import { puttingRecords, reading, uploading } from './requests.js';
 import type { Sample } from './sample.js';
 
 describe('a service asked to stop in the middle of its work', () => {
@@ -93,9 +93,9 @@ describe('a service asked to stop in the middle of its work', () => {
     it('gives up a file whose bytes do not come', async () => {
       const exchange = await prepare('importer-reading');
       const hold = { kind: 'hold', until: held.opened } as const;
-      const inMiddle = layInWay(s3, { when: reading(exchange, 'order-lines'), fault: hold });
+      const inMiddle = s3.inject({ when: reading(exchange, 'order-lines'), fault: hold });
       const run = await exchange.start();
-      await inMiddle();
+      await inMiddle.met();
       await stop('importer');
       await expectHandedBack(run, 'import-run');
       await millrace.services.restart('importer');
@@ -107,9 +107,9 @@ describe('a service asked to stop in the middle of its work', () => {
     it('gives up the parts it is uploading', async () => {
       const exchange = await prepare('exporter-uploading');
       const hold = { kind: 'hold', until: held.opened } as const;
-      const inMiddle = layInWay(s3, { when: uploading(exchange), fault: hold });
+      const inMiddle = s3.inject({ when: uploading(exchange), fault: hold });
       const run = await exchange.start();
-      await inMiddle();
+      await inMiddle.met();
       await stop('batch-exporter');
       await expectHandedBack(run, 'export-part');
       await millrace.services.restart('batch-exporter');
@@ -121,9 +121,9 @@ describe('a service asked to stop in the middle of its work', () => {
     it('waits for the answer it is owed and gives its lanes back', async () => {
       const exchange = await prepare('publisher-sending');
       const delay = { kind: 'delay', ms: 700 } as const;
-      const inMiddle = layInWay(kinesis, { when: puttingRecords(exchange), skip: 1, times: 1000, fault: delay });
+      const inMiddle = kinesis.inject({ when: puttingRecords(exchange), skip: 1, times: 1000, fault: delay });
       const run = await exchange.start();
-      await inMiddle();
+      await inMiddle.met();
       await stop('stream-publisher');
       const { rows } = await millrace.database.query(
         sql`SELECT resource FROM work.lease WHERE resource LIKE 'lane:%' AND expires_at > clock_timestamp()`,
@@ -140,9 +140,9 @@ describe('a service asked to stop in the middle of its work', () => {
     it('ends the event streams of its clients, and goes on with the run afterwards', async () => {
       const exchange = await prepare('api-followed');
       const hold = { kind: 'hold', until: held.opened } as const;
-      const inMiddle = layInWay(s3, { when: reading(exchange, 'orders'), fault: hold });
+      const inMiddle = s3.inject({ when: reading(exchange, 'orders'), fault: hold });
       const run = await exchange.start();
-      await inMiddle();
+      await inMiddle.met();
       const { events } = await follow(exchange, run);
       await stop('config-api');
       expect(await events).toContain('event: run');
