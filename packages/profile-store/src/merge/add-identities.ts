@@ -1,7 +1,8 @@
-import { isUniqueViolation, sql, type Sql, type Transaction } from '@millrace/database';
+import { sql, type Sql, type Transaction } from '@millrace/database';
 import { scratchTable } from '../profiles/scratch-table.js';
 import type { ChunkContext } from './chunk-context.js';
 import { idColumn, ownIdIndex, tableOf, type MergeShape } from './merge-shape.js';
+import { insertUnlessTaken } from './unless-taken.js';
 
 function identitiesOf(shape: MergeShape, line: Sql): Sql {
   const identifiers = shape.namespaceIds.flatMap((namespaceId, index) =>
@@ -29,25 +30,19 @@ function neededIdentities({ shape, inChunk, inLines }: ChunkContext): Sql {
 }
 
 /**
- * The usual chunk: nothing but new profiles with one row and one identifier each. Without ON CONFLICT each key is looked up once
- * instead of twice. Returns false, with nothing written, when a concurrent writer took one of them.
+ * The usual chunk: nothing but new profiles with one row and one identifier each. Returns false, with nothing written, when a
+ * concurrent writer took one of them.
  */
 export async function addNewIdentities(tx: Transaction, { shape, inChunk, inLines }: ChunkContext): Promise<boolean> {
-  await tx.query(sql`SAVEPOINT identities`);
-  try {
-    await tx.query(sql`
+  const added = await insertUnlessTaken(
+    tx,
+    sql`
       INSERT INTO profile.identity (domain_group_id, namespace_id, value, profile_id)
       SELECT ${shape.domainGroupId}::int, ${shape.namespaceIds[0]}::int, s.id_1, pl.profile_id
       FROM ${tableOf(shape.plan)} pl JOIN ${tableOf(shape.staging)} s ON s.line = pl.component
-      WHERE ${inChunk} AND ${inLines} ORDER BY s.id_1`);
-  } catch (error) {
-    if (!isUniqueViolation(error)) throw error;
-    await tx.query(sql`ROLLBACK TO SAVEPOINT identities`);
-    await tx.query(sql`RELEASE SAVEPOINT identities`);
-    return false;
-  }
-  await tx.query(sql`RELEASE SAVEPOINT identities`);
-  return true;
+      WHERE ${inChunk} AND ${inLines} ORDER BY s.id_1`,
+  );
+  return added !== undefined;
 }
 
 /**

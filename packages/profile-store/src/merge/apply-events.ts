@@ -1,6 +1,7 @@
 import { sql, type Sql, type Transaction } from '@millrace/database';
 import type { ChunkContext } from './chunk-context.js';
 import { tableOf, type MergeShape } from './merge-shape.js';
+import { insertUnlessTaken } from './unless-taken.js';
 
 export interface EventCounts {
   /** Events of the chunk's profiles, those already known unchanged included. */
@@ -37,11 +38,16 @@ function reachedEvents({ shape, inChunk, inLines }: ChunkContext): Sql {
     WHERE ${inChunk} AND pl.rows > 1`;
 }
 
-function insertEvents(arrived: Sql): Sql {
+function insertNew(arrived: Sql): Sql {
   return sql`
     INSERT INTO profile.event AS e (event_type_id, id, profile_id, occurred_at, properties, lists)
     SELECT event_type_id, event_id, profile_id, occurred_at, properties, lists FROM (${arrived}) a
-    ORDER BY event_type_id, event_id
+    ORDER BY event_type_id, event_id`;
+}
+
+function insertOrUpdate(arrived: Sql): Sql {
+  return sql`
+    ${insertNew(arrived)}
     ON CONFLICT (event_type_id, id) DO UPDATE
       SET occurred_at = excluded.occurred_at, properties = excluded.properties, lists = excluded.lists, changed_xid = pg_current_xact_id()
       WHERE e.profile_id = excluded.profile_id
@@ -53,28 +59,32 @@ function tallyOf(shape: MergeShape): Sql {
   return sql`count(*)::float8 AS events, coalesce(sum(list_rows), 0)::float8 AS event_lines, ${linkedRows} AS linked_rows`;
 }
 
-/** The events of a file, which were told apart when they were linked: nothing but those not written can be another profile's. */
+/** Whose the event of the id is, if anybody's. Looked up one by one: a join may be planned as a walk through all events there are. */
+const presentOwner = sql`(SELECT e.profile_id FROM profile.event e WHERE e.event_type_id = r.event_type_id AND e.id = r.event_id)`;
+
+/**
+ * The events of a file, which were told apart when they were linked: nothing but those not written can be another profile's.
+ * Where a sample of them is new, all of them are taken for new first.
+ */
 async function applyToldApart(tx: Transaction, context: ChunkContext): Promise<EventCounts> {
   const reached = reachedEvents(context);
-  const tally = async (query: Sql): Promise<Tally> => (await tx.query<Tally>(query)).rows[0]!;
-  const { rowCount: written } = await tx.query(insertEvents(reached));
-  const all = await tally(sql`SELECT ${tallyOf(context.shape)} FROM (${reached}) r`);
-  const foreign = written < all.events ? await tally(foreignEvents(context, reached)) : noEvents;
+  const tally = tallyOf(context.shape);
+  const { rows } = await tx.query<Tally & { readonly known: boolean | null }>(sql`
+    SELECT ${tally}, bool_or(CASE WHEN hashtext(r.event_id) & 63 = 0 THEN ${presentOwner} IS NOT NULL END) AS known FROM (${reached}) r`);
+  const all = rows[0]!;
+  const fresh = all.known === true ? undefined : await insertUnlessTaken(tx, insertNew(reached));
+  const written = fresh ?? (await tx.query(insertOrUpdate(reached))).rowCount;
+  // Writing has locked those that were there.
+  const foreign =
+    written < all.events
+      ? (await tx.query<Tally>(sql`SELECT ${tally} FROM (${reached}) r WHERE r.profile_id <> ${presentOwner}`)).rows[0]!
+      : { events: 0, event_lines: 0, linked_rows: 0 };
   return {
     events: all.events - foreign.events,
     eventLines: all.event_lines - foreign.event_lines,
     eventsConflicting: foreign.events,
     linkedRows: all.linked_rows - foreign.linked_rows,
   };
-}
-
-const noEvents: Tally = { events: 0, event_lines: 0, linked_rows: 0 };
-
-// Looked up one by one, now that writing has locked them: a join may be planned as a walk through all events there are.
-function foreignEvents({ shape }: ChunkContext, reached: Sql): Sql {
-  return sql`
-    SELECT ${tallyOf(shape)} FROM (${reached}) r
-    WHERE r.profile_id <> (SELECT e.profile_id FROM profile.event e WHERE e.event_type_id = r.event_type_id AND e.id = r.event_id)`;
 }
 
 /**
@@ -92,7 +102,7 @@ async function applyBatch(tx: Transaction, context: ChunkContext): Promise<Event
     ), foreign_event AS MATERIALIZED (
       SELECT a.event_type_id, a.event_id FROM reached a
       JOIN profile.event e ON e.event_type_id = a.event_type_id AND e.id = a.event_id WHERE e.profile_id <> a.profile_id
-    ), written AS (${insertEvents(sql`SELECT * FROM arrived`)})
+    ), written AS (${insertOrUpdate(sql`SELECT * FROM arrived`)})
     SELECT ${tallyOf(context.shape)}, (SELECT count(*) FROM foreign_event)::float8 AS conflicting
     FROM arrived a WHERE NOT EXISTS (SELECT FROM foreign_event f WHERE f.event_type_id = a.event_type_id AND f.event_id = a.event_id)`);
   const row = rows[0]!;
