@@ -151,4 +151,11 @@ describe('an export to an S3 that fails', () => {
     await expectDelivered(outcome);
     expect(seen).not.toEqual([]);
   });
+
+  it('is delivered once, complete, after timeouts of requests that were carried out', async () => {
+    await fixture.stopWorkers();
+    fixture.startWorker(s3Exporter(fixture, proxy.url, { idleTimeoutMs: 2000 }));
+    for (const when of Object.values(steps)) proxy.inject({ when, fault: { kind: 'lose-answer' } });
+    await expectDelivered(await run());
+  });
 });

@@ -1,21 +1,22 @@
-import { createS3ObjectStore, type ObjectStore } from '@millrace/object-store';
+import { createS3ObjectStore, type ObjectStore, type S3ObjectStoreOptions } from '@millrace/object-store';
 import { awsAccess } from '@millrace/testing';
 import type { Exporter } from '../src/run-export/exporter.js';
 import type { ExportFixture } from './export-fixture.js';
 
 /** Buckets behind an endpoint; gives up soon, so that tests of faults are quick. */
-export function s3Store(endpoint: string): ObjectStore {
+export function s3Store(endpoint: string, options: Partial<S3ObjectStoreOptions> = {}): ObjectStore {
   const { region, accessKeyId, secretAccessKey } = awsAccess('s3');
   return createS3ObjectStore({
     region,
     endpoint,
     credentials: { kind: 'access-key', accessKeyId, secretAccessKey },
     retry: { attempts: 4, firstDelayMs: 1, maxDelayMs: 20 },
+    ...options,
   });
 }
 
-export function s3Exporter(fixture: ExportFixture, url: string): Exporter {
-  return fixture.exporter({ openTarget: ({ endpoint }) => ({ endpoint, store: s3Store(url) }) });
+export function s3Exporter(fixture: ExportFixture, url: string, options?: Partial<S3ObjectStoreOptions>): Exporter {
+  return fixture.exporter({ openTarget: ({ endpoint }) => ({ endpoint, store: s3Store(url, options) }) });
 }
 
 interface Request {

@@ -2,6 +2,7 @@ export { awsAccess, testUrl } from './environment.js';
 export { FaultProxy, type Fault, type FaultRule, type SeenRequest } from './fault-proxy.js';
 export { gate, hold, letAllGo, type Gate, type Hold } from './hold.js';
 export { startPrivatePostgres, type PrivatePostgres } from './private-postgres.js';
+export { startPrivateRedis, type PrivateRedis } from './private-redis.js';
 export { ServiceProcess } from './service-process.js';
 export type { Standby } from './standby.js';
 export {
