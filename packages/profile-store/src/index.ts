@@ -30,7 +30,7 @@ export {
   type ProductFeed,
   type TableName,
 } from './merge/merge-shape.js';
-export { otherUnitLines } from './merge/other-unit-lines.js';
+export { otherUnitLines, unmatchedLines } from './merge/unapplied-lines.js';
 export { recentOfEach, recentProfiles, type RecentProfiles } from './merge/recent-profiles.js';
 export { indexStaging, resolveRows, type PlanSummary } from './merge/resolve-rows.js';
 export { profileMigrations } from './migrations/index.js';

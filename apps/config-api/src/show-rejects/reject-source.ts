@@ -8,9 +8,9 @@ export const reject = z
     name: z.string().describe('The object that held the row'),
     line: z.int().describe('Physical line of its first character, from 1'),
     scope: z
-      .enum(['row', 'field', 'ambiguous'])
+      .enum(['row', 'field', 'ambiguous', 'unmatched'])
       .describe(
-        '`field`: the row was imported without this field; `ambiguous`: it matches several profiles, named in the message',
+        '`field`: the row was imported without this field; `ambiguous`: it matches several profiles, named in the message; `unmatched`: it matches none, and none may be created',
       ),
     column: z.string().optional(),
     code: z.string(),

@@ -16,6 +16,7 @@ import {
   createStagingTable,
   loadCatalogue,
   otherUnitLines,
+  unmatchedLines,
   resolveRows,
   type ChunkCounts,
   type MovedCounts,
@@ -123,15 +124,19 @@ export class FixRows {
     const header = file.headers.root ?? [];
     const accepted = await acceptRows(tx, file, before.state, header, sent, total);
     if (accepted.length === 0) return;
+    const unmatchedBefore = accepted.filter(({ unmatched }) => unmatched).length;
     const { workspaceId } = snapshot;
     const goal = goalInWorkspace(snapshot, await loadCatalogue(tx, workspaceId));
     const pseudonymKey = derivePseudonymKey(this.#services.sealingKey, workspaceId);
     const at = { ...goal, workspaceId, pseudonymKey, writtenAt: before.lastModified };
     const { counts, applied } = await applyRows(tx, at, file, accepted, total);
     await markFixed(tx, file.id, applied);
-    const after = {
-      ...addCounts(before.counts, { ...counts, rowsRead: 0, rejected: counts.rejected - accepted.length }),
-    };
+    const after = addCounts(before.counts, {
+      ...counts,
+      rowsRead: 0,
+      rejected: counts.rejected - (accepted.length - unmatchedBefore),
+      skipped: { ...counts.skipped, unmatched: (counts.skipped.unmatched ?? 0) - unmatchedBefore },
+    });
     assertBalanced(after);
     await updateFile(tx, file.id, { counts: after });
     total.counts = addCounts(total.counts, counts);
@@ -154,7 +159,9 @@ function refuse(total: Tally, problem: Problem): void {
   total.problems.push(problem);
 }
 
-/** The rows whose lines were rejected in that run and have not been corrected before, each line once. */
+type AcceptedRow = SentRow & { readonly unmatched: boolean };
+
+/** The rows whose lines were rejected in that run, or matched nobody, and have not been corrected before, each line once. */
 async function acceptRows(
   tx: Transaction,
   file: RejectedFile,
@@ -162,16 +169,16 @@ async function acceptRows(
   header: readonly string[],
   sent: readonly SentRow[],
   total: Tally,
-): Promise<readonly SentRow[]> {
+): Promise<readonly AcceptedRow[]> {
   const lines = sent.map(({ sourceLine }) => sourceLine).filter((line) => !Number.isNaN(line));
   const open = await openLines(tx, file.id, lines);
   const taken = new Set<number>();
-  const accepted: SentRow[] = [];
+  const accepted: AcceptedRow[] = [];
   for (const row of sent) {
     const why = whyNot(row);
     if (why === undefined) {
       taken.add(row.sourceLine);
-      accepted.push(row);
+      accepted.push(Object.assign(row, { unmatched: open.get(row.sourceLine)?.unmatched === true }));
       continue;
     }
     const [code, message] = why;
@@ -211,7 +218,7 @@ async function applyRows(
   tx: Transaction,
   at: GoalAtRun,
   file: RejectedFile,
-  rows: readonly SentRow[],
+  rows: readonly AcceptedRow[],
   total: Tally,
 ): Promise<{ readonly counts: ImportCounts; readonly applied: readonly number[] }> {
   const { goal, organizationalUnit, catalogue, pseudonymKey, writtenAt } = at;
@@ -278,10 +285,15 @@ async function applyRows(
   const foreign = new Set(await otherUnitLines(tx, shape, applied.length));
   for (const { line, sourceLine } of rows.filter((row) => foreign.has(row.sourceLine)))
     total.problems.push({ line, name: file.key, sourceLine, ...otherUnit });
+  // Who still matches nobody may be sent again, later.
+  const alone = new Set(await unmatchedLines(tx, shape, rows.length));
+  const stillUnmatched = new Set(
+    rows.filter((row) => row.unmatched && alone.has(row.sourceLine)).map((row) => row.sourceLine),
+  );
   await dropStaging(tx, stage, plan);
   return {
     counts: appliedCounts(plannedCounts(staged, summary), chunks),
-    applied: applied.filter((sourceLine) => !foreign.has(sourceLine)),
+    applied: applied.filter((sourceLine) => !foreign.has(sourceLine) && !stillUnmatched.has(sourceLine)),
   };
 }
 

@@ -5,6 +5,7 @@ import { csvDialect, type CsvDialect } from '@millrace/domain';
 import { loadGoalSnapshot } from '@millrace/job-queue';
 import { fieldReader } from '@millrace/mapping';
 import { isImportSnapshot } from '../run-import/import-job.js';
+import { rawLimit } from '../stage-file/raw-row.js';
 import { columnKeys } from './column-keys.js';
 import { redact } from './redact.js';
 import { filesOfRun, rejectedRows, type RejectedRow } from './rejected-rows.js';
@@ -61,6 +62,8 @@ function line(
 
 /** The fields of a rejected row, null for no value; undefined where it cannot be told which is which. */
 async function split(raw: string, dialect: CsvDialect, width: number): Promise<readonly (string | null)[] | undefined> {
+  // What was cut is not what stood in the file, and must not be sent back for it.
+  if (raw.length >= rawLimit) return undefined;
   const whole = { ...dialect, header: false, skipLines: 0, charset: 'utf-8' as const };
   const table = await readTable(Readable.from([Buffer.from(raw)], { objectMode: false }), whole).catch(() => undefined);
   if (table === undefined) return undefined;

@@ -58,9 +58,16 @@ export async function rejectedRows(executor: Executor, runId: string, after: str
   const { rows } = await executor.query<RejectedRow>(sql`
     SELECT r.id, r.file_id AS "fileId", r.alias, r.name, r.line::float8 AS line, r.column_name AS "column", r.code, r.message, r.raw
     FROM importer.reject r JOIN importer.file f ON f.id = r.file_id AND f.reject_stage = r.stage_number
-    WHERE f.run_id = ${runId} AND r.scope = 'row' AND r.fixed_at IS NULL AND r.id > ${after}::bigint
+    WHERE f.run_id = ${runId} AND r.scope IN ('row', 'unmatched') AND r.fixed_at IS NULL AND r.id > ${after}::bigint
     ORDER BY r.id LIMIT 1000`);
   return rows;
+}
+
+interface OpenLine {
+  /** Nobody has corrected it yet. */
+  readonly open: boolean;
+  /** It was no worse than that nobody had its identifiers. */
+  readonly unmatched: boolean;
 }
 
 /** Which of these lines of the root file still wait for a correction. The caller holds the file's lock. */
@@ -68,17 +75,17 @@ export async function openLines(
   tx: Transaction,
   fileId: string,
   lines: readonly number[],
-): Promise<ReadonlyMap<number, { readonly open: boolean }>> {
-  const { rows } = await tx.query<{ line: number; open: boolean }>(sql`
-    SELECT r.line::float8 AS line, r.fixed_at IS NULL AS open
+): Promise<ReadonlyMap<number, OpenLine>> {
+  const { rows } = await tx.query<OpenLine & { readonly line: number }>(sql`
+    SELECT r.line::float8 AS line, r.fixed_at IS NULL AS open, r.scope = 'unmatched' AS unmatched
     FROM importer.reject r JOIN importer.file f ON f.id = r.file_id AND f.reject_stage = r.stage_number
-    WHERE f.id = ${fileId} AND r.alias = 'root' AND r.scope = 'row' AND r.line = ANY(${lines}::bigint[])`);
-  return new Map(rows.map(({ line, open }) => [line, { open }]));
+    WHERE f.id = ${fileId} AND r.alias = 'root' AND r.scope IN ('row', 'unmatched') AND r.line = ANY(${lines}::bigint[])`);
+  return new Map(rows.map(({ line, open, unmatched }) => [line, { open, unmatched }]));
 }
 
 export async function markFixed(tx: Transaction, fileId: string, lines: readonly number[]): Promise<void> {
   await tx.query(sql`
     UPDATE importer.reject r SET fixed_at = now() FROM importer.file f
-    WHERE f.id = ${fileId} AND r.file_id = f.id AND r.stage_number = f.reject_stage AND r.alias = 'root' AND r.scope = 'row'
+    WHERE f.id = ${fileId} AND r.file_id = f.id AND r.stage_number = f.reject_stage AND r.alias = 'root' AND r.scope IN ('row', 'unmatched')
       AND r.line = ANY(${lines}::bigint[])`);
 }

@@ -34,7 +34,7 @@ function united(left: ImportCounts['skipped'], right: ImportCounts['skipped']): 
   const skipped = { ...left };
   for (const [reason, count] of Object.entries(right))
     if (count !== 0) skipped[reason] = (skipped[reason] ?? 0) + count;
-  return skipped;
+  return Object.fromEntries(Object.entries(skipped).filter(([, count]) => count !== 0));
 }
 
 /** After staging: what was read and rejected. Linked rows count as orphaned until the chunk of their event is applied. */

@@ -3,7 +3,8 @@ import type { CsvDialect } from '@millrace/domain';
 import { fieldReader } from '@millrace/mapping';
 import type { ReadRow } from './row-encoders.js';
 
-const rawLimit = 4096;
+/** A row that is kept has fewer characters than this, or was cut. */
+export const rawLimit = 4096;
 
 /** Writes a rejected row as it stood in the file, give or take quotes, 4096 characters at most; it reads back as the same values. */
 export function rawRow(dialect: CsvDialect): (row: ReadRow) => string {

@@ -1,10 +1,10 @@
 import { sql, type Executor } from '@millrace/database';
 
-/** A row, or one field of a row that was imported without it, and why; or a row that was `ambiguous`, which is counted apart. */
+/** A row, or one field of a row that was imported without it, and why; or a row that was `ambiguous` or `unmatched`, which are counted apart. */
 export interface Reject {
   /** Physical line of the row's first character, from 1. */
   readonly line: number;
-  readonly scope: 'row' | 'field' | 'ambiguous';
+  readonly scope: 'row' | 'field' | 'ambiguous' | 'unmatched';
   readonly column: string | undefined;
   readonly code: string;
   /** Free of the row's content. */
@@ -106,7 +106,7 @@ export async function rejectGroups(executor: Executor, fileId: string, limit: nu
   >(sql`
     SELECT r.name, r.scope, r.column_name, r.code, r.message, count(*)::float8 AS count, min(r.line)::float8 AS first_line
     FROM importer.reject r JOIN importer.file f ON f.id = r.file_id AND f.reject_stage = r.stage_number
-    WHERE r.file_id = ${fileId} AND r.scope <> 'ambiguous'
+    WHERE r.file_id = ${fileId} AND r.scope IN ('row', 'field')
     GROUP BY 1, 2, 3, 4, 5 ORDER BY count(*) DESC, min(r.line) LIMIT ${limit}`);
   return rows.map(({ column_name, first_line, ...group }) => ({
     ...group,

@@ -78,7 +78,7 @@ CREATE TABLE importer.reject (
   alias text NOT NULL,
   name text NOT NULL,
   line bigint NOT NULL,
-  scope text NOT NULL CHECK (scope IN ('row', 'field', 'ambiguous')),
+  scope text NOT NULL CHECK (scope IN ('row', 'field', 'ambiguous', 'unmatched')),
   column_name text,
   code text NOT NULL,
   message text NOT NULL,
