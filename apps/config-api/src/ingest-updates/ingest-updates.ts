@@ -5,8 +5,13 @@ import { createHash } from 'node:crypto';
 import type { z } from 'zod';
 import { checkDomainGroup } from '../read-profiles/check-namespaces.js';
 import { canonicalText } from './canonical-text.js';
+import { Turns } from './turns.js';
 
 export type IngestionBatch = z.infer<typeof ingestionBatch>;
+
+// Fewer than the service has connections.
+const overall = { atOnce: 7, mayWait: 500 };
+const eachWorkspace = { atOnce: 4, mayWait: 200 };
 
 /**
  * Applies a batch in one transaction, together with the note that it was applied: sent again, by a client that never saw the
@@ -14,6 +19,8 @@ export type IngestionBatch = z.infer<typeof ingestionBatch>;
  */
 export class IngestUpdates {
   readonly #database: Database;
+  readonly #turns = new Turns(overall);
+  readonly #turnsOfWorkspace = new Map<number, Turns>();
 
   constructor(database: Database) {
     this.#database = database;
@@ -22,9 +29,21 @@ export class IngestUpdates {
   /**
    * `batch`: parsed with exact numbers (lossless-json).
    * @throws InputError `batch-conflict` when the id was used for a batch with another content; ValidationError for an unknown domain group.
+   * @throws TransientError `ingestion-busy` where too many batches wait.
    */
   async ingest(workspaceId: number, batch: IngestionBatch): Promise<IngestionResult> {
     const hash = createHash('sha256').update(canonicalText(batch)).digest('hex');
+    return this.#ofWorkspace(workspaceId).take(() => this.#turns.take(() => this.#apply(workspaceId, batch, hash)));
+  }
+
+  /** No workspace takes all turns: its batches may all be waiting for one another. */
+  #ofWorkspace(workspaceId: number): Turns {
+    const turns = this.#turnsOfWorkspace.get(workspaceId) ?? new Turns(eachWorkspace);
+    this.#turnsOfWorkspace.set(workspaceId, turns);
+    return turns;
+  }
+
+  async #apply(workspaceId: number, batch: IngestionBatch, hash: string): Promise<IngestionResult> {
     return this.#database.transaction(async (tx) => {
       const earlier = await this.#reserve(tx, workspaceId, batch.batchId, hash);
       if (earlier !== undefined) return earlier;
