@@ -145,6 +145,40 @@ describe('linked files', () => {
     expect(run.notes.join('\n')).toMatch(/lines\.csv: 1 row rejected \(line 6, column "quantity"\)/);
   });
 
+  it('fill all properties of an event and of its lists from the columns of their names, where the goal says so', async () => {
+    await harness.put('people_9.csv', 'id\nall-1\n');
+    await harness.put('orders_9.csv', 'no,person,at,o_total,o_currency,total\nall-o1,all-1,2026-01-02,12.50,EUR,99\n');
+    await harness.put('lines_9.csv', 'order,productId,quantity,colour\nall-o1,p1,2,red\nall-o1,p2,,blue\n');
+    const run = await harness.run(
+      harness.goal({
+        source: { bucket: harness.bucket, directory: 'in', pattern: exact('people_9.csv') },
+        linked: [
+          { alias: 'orders', pattern: exact('orders_9.csv'), column: 'person', parentColumn: 'id' },
+          { alias: 'lines', pattern: exact('lines_9.csv'), parent: 'orders', column: 'order', parentColumn: 'no' },
+        ],
+        events: [
+          {
+            file: 'orders',
+            type: 'order',
+            idColumn: 'no',
+            occurredAtColumn: 'at',
+            mapAll: { prefix: 'o_' },
+            mappings: [{ column: 'person', property: 'status' }],
+            lists: [{ name: 'products', file: 'lines', mapAll: {} }],
+          },
+        ],
+      }),
+    );
+    expect(run).toMatchObject({ outcome: 'succeeded', counts: { events: 1, eventLines: 2 } });
+    const { rows } = await harness.database.query<{ properties: string; lists: string }>(
+      sql`SELECT properties, lists FROM profile.event WHERE id = 'all-o1'`,
+    );
+    expect(JSON.parse(rows[0]!.properties)).toEqual({ status: 'all-1', total: 12.5, currency: 'EUR' });
+    expect(JSON.parse(rows[0]!.lists)).toEqual({
+      products: [{ productId: 'p1', quantity: 2 }, { productId: 'p2' }],
+    });
+  });
+
   it('let the last row of an event id win', async () => {
     const run = await importFiles({
       'customers.csv': 'customer,name\nc-c1,Ann\nc-c2,Bob\n',

@@ -59,14 +59,32 @@ export type LinkedFile = z.infer<typeof linkedFile>;
 
 const valueMapping = z.strictObject({ column, property: propertyName });
 
+const everyProperty = z
+  .strictObject({
+    prefix: z
+      .string()
+      .max(200)
+      .default('')
+      .describe('Before the name of the property: `order_` for the column `order_total`'),
+  })
+  .describe('Fills every other property from the column of its name, where the file has one');
+
 export const eventMapping = z.strictObject({
   file: fileAlias.default('root'),
   type: z.string().min(1),
   idColumn: column,
   occurredAtColumn: column,
   mappings: z.array(valueMapping).max(1000).default([]),
+  mapAll: everyProperty.optional(),
   lists: z
-    .array(z.strictObject({ name: propertyName, file: fileAlias, mappings: z.array(valueMapping).min(1).max(1000) }))
+    .array(
+      z.strictObject({
+        name: propertyName,
+        file: fileAlias,
+        mappings: z.array(valueMapping).max(1000).default([]),
+        mapAll: everyProperty.optional(),
+      }),
+    )
     .max(20)
     .default([]),
   products: productFeed

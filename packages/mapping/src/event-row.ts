@@ -46,13 +46,7 @@ export function compileEventRow(
   const { id: eventTypeId, definition } = eventTypeOf(catalogue, mapping.type);
   const idPosition = columns.position(mapping.idColumn);
   const timePosition = columns.position(mapping.occurredAtColumn);
-  const mapObject = objectMapper(
-    mapping.mappings,
-    definition.properties,
-    `event type ${mapping.type}`,
-    dialect,
-    columns,
-  );
+  const mapObject = objectMapper(mapping, definition.properties, `event type ${mapping.type}`, dialect, columns);
   const read = fieldReader(dialect);
   const parseTime = timestampReader(dialect);
   return {
@@ -101,7 +95,7 @@ export function compileListRow(
     throw new InputError('list-not-found', `event type ${mapping.type} has no list ${JSON.stringify(list.name)}`);
   }
   const mapObject = objectMapper(
-    list.mappings,
+    list,
     listDefinition.properties,
     `list ${mapping.type}.${list.name}`,
     dialect,
@@ -116,14 +110,19 @@ export function compileListRow(
 }
 
 function objectMapper(
-  mappings: readonly { readonly column: string; readonly property: string }[],
+  { mappings, mapAll }: Pick<EventMapping, 'mappings' | 'mapAll'>,
   definitions: readonly { readonly name: string; readonly type: PropertyType }[],
   owner: string,
   dialect: CsvDialect,
   columns: ColumnIndex,
 ): (fields: readonly string[], quoted: Uint8Array | undefined) => string | FieldRejection {
   const types = new Map(definitions.map(({ name, type }) => [name, type]));
-  const compiled = mappings.map(({ column, property }) => {
+  const named = new Set(mappings.map(({ property }) => property));
+  const present = new Set(mapAll === undefined ? [] : columns.names());
+  const others = definitions
+    .map(({ name }) => ({ column: `${mapAll?.prefix ?? ''}${name}`, property: name }))
+    .filter(({ column, property }) => present.has(column) && !named.has(property));
+  const compiled = [...mappings, ...others].map(({ column, property }) => {
     const type = types.get(property);
     if (type === undefined)
       throw new InputError('property-not-found', `${owner} has no property ${JSON.stringify(property)}`);

@@ -142,6 +142,8 @@ function checkEvent(
     complaints.add([...path, 'lists', index, 'name'], 'is filled already');
   event.lists.forEach((list, index) => {
     const listPath = [...path, 'lists', index];
+    if (list.mappings.length === 0 && list.mapAll === undefined)
+      complaints.add([...listPath, 'mappings'], 'must fill at least one property, or use mapAll');
     if (ancestors.get(list.file)?.includes(event.file) !== true) {
       const advice = `link ${quoted(list.file)} to ${quoted(event.file)}, or to a file below it`;
       complaints.add(
@@ -166,7 +168,9 @@ function checkProducts({ products, lists }: EventMapping, type: EventType, path:
     ...products.properties.map((property, index) => [index, property] as const),
   ];
   for (const [role, property] of named) {
-    if (property === undefined || filled.mappings.some((mapping) => mapping.property === property)) continue;
+    const isFilled = filled.mappings.some((mapping) => mapping.property === property);
+    // What `mapAll` fills is known when a file is there.
+    if (property === undefined || isFilled || filled.mapAll !== undefined) continue;
     const at = typeof role === 'number' ? ['properties', role] : [role];
     complaints.add([...path, ...at], `no column fills ${quoted(property)} in the list ${quoted(products.list)}`);
   }
@@ -243,7 +247,13 @@ function checkColumns(goal: ImportProfilesGoal, complaints: Complaints): void {
     check(alias, column, ['linked', index, 'column']);
     check(parent, parentColumn, ['linked', index, 'parentColumn']);
   });
+  const checkMapAll = (file: string, mapAll: object | undefined, path: Path): void => {
+    if (mapAll !== undefined && headerless.has(file))
+      complaints.add(path, `needs a header in ${quoted(file)}, whose names are those of properties`);
+  };
   goal.events.forEach((event, index) => {
+    checkMapAll(event.file, event.mapAll, ['events', index, 'mapAll']);
+    event.lists.forEach((list, at) => checkMapAll(list.file, list.mapAll, ['events', index, 'lists', at, 'mapAll']));
     check(event.file, event.idColumn, ['events', index, 'idColumn']);
     check(event.file, event.occurredAtColumn, ['events', index, 'occurredAtColumn']);
     event.mappings.forEach(({ column }, at) => check(event.file, column, ['events', index, 'mappings', at, 'column']));

@@ -99,6 +99,19 @@ it('tells that mapping by name needs names', () => {
   ]);
 });
 
+it('tells that all properties of an event need names in its file, and a list something to fill', () => {
+  const list = { name: 'products', file: 'lines', mapAll: {} };
+  const nameless = { ...lines, csv: { header: false }, column: '1' };
+  const events = [{ ...orderEvent, mapAll: {}, lists: [list] }];
+  expect(problems(importing({ linked: [orders, nameless], events }))).toEqual([
+    'events.0.lists.0.mapAll: needs a header in "lines", whose names are those of properties',
+  ]);
+  const empty = [{ ...orderEvent, lists: [{ name: 'products', file: 'lines' }] }];
+  expect(problems(importing({ linked: [orders, lines], events: empty }))).toEqual([
+    'events.0.lists.0.mappings: must fill at least one property, or use mapAll',
+  ]);
+});
+
 it('tells a manifest that every file would be', () => {
   const source = { bucket: 'bucket', pattern: { kind: 'exact', name: 'a.csv' }, manifest: { kind: 'every' } };
   expect(problems(importing({ source }))).toEqual([expect.stringMatching(/^source\.manifest: would take every file/)]);
@@ -115,6 +128,8 @@ it('takes goals that fit', () => {
     map('a.b'),
   ];
   expect(problems(importing({ linked: [orders, lines], events, mappings }))).toEqual([]);
+  const all = [{ ...orderEvent, mapAll: {}, lists: [{ name: 'products', file: 'lines', mapAll: {} }] }];
+  expect(problems(importing({ linked: [orders, lines], events: all, mappings }))).toEqual([]);
   expect(problems(exporting())).toEqual([]);
   expect(problems(streaming({ properties: ['name', 'tags'] }))).toEqual([]);
 });
