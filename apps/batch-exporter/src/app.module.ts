@@ -31,6 +31,7 @@ import { cleanUp, refusesCancel } from './run-export/clean-up.js';
 import { createExportEvents } from './run-export/export.events.js';
 import type { Exporter, ExportTarget } from './run-export/exporter.js';
 import { runExport } from './run-export/run-export.js';
+import { receiverSeals } from './storage/receiver-seals.js';
 import { writePart } from './write-part/write-part.js';
 
 const DATABASE = Symbol('Database');
@@ -111,7 +112,8 @@ export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutd
               : new Database({
                   url: config.MILLRACE_REPLICA_DATABASE_URL,
                   applicationName: 'batch-exporter-replica',
-                  maxConnections: parts + 1,
+                  // For each part its COPY, and beside it how far that is.
+                  maxConnections: 2 * parts,
                   onIdleError,
                 }),
         },
@@ -130,6 +132,7 @@ export class AppModule implements OnApplicationBootstrap, BeforeApplicationShutd
             openTarget: (snapshot) => openTarget(snapshot, config.MILLRACE_SEALING_KEY),
             events: createExportEvents(logger, metrics),
             pseudonymKey,
+            seals: receiverSeals(config.MILLRACE_SEALING_KEY),
           }),
         },
         {

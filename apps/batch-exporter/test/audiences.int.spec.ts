@@ -392,6 +392,7 @@ describe('the audience of an export', () => {
     const { rows, counts } = await run(goalId, telling);
     expect(rows).toEqual([`${gone},,erased`]);
     expect(counts).toMatchObject({ mode: 'delta', due: 1 });
+    expect((await run(silentId, { columns })).rows).toEqual([`${gone},,exited`]);
     expect((await run(silentId, { columns })).rows).toEqual([]);
     expect((await run(goalId, telling)).rows).toEqual([]);
     expect((await run(goalId, { ...telling, mode: 'full' })).rows).toEqual([`${stays},stays@x.test,realized`]);

@@ -113,15 +113,19 @@ describe('deltas beside writers of every kind, whose transactions last long or s
   async function change(tx: Transaction, random: (limit: number) => number): Promise<void> {
     const catalogue = await loadCatalogue(tx, fixture.workspaceId);
     const person = (): number => random(people);
-    const update = async (properties: object, more: object = {}): Promise<void> => {
+    const update = async (properties: object, more: object = {}, rule = 'set'): Promise<void> => {
       const updates = Array.from({ length: 1 + random(3) }, () => ({
         identities: [{ namespace: 'email', value: email(person()) }],
-        properties: Object.entries(properties).map(([property, value]) => ({ property, value: value as unknown })),
+        properties: Object.entries(properties).map(([property, value]) => ({
+          property,
+          value: value as unknown,
+          rule,
+        })),
         ...more,
       }));
       await ingestBatch(tx, catalogue, updates, { allowCreation: true });
     };
-    switch (random(9)) {
+    switch (random(10)) {
       case 0:
         return await update({ points: random(100) });
       case 1:
@@ -130,6 +134,8 @@ describe('deltas beside writers of every kind, whose transactions last long or s
         return await update({ seenAt: new Date().toISOString() });
       case 3:
         return await update({ household: `h${random(households)}` });
+      case 8:
+        return await update({ household: null }, {}, 'set-or-clear');
       case 4:
         return await update({}, { consent: [{ objective: 'news', granted: random(3) > 0 }] });
       case 5: {
@@ -182,7 +188,15 @@ describe('deltas beside writers of every kind, whose transactions last long or s
     return Object.fromEntries(rows.map(({ household, id }) => [household, id]));
   }
 
-  it('bring file and store into agreement once the writers rest, in both modes and with one row per key', async () => {
+  /** Of everybody truth is about: one row for each identity in a namespace. */
+  async function identified(namespace: string): Promise<Readonly<Record<string, string>>> {
+    const { rows } = await store.query<{ value: string; id: string }>(sql`
+      SELECT i.value, i.profile_id AS id FROM profile.identity i JOIN profile.identity_namespace n ON n.id = i.namespace_id
+      WHERE n.code = ${namespace} AND i.profile_id = ANY (${Object.keys(await truth())}::uuid[]) ORDER BY i.value COLLATE "C"`);
+    return Object.fromEntries(rows.map(({ value, id }) => [value, id]));
+  }
+
+  it('bring file and store into agreement once the writers rest, in both modes, with one row per key, and by what receivers know people', async () => {
     const seedWriter = randomNumbers(7);
     await store.transaction(async (tx) => {
       const catalogue = await loadCatalogue(tx, fixture.workspaceId);
@@ -234,17 +248,46 @@ describe('deltas beside writers of every kind, whose transactions last long or s
         splitRows: 3,
       }),
     };
-    const all = [changed, members, keyed];
+    const keyedAndTold = {
+      id: randomUUID(),
+      receiver: new Receiver(),
+      goal: goalWith({
+        ...keyed.goal,
+        fileName: `${randomUUID()}_%DATETIME%`,
+        tombstones: true,
+        mode: 'membership-only',
+      }),
+    };
+    const byNamespace = {
+      id: randomUUID(),
+      receiver: new Receiver(),
+      goal: goalWith({
+        columns: [column('crm', { kind: 'identity', namespace: 'customerId' }), profileId, status],
+        deduplicate: { by: 'namespace', namespace: 'customerId' },
+      }),
+    };
+    // Knows nobody by the profile's id.
+    const byEmail = {
+      id: randomUUID(),
+      receiver: new Receiver(),
+      goal: goalWith({
+        columns: [column('mail', { kind: 'identity', namespace: 'email' }), property('household'), status],
+        mandatory: ['household'],
+        splitRows: 5,
+      }),
+    };
+    const all = [changed, members, keyed, keyedAndTold, byNamespace, byEmail];
+    const modes = (mode: string): readonly string[] => all.map(() => mode);
     const deliver = async (): Promise<readonly unknown[]> =>
       await Promise.all(
         all.map(async ({ id, goal, receiver }) => {
           const { outcome, counts, error } = await fixture.run(id, goal);
           expect({ outcome, error }).toEqual({ outcome: 'succeeded', error: undefined });
-          receiver.take(await fixture.rows(counts));
+          receiver.take(await fixture.rowsInOrder(counts));
           return counts.mode;
         }),
       );
-    expect(await deliver()).toEqual(['full', 'full', 'full']);
+    expect(await deliver()).toEqual(modes('full'));
     expect(changed.receiver.state).toEqual(await truth());
 
     let writing = true;
@@ -267,7 +310,7 @@ describe('deltas beside writers of every kind, whose transactions last long or s
     ];
     const until = performance.now() + writingMs;
     for (let round = 0; round < rounds && (round < fewestRounds || performance.now() < until); round += 1)
-      expect(await deliver()).toEqual(['delta', 'delta', 'delta']);
+      expect(await deliver()).toEqual(modes('delta'));
     writing = false;
     await Promise.all(work);
     while (await buildSegments(store)) continue;
@@ -283,7 +326,7 @@ describe('deltas beside writers of every kind, whose transactions last long or s
       'the last timer',
     );
 
-    expect(await deliver()).toEqual(['delta', 'delta', 'delta']);
+    expect(await deliver()).toEqual(modes('delta'));
     const settled = await truth();
     expect(Object.keys(settled).length).toBeGreaterThan(3);
     expect(changed.receiver.state).toEqual(settled);
@@ -291,8 +334,19 @@ describe('deltas beside writers of every kind, whose transactions last long or s
     expect(Object.keys(members.receiver.state)).toEqual(housed.map(([id]) => id));
     const holders = await householders();
     expect(Object.keys(holders).length).toBeGreaterThan(1);
-    expect(keyed.receiver.state).toMatchObject(holders);
+    expect(keyed.receiver.state).toEqual(holders);
+    expect(keyedAndTold.receiver.state).toEqual(holders);
+    const customers = await identified('customerId');
+    expect(Object.keys(customers).length).toBeGreaterThan(0);
+    expect(byNamespace.receiver.state).toEqual(customers);
+    const mails = Object.entries(await identified('email')).map(([mail, id]) => [
+      mail,
+      settled[id]?.split(',')[1] ?? '',
+    ]);
+    expect(byEmail.receiver.state).toEqual(Object.fromEntries(mails.filter(([, household]) => household !== '')));
     const again = await Promise.all(all.map(async ({ id, goal }) => (await fixture.run(id, goal)).counts.rows));
-    expect(again).toEqual([0, 0, 0]);
+    expect(again).toEqual(all.map(() => 0));
+    const { rows: words } = await store.query(sql`SELECT FROM profile.last_words`);
+    expect(words).toEqual([]);
   }, 180_000);
 });

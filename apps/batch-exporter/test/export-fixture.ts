@@ -37,6 +37,7 @@ import type { ExportEvents } from '../src/run-export/export.events.js';
 import type { Exporter } from '../src/run-export/exporter.js';
 import { runExport } from '../src/run-export/run-export.js';
 import { exporterMigrations } from '../src/storage/migrations.js';
+import { receiverSeals } from '../src/storage/receiver-seals.js';
 import { writePart } from '../src/write-part/write-part.js';
 
 export const silentLog: Log = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -134,6 +135,7 @@ export class ExportFixture {
       openTarget: ({ endpoint }) => ({ endpoint, store: this.store() }),
       events: silentEvents,
       pseudonymKey: () => new Uint8Array(32),
+      seals: receiverSeals(new Uint8Array(32).fill(7)),
       ...changes,
     };
   }
@@ -287,9 +289,14 @@ export class ExportFixture {
 
   /** The data rows of all files of a run, sorted. Files have a header and no quoted line breaks. */
   async rows(counts: ExportCounts): Promise<readonly string[]> {
+    return [...(await this.rowsInOrder(counts))].sort();
+  }
+
+  /** The same in the order of the files and of the rows in them. */
+  async rowsInOrder(counts: ExportCounts): Promise<readonly string[]> {
     const rows: string[] = [];
     for (const file of counts.files) rows.push(...(await this.read(file.name)).toString().split('\n').slice(1, -1));
-    return rows.sort();
+    return rows;
   }
 
   async emptyBucket(): Promise<void> {

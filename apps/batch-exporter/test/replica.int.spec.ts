@@ -1,8 +1,30 @@
 import { randomUUID } from 'node:crypto';
 import { Database, sql } from '@millrace/database';
+import type { GoalSnapshot } from '@millrace/domain';
+import type { ObjectStore, Upload } from '@millrace/object-store';
 import { type PrivatePostgres, startPrivatePostgres, type Standby, waitFor } from '@millrace/testing';
 import type { ReplicaVerdict } from '../src/write-part/choose-reader.js';
 import { ExportFixture, silentEvents } from './export-fixture.js';
+
+/** Takes no byte before `until`. */
+function slowStore(store: ObjectStore, until: Promise<void>): ObjectStore {
+  const holding = (upload: Upload): Upload =>
+    instead(upload, 'write', async (source) => {
+      await until;
+      return await upload.write(source);
+    });
+  return instead(store, 'startUpload', async (...args) => holding(await store.startUpload(...args)));
+}
+
+function instead<T extends object, K extends keyof T>(of: T, name: K, other: T[K]): T {
+  return new Proxy(of, {
+    get: (target, key) => {
+      if (key === name) return other;
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
 
 describe('an export with a streaming replica', () => {
   let server: PrivatePostgres;
@@ -88,6 +110,43 @@ describe('an export with a streaming replica', () => {
       expect(counts.files).toHaveLength(4);
     });
   }, 120_000);
+
+  it('shows how many rows it has while it reads the replica', async () => {
+    await fixture.addProfiles(
+      Array.from({ length: 6000 }, (_, index) => ({ email: `${index}${'x'.repeat(2000)}@x.test` })),
+    );
+    await fixture.stopWorkers();
+    let see = (): void => undefined;
+    const seen = new Promise<void>((resolve) => (see = resolve));
+    const used: ReplicaVerdict[] = [];
+    const events = { ...silentEvents, replica: (_: unknown, verdict: ReplicaVerdict) => void used.push(verdict) };
+    const openTarget = ({ endpoint }: GoalSnapshot) => ({ endpoint, store: slowStore(fixture.store(), seen) });
+    fixture.startWorker(fixture.exporter({ replica, events, openTarget }));
+    const progress = async (runId: string): Promise<number | undefined> => {
+      const told = (await fixture.events(runId)).flatMap((event) =>
+        event.kind === 'goal-progress' ? [event.progress.done] : [],
+      );
+      return told.find((done) => done > 0);
+    };
+    try {
+      await waitFor(
+        async () => {
+          used.length = 0;
+          const { runId } = await fixture.open(randomUUID(), fixture.goal({ fileName: randomUUID() }));
+          await waitFor(async () => used[0], 60_000, 'the reader of the part');
+          if (used[0] !== 'used') return false;
+          expect(await waitFor(() => progress(runId), 60_000, 'progress')).toBeLessThan(6000);
+          see();
+          expect((await fixture.outcome(runId)).outcome).toBe('succeeded');
+          return true;
+        },
+        120_000,
+        'the replica to be read',
+      );
+    } finally {
+      see();
+    }
+  }, 180_000);
 
   it('is full, and says why, on a backup that was promoted; the one after it is a delta again', async () => {
     const url = standby.url(fixture.testDatabase.url);

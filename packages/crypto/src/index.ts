@@ -5,5 +5,6 @@ export { hasPgpExtension, isPgp, pgpForm, pgpHeadBytes, withoutPgpExtension, typ
 export { checkPgpKeys, checkSigningKey, type KeyDescription, type KeyUse } from './pgp-keys.js';
 export { derivePseudonymKey } from './pseudonym-key.js';
 export { isSealed, open, seal, sealingKeyBytes, type SealContext } from './seal.js';
+export { boxCloser, deriveBoxKeys, openBox } from './sealed-box.js';
 export { signPgp } from './sign-pgp.js';
 export { openEndpoint, sealEndpoint, type EndpointSealContext } from './seal-endpoint.js';

@@ -16,7 +16,9 @@ const columnSource = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z
       .literal('membership-status')
-      .describe('realized or exited; a delta then also holds those who left the segment'),
+      .describe(
+        'realized or exited; a delta then also holds whoever was delivered and is not in the audience any more',
+      ),
   }),
   z.strictObject({ kind: z.literal('consent'), objective: z.string().min(1) }),
   z.strictObject({
@@ -173,7 +175,7 @@ export const exportProfilesGoal = z.strictObject({
     .boolean()
     .default(false)
     .describe(
-      'Deltas hold profiles erased since, as rows with the status `erased` and the profile id: all that is left of them. Needs columns for both',
+      'Deltas hold delivered profiles that were erased since, as rows with the status `erased`, the profile id and the identities of its columns: all that is left of them. Needs a column for the status and one for either',
     ),
   manifests: z
     .array(manifestDialect)

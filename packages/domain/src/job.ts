@@ -35,6 +35,8 @@ export const commandBody = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('deactivate-stream'), goalId: z.uuid() }),
   /** The goal was deleted: nothing of it stays. */
   z.object({ kind: z.literal('remove-stream'), goalId: z.uuid() }),
+  /** The export goal was deleted: what is remembered of its deliveries goes. */
+  z.object({ kind: z.literal('forget-export'), goalId: z.uuid() }),
   /** Collects on, sends nothing. */
   z.object({ kind: z.literal('pause-stream'), goalId: z.uuid() }),
   z.object({ kind: z.literal('resume-stream'), goalId: z.uuid() }),

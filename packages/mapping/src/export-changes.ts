@@ -73,9 +73,9 @@ export function changesOf(
             profiles: sql`SELECT tv.profile_id FROM profile.event tv WHERE tv.event_type_id = ANY (ARRAY[${sql.join(eventTypeIds.map((id) => sql.integer(id)))}]::int[]) AND ${changed(sql`tv.changed_xid`)}`,
           },
         ];
-  // Who held a key and is no more leaves it to the next; the profile itself has no row to be touched.
+  // Who held a key and is no more leaves it to the next, and who was delivered is told of; the profile itself has no row to be touched.
   const erased: readonly Change[] =
-    goal.tombstones || goal.deduplicate !== undefined
+    remembers || goal.deduplicate !== undefined
       ? [
           {
             kind: 'erased',

@@ -19,18 +19,26 @@ export function objectivesOf(
   return [goal.consentObjectives, ofConnection].filter((objectives) => objectives.length > 0);
 }
 
+/** Whether a delta tells the receiver of who left the audience or was erased. */
+export function tellsWhoLeft({ columns, tombstones }: ExportProfilesGoal): boolean {
+  return tombstones || columns.some(({ source }) => source.kind === 'membership-status');
+}
+
 /**
- * Whether who was delivered is remembered: who had each key, so that the next one follows; whom a receiver would have to be told
- * of that consent was withdrawn, for nobody else may be; and, where only memberships count as changes but a profile must have
- * more to be exported, who had it, so that whoever gets it later is told of then.
+ * Whether who was delivered is remembered: whom a receiver must be told of when they leave, for of nobody else it may learn; who had
+ * each key, so that the next one follows; and, where only memberships count as changes but a profile must have more to be
+ * exported, who had it, so that whoever gets it later is told of then. Who always exports everybody needs no memory.
  */
-export function remembersDelivered(goal: ExportProfilesGoal, ofConnection: readonly string[]): boolean {
+export function remembersDelivered(goal: ExportProfilesGoal): boolean {
   const { deduplicate, mode, mandatory, requiredIdentity, columns } = goal;
-  const has = (...kinds: readonly string[]): boolean => columns.some(({ source }) => kinds.includes(source.kind));
-  if (deduplicate?.by === 'properties') return true;
-  if (objectivesOf(goal, ofConnection).length > 0 && has('membership-status')) return true;
+  if (mode === 'full') return false;
+  if (deduplicate?.by === 'properties' || tellsWhoLeft(goal)) return true;
   if (deduplicate !== undefined || mode !== 'membership-only') return false;
-  return mandatory.length > 0 || requiredIdentity !== undefined || has('property', 'permission-level');
+  return (
+    mandatory.length > 0 ||
+    requiredIdentity !== undefined ||
+    columns.some(({ source }) => source.kind === 'property' || source.kind === 'permission-level')
+  );
 }
 
 /** Everything but consent, in the order in which reasons are counted. @throws InputError('property-unknown', 'namespace-unknown') */

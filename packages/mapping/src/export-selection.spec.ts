@@ -2,12 +2,8 @@ import { type ExportProfilesGoal, exportProfilesGoal } from '@millrace/domain';
 import { sql, type Sql } from '@millrace/sql';
 import type { Catalogue } from './catalogue.js';
 import { compileExportColumns } from './export-columns.js';
-import {
-  compileExportSelection,
-  type ExportSelection,
-  partitionsOfPart,
-  profilePartitions,
-} from './export-selection.js';
+import { partitionsOfPart, profilePartitions } from './export-audience.js';
+import { compileExportSelection, type ExportSelection } from './export-selection.js';
 
 const segmentId = '0194b2a0-0000-7000-8000-000000000001';
 
@@ -87,15 +83,32 @@ describe('compileExportSelection', () => {
     expect(consenting).toContain("tc.objective = ANY (ARRAY['a', 'b']::text[])");
   });
 
-  it('holds those who left since the watermark only in a delta that says who is in', () => {
+  it('tells of those who left only in a delta that says who is in, and of nobody it has not delivered', () => {
     const columns = [{ header: 'Status', source: { kind: 'membership-status' } }];
-    const delta = textOf(compile({ columns }, '10:20:15').rows([0]));
-    expect(delta).toMatch(/^SELECT m\.status FROM/);
-    expect(delta).toContain(
-      "AND (m.status = 'realized' OR (m.changed_xid >= pg_snapshot_xmin('10:20:15'::pg_snapshot) AND NOT pg_visible",
+    const delta = compile({ columns }, '10:20:15');
+    expect(delta.mustBeNumbered).toBe(true);
+    expect(textOf(delta.numbered)).toContain("WHEN NOT judged.eligible AND judged.told THEN 'left'");
+    expect(textOf(delta.numbered)).toContain("'erased'");
+    expect(() => delta.rows([0])).toThrow(TypeError);
+    const chosen = sql`SELECT number, profile_id, key, fate FROM picked`;
+    expect(textOf(delta.rowsOf(chosen))).toContain(
+      "(chosen.fate = 'left' OR (m.status IS NOT DISTINCT FROM 'realized' AND",
     );
-    expect(textOf(compile({ columns }).rows([0]))).toContain("AND m.status = 'realized' WHERE");
-    expect(textOf(compile({}, '10:20:15').rows([0]))).toContain("AND m.status = 'realized' WHERE");
+    for (const other of [compile({ columns }), compile({}, '10:20:15')]) {
+      expect(textOf(other.numbered)).not.toContain("'left' END");
+      expect(textOf(other.rowsOf(chosen))).toContain("AND m.status = 'realized' WHERE");
+    }
+    expect(compile({ columns, mode: 'full' }).mustBeNumbered).toBe(false);
+  });
+
+  it('chooses the winner of a key again among those who have it, not among everybody', () => {
+    const keyed = { deduplicate: { by: 'properties', properties: ['mail'] } };
+    const delta = compile(keyed, '10:20:15');
+    expect([delta.readsEveryone, compile(keyed).readsEveryone]).toEqual([false, true]);
+    expect(textOf(delta.numbered)).toContain('candidate AS MATERIALIZED');
+    expect(textOf(delta.numbered)).not.toContain('FROM profile.profile AS p JOIN');
+    expect(textOf(compile(keyed).numbered)).toContain('FROM profile.profile AS p JOIN');
+    expect([delta.sealsKeys, compile({ ...keyed, tombstones: true }).sealsKeys]).toEqual([false, true]);
   });
 
   it('looks only at what decides who is in the audience where the goal asks for that', () => {
@@ -112,7 +125,7 @@ describe('compileExportSelection', () => {
     // Who gets what the goal asks for only later, and was not delivered before.
     const asking = compile({ mode: 'membership-only', columns, mandatory: ['mail'] }, '10:20:15');
     expect(textOf(asking.countTouched)).toContain('tp.changed_xid');
-    expect(textOf(asking.numbered)).toContain('d.profile_id IS DISTINCT FROM ranked.profile_id');
+    expect(textOf(asking.numbered)).toContain('judged.eligible AND (judged.decisive OR NOT judged.told)');
     expect(asking.mustBeNumbered).toBe(true);
   });
 
@@ -123,7 +136,7 @@ describe('compileExportSelection', () => {
     expect(text).toContain("CASE WHEN NOT ((p.properties ? 'mail')) THEN 'no-mapped-value'");
     expect(text).toContain("WHEN NOT (p.properties ? 'mail') THEN 'missing:mail' WHEN NOT (EXISTS");
     expect(text).toMatch(
-      /THEN 'no-consent' END AS reason .* WHERE p\.workspace_id = 3\) AS judged\) AS found GROUP BY reason$/,
+      /THEN 'no-consent' END AS reason .* WHERE p\.workspace_id = 3\) AS withheld\) AS found GROUP BY reason$/,
     );
     expect([asking.withholds, compile({ mandatory: ['mail'] }).withholds, compile().withholds]).toEqual([
       true,
@@ -138,7 +151,7 @@ describe('compileExportSelection', () => {
   it('numbers the due, and asks of the numbered again what makes them eligible', () => {
     const selection = compile({ consentObjectives: ['a'] }, '10:20:15');
     expect(textOf(selection.numbered)).toMatch(
-      /^SELECT row_number\(\) OVER \(\) AS number, profile_id, key, leaves FROM \(SELECT p\.id AS profile_id, NULL::bytea AS key, \(m\.status\) <> 'realized' AS leaves FROM \(SELECT tp\.id/,
+      /^SELECT row_number\(\) OVER \(\) AS number, profile_id, key, fate, sealed, known FROM .*SELECT p\.id AS profile_id, NULL::bytea AS key, 'row' AS fate, .* FROM \(SELECT tp\.id/,
     );
     const text = textOf(selection.rowsOf(sql`SELECT profile_id FROM picked`));
     expect(text).toMatch(/ FROM \(SELECT profile_id FROM picked\) AS chosen JOIN profile\.profile AS p/);

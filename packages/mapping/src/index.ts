@@ -51,13 +51,9 @@ export {
 export { compileSegment, readsGroupType, type SegmentCondition } from './segment-condition.js';
 export { compileExportEvents, exportedEventTypeIds, type EventSeries } from './export-events.js';
 export { compileExportColumns, type ExportColumns, type ExportReads } from './export-columns.js';
+export { audiencesOf, partitionsOfPart, profilePartitions } from './export-audience.js';
 export { remembersDelivered } from './export-demands.js';
-export {
-  audiencesOf,
-  compileExportSelection,
-  type ExportSelection,
-  partitionsOfPart,
-  profilePartitions,
-  type SelectionOptions,
-} from './export-selection.js';
+export { type Fate, type ReceiverMemory } from './export-memory.js';
+export { compileExportSelection, type ExportSelection, type SelectionOptions } from './export-selection.js';
+export { lastWordsOf, openedSetting, type LastWords } from './export-told.js';
 export { valueFormatMisfits, type FormatMisfit } from './value-format-misfits.js';

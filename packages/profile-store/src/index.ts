@@ -18,6 +18,7 @@ export {
   type StreamTarget,
 } from './definitions/stream-targets.js';
 export { eraseProfiles } from './erase/erase-profiles.js';
+export { type ErasureReader, lastWordsPlace, registerErasureReader, removeErasureReader } from './erase/last-words.js';
 export { removeOldTombstones } from './erase/remove-tombstones.js';
 export { ambiguousRows, type AmbiguousRow } from './merge/ambiguous-rows.js';
 export { applyChunk, type ChunkCounts } from './merge/apply-chunk.js';

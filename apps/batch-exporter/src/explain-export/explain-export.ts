@@ -1,5 +1,6 @@
 import { type Database, sql, type Transaction } from '@millrace/database';
 import type { Explanation, ExplanationOrder, ExplainedCondition } from '@millrace/domain';
+import type { Fate } from '@millrace/mapping';
 import { loadCatalogue } from '@millrace/profile-store';
 import { type DecidedAudience, decideExport } from '../plan-export/plan-export.js';
 
@@ -13,7 +14,7 @@ interface Found {
   readonly met: readonly boolean[];
   readonly changes: readonly string[];
   readonly holder: string | null;
-  readonly due: boolean;
+  readonly fate: Fate | null;
 }
 
 /** Why one profile would be in the export if it ran now, or not, by the conditions an export is planned with. Changes nothing. */
@@ -62,7 +63,11 @@ async function explainAudience(
     conditions.push({ condition: 'duplicate', met, answer });
   }
   if (isDelta) conditions.push({ condition: 'changed', ...change(found) });
-  return { segmentIds: [goal.segmentId, ...goal.furtherSegmentIds], included: found.due, conditions };
+  if (found.fate !== null && found.fate !== 'row') {
+    const answer = 'it was delivered before and has no row any more: the receiver is told that it left';
+    conditions.push({ condition: 'told-to-leave', met: true, answer });
+  }
+  return { segmentIds: [goal.segmentId, ...goal.furtherSegmentIds], included: found.fate !== null, conditions };
 }
 
 function existence({ found, erased_at: erasedAt }: Found): string {
@@ -98,10 +103,10 @@ function demand(reason: string, met: boolean): string {
   }
 }
 
-function change({ changes, due }: Found): Omit<ExplainedCondition, 'condition'> {
+function change({ changes, fate }: Found): Omit<ExplainedCondition, 'condition'> {
   if (changes.length > 0)
     return { met: true, answer: `changed since the last delivered export: ${[...new Set(changes)].join(', ')}` };
-  return due
+  return fate !== null
     ? { met: true, answer: 'it takes the place of another profile with its key' }
     : { met: false, answer: 'nothing that the goal reads has changed since the last delivered export' };
 }

@@ -1,6 +1,6 @@
 import type { ExportCounts } from '@millrace/domain';
 import { beginUnderLease, finishUnit, type Lease, type Unit, writeRunEvent } from '@millrace/job-queue';
-import { remembersDelivered } from '@millrace/mapping';
+import { audiencesOf, remembersDelivered } from '@millrace/mapping';
 import type { Exporter, ExportWork } from '../run-export/exporter.js';
 import { type ExportRow, moveExport, releaseKeys } from '../storage/exports.js';
 import { keepDelivered } from '../storage/delivered.js';
@@ -56,7 +56,7 @@ export async function finishExport(
 /** Also the whole of an export that has nothing to write. */
 export async function markDelivered(
   exporter: Exporter,
-  { key, goal, snapshot }: Pick<ExportWork, 'key' | 'goal' | 'snapshot'>,
+  { key, goal }: Pick<ExportWork, 'key' | 'goal'>,
   { plan, manifestKeys, tokenKey, state }: Pick<ExportRow, 'plan' | 'manifestKeys' | 'tokenKey' | 'state'>,
   files: readonly DeliveredFile[],
   unit: Unit,
@@ -81,7 +81,8 @@ export async function markDelivered(
     await releaseKeys(tx, key);
     await keepDelivered(tx, key, {
       full: plan.mode === 'full',
-      remembered: remembersDelivered(goal, snapshot.consentObjectives),
+      remembered: remembersDelivered(goal),
+      audiences: audiencesOf(goal).map(({ segmentId }) => segmentId),
       snapshot: plan.position.snapshot,
     });
     await dropSelected(tx, key);

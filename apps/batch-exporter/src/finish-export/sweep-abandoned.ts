@@ -1,7 +1,7 @@
 import { loadGoalSnapshot } from '@millrace/job-queue';
 import type { Exporter } from '../run-export/exporter.js';
 import { type AbandonedExport, takeLeftAbandoned } from '../storage/exports.js';
-import { defaultRetention, removeExpiredExports, type Retention } from '../storage/retention.js';
+import { defaultRetention, removeExpiredExports, type Retention, takeForgotten } from '../storage/retention.js';
 import { removeAbandoned } from './abandon-export.js';
 
 /** Longer than any removal under way takes. */
@@ -49,11 +49,17 @@ export class AbandonedSweep {
   start(): void {
     // Without a database there is nothing to sweep; the next round asks again.
     this.#sweeping = sweepAbandoned(this.#exporter)
-      .then(() => removeExpiredExports(this.#exporter.database, this.#retention))
+      .then(() => this.#removeExpired())
       .catch(() => undefined)
       .then(() => {
         if (!this.#stopped) this.#timer = setTimeout(() => this.start(), this.#everyMs);
       });
+  }
+
+  async #removeExpired(): Promise<void> {
+    const { database } = this.#exporter;
+    await takeForgotten(database);
+    while (!this.#stopped && (await removeExpiredExports(database, this.#retention)) > 0) continue;
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,5 @@
 import type { ExportProfilesGoal } from '@millrace/domain';
-import type { Catalogue } from '@millrace/mapping';
+import { type Catalogue, remembersDelivered } from '@millrace/mapping';
 import { canonicalHash } from '@millrace/job-queue';
 
 /** What of a goal's connection decides about its files. */
@@ -36,6 +36,8 @@ export function exportGoalHash(
       : { timeline: [goal.timeline.types ?? [], goal.timeline.from ?? '', goal.timeline.until ?? ''] }),
     target: [endpoint ?? '', goal.target.bucket, goal.target.directory],
     ...(goal.mode === 'membership-only' ? { mode: goal.mode } : {}),
+    // Whoever exported everybody all along does not know whom.
+    ...(remembersDelivered(goal) ? { remembers: true } : {}),
     segmentNames: exportedSegmentNames(goal, catalogue),
     ...exportedStages(goal, catalogue),
   });

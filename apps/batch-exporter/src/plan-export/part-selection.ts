@@ -49,7 +49,7 @@ export function rowsOfFile(
   if (selection === undefined) throw new RangeError(`the goal has no audience ${audience}`);
   return splitRows === undefined
     ? selection.rows(partitionsOfFile(file))
-    : selection.rowsOf(selectedOfFile(key, audience, number, splitRows));
+    : selection.rowsOf(selectedOfFile(key, { audience, number, splitRows }));
 }
 
 /** Whom an audience holds at this moment, each once and only who consents to that: a query for `profile_id` without parameters. */

@@ -7,9 +7,9 @@ import {
   compileExportSelection,
   type ExportSelection,
 } from '@millrace/mapping';
-import { deliveredKeys } from '../storage/delivered.js';
+import { receiverMemory } from '../storage/delivered.js';
 import type { ExportKey } from '../storage/exports.js';
-import { storeSelected } from '../storage/selected.js';
+import { type SealKnown, storeSelected } from '../storage/selected.js';
 import { tuneSelection } from '../storage/selection-settings.js';
 import { readPosition } from '../storage/watermark.js';
 import { decideMode, type ModeDecision } from './decide-mode.js';
@@ -65,7 +65,7 @@ export function selectAudiences(
     selection: compileExportSelection(audience, compileExportColumns(audience, catalogue), catalogue, {
       since,
       consentObjectives,
-      delivered: deliveredKeys(goalId),
+      memory: receiverMemory(goalId, audience.segmentId),
     }),
   }));
 }
@@ -74,6 +74,7 @@ export function selectAudiences(
  * Fixes what an export writes. The store's position is read first, in the transaction that counts: whatever that snapshot
  * shows is seen by every part too, which read later, so a next delta from there misses nothing. What commits in between
  * may be in this export and in the next.
+ * @param seal what is remembered of keys, for the next exports
  * @throws InputError for a goal that does not fit the workspace, and 'nothing-due' where the goal says so
  */
 export async function planExport(
@@ -82,6 +83,7 @@ export async function planExport(
   goal: ExportProfilesGoal,
   terms: ExportTerms,
   catalogue: Catalogue,
+  seal: SealKnown,
 ): Promise<ExportPlan> {
   const { decision, audiences, goalHash, position, plannedAt } = await decideExport(
     tx,
@@ -91,7 +93,7 @@ export async function planExport(
     catalogue,
   );
   const planned: PlannedAudience[] = [];
-  for (const [index, audience] of audiences.entries()) planned.push(await planAudience(tx, key, index, audience));
+  for (const [index, audience] of audiences.entries()) planned.push(await planAudience(tx, key, index, audience, seal));
   const written = withEmptyFiles(goal, planned);
   const [first] = written;
   const splitRows = first?.splitRows;
@@ -139,6 +141,7 @@ async function planAudience(
   key: ExportKey,
   index: number,
   { goal, selection }: DecidedAudience,
+  seal: SealKnown,
 ): Promise<PlannedAudience> {
   const { counts, access, anyDue } = await countSelection(tx, selection);
   const { segmentId } = goal;
@@ -148,7 +151,7 @@ async function planAudience(
   if (fits && !selection.mustBeNumbered)
     return { segmentId, counts, access, files: anyDue ? (alone ? 1 : goal.parts) : 0, splitRows: undefined };
   if (selection.readsEveryone) await tuneSelection(tx, 'scan');
-  const rows = await storeSelected(tx, key, index, selection.numbered);
+  const rows = await storeSelected(tx, key, index, selection, seal);
   const splitRows = Math.max(1, alone ? rows : Math.min(goal.splitRows, Math.ceil(rows / goal.parts)));
   const files = Math.ceil(rows / splitRows);
   if (files > maxFiles) {

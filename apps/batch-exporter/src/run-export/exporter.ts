@@ -9,6 +9,7 @@ import {
 import { loadGoalSnapshot, type Unit, type WakeUps } from '@millrace/job-queue';
 import type { ObjectStore } from '@millrace/object-store';
 import type { ExportKey } from '../storage/exports.js';
+import type { ReceiverSeals } from '../storage/receiver-seals.js';
 import type { ExportEvents } from './export.events.js';
 
 /** Where a goal writes to: its endpoint with the secrets opened, and the buckets behind it. */
@@ -28,6 +29,7 @@ export interface Exporter {
   readonly events: ExportEvents;
   /** Of a workspace, for `pseudonymise`: the same for every export of it. */
   readonly pseudonymKey: (workspaceId: number) => Uint8Array;
+  readonly seals: ReceiverSeals;
 }
 
 /** A unit's goal, read and opened. */

@@ -4,14 +4,15 @@ import {
   childUnits,
   finishUnit,
   handBackUnit,
+  type Lease,
   openUnit,
   type Unit,
   type UnitContext,
   type UnitHandler,
   writeRunEvent,
 } from '@millrace/job-queue';
-import { compileExportEvents } from '@millrace/mapping';
-import { loadCatalogue } from '@millrace/profile-store';
+import { type Catalogue, compileExportEvents, lastWordsOf } from '@millrace/mapping';
+import { loadCatalogue, registerErasureReader, removeErasureReader } from '@millrace/profile-store';
 import { finishExport, markDelivered } from '../finish-export/finish-export.js';
 import type { ExportPlan } from '../plan-export/export-plan.js';
 import type { ExportNames } from '../plan-export/file-names.js';
@@ -67,10 +68,12 @@ async function plan(
   const { key, goal, snapshot, endpoint } = work;
   await checkEncoding(goal, endpoint);
   const catalogue = await loadCatalogue(database, snapshot.workspaceId);
+  await listenToErasures(exporter, work, catalogue, lease);
   const planned = await database.transaction(async (tx) => {
     await beginUnderLease(tx, lease);
+    const seal = exporter.seals.sealer(snapshot.workspaceId, key.goalId);
     const terms = { endpoint: endpoint.endpoint, consentObjectives: snapshot.consentObjectives };
-    const made = await endOnAbort(database, tx, signal, () => planExport(tx, key, goal, terms, catalogue));
+    const made = await endOnAbort(database, tx, signal, () => planExport(tx, key, goal, terms, catalogue, seal));
     await insertExport(tx, key, unit.snapshotId, made);
     await writeRunEvent(tx, { ...key, unitId: unit.id }, { kind: 'goal-started' });
     if (made.reason !== undefined) {
@@ -88,6 +91,22 @@ async function plan(
   await exporter.wakeUps.wake('run-event', { version: 1 });
   signal.throwIfAborted();
   return planned;
+}
+
+/** Committed before the plan's snapshot: whatever that does not show as erased leaves for the goal by what it is known. */
+async function listenToErasures(
+  { database, seals }: Exporter,
+  { key, goal, snapshot }: ExportWork,
+  catalogue: Catalogue,
+  lease: Lease,
+): Promise<void> {
+  const wanted = lastWordsOf(goal, catalogue);
+  await database.transaction(async (tx) => {
+    await beginUnderLease(tx, lease);
+    if (wanted === undefined) return await removeErasureReader(tx, key.goalId);
+    const { publicKey } = seals;
+    await registerErasureReader(tx, { goalId: key.goalId, workspaceId: snapshot.workspaceId, ...wanted, publicKey });
+  });
 }
 
 async function openParts(

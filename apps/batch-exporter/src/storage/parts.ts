@@ -179,26 +179,28 @@ export interface PartProgress {
   readonly rows: number;
 }
 
-/**
- * Notes how many rows the COPY of this backend has sent, which the server counts for us, and says how the export stands.
- * Undefined: the part is no longer written by this upload.
- */
+/** How many rows the COPY of a backend has sent, which its server counts for us. @param executor of that server */
+export async function copiedRows(executor: Executor, backendPid: number): Promise<number> {
+  const { rows } = await executor.query<{ rows: number }>(
+    sql`SELECT tuples_processed::float8 AS rows FROM pg_stat_progress_copy WHERE pid = ${backendPid}`,
+  );
+  return rows[0]?.rows ?? 0;
+}
+
+/** Notes how many rows a part has so far, and says how the export stands. Undefined: the part is no longer written by this upload. */
 export async function recordProgress(
   executor: Executor,
   key: ExportKey,
   part: {
     readonly number: number;
     readonly uploadId: string;
-    readonly backendPid: number;
-    /** Of that COPY, already in files before this one. */
-    readonly rowsBefore: number;
+    readonly rows: number;
   },
 ): Promise<PartProgress | undefined> {
   const { rows } = await executor.query<{ state: ExportState; rows: number }>(sql`
     WITH own AS (
       -- What is stored has been counted: the COPY may be rows ahead of it by now.
-      UPDATE exporter.part SET rows = CASE state WHEN 'writing' THEN greatest(rows, coalesce((
-        SELECT tuples_processed FROM pg_stat_progress_copy WHERE pid = ${part.backendPid}), 0) - ${part.rowsBefore}::bigint) ELSE rows END
+      UPDATE exporter.part SET rows = CASE state WHEN 'writing' THEN greatest(rows, ${part.rows}::bigint) ELSE rows END
       WHERE run_id = ${key.runId} AND goal_id = ${key.goalId} AND number = ${part.number} AND upload_id = ${part.uploadId}
       RETURNING rows, series
     )

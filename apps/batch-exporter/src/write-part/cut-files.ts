@@ -18,18 +18,30 @@ export class FileCutter {
   readonly #header: Buffer;
   readonly #sizeOf: (rows: Buffer) => number;
   readonly #headBytes: number;
+  readonly #isConsumed: boolean;
   #rows: CopiedRows = { bytes: Buffer.alloc(0), ends: [] };
   /** Rows of these that are in files. */
   #at = 0;
   #begun = false;
 
-  /** @param header of every file, in UTF-8. Without `limits` there is one file. */
-  constructor(source: AsyncIterable<CopiedRows>, limits: FileLimits | undefined, header: Buffer, charset: Charset) {
+  /**
+   * Without `limits` there is one file.
+   * @param header of every file, in UTF-8
+   * @param isConsumed who takes a chunk of a body has no more need of the one before: its buffer goes back to the source
+   */
+  constructor(
+    source: AsyncIterable<CopiedRows>,
+    limits: FileLimits | undefined,
+    header: Buffer,
+    charset: Charset,
+    isConsumed = false,
+  ) {
     this.#source = source[Symbol.asyncIterator]();
     this.#limits = limits;
     this.#header = header;
     this.#sizeOf = sizeIn(charset);
     this.#headBytes = this.#sizeOf(header) + (markBytes[charset] ?? 0);
+    this.#isConsumed = isConsumed;
   }
 
   async next(): Promise<CutFile | undefined> {
@@ -61,6 +73,7 @@ export class FileCutter {
         };
       }
       yield taken;
+      if (this.#isConsumed && this.#at === ends.length) this.#rows.release?.();
     }
   }
 

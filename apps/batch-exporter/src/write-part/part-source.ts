@@ -1,4 +1,4 @@
-import type { Sql } from '@millrace/database';
+import type { Sql, Transaction } from '@millrace/database';
 import { copyOptions } from '@millrace/delimited';
 import { type Catalogue, compileExportEvents, type EventSeries } from '@millrace/mapping';
 import type { ExportPlan } from '../plan-export/export-plan.js';
@@ -6,6 +6,7 @@ import { partitionsOfFile, plannedFile, profilesOfAudience, rowsOfFile } from '.
 import { writesAlone } from '../plan-export/plan-export.js';
 import type { ExportWork } from '../run-export/exporter.js';
 import type { PartRow } from '../storage/parts.js';
+import { openSealed, type ReceiverSeals } from '../storage/receiver-seals.js';
 import { copyStatement } from './copy-statement.js';
 import type { FileLimits } from './cut-files.js';
 import { headersOf, plainRows, processedRows, type ProcessingContext, type RowWriter } from './write-rows.js';
@@ -14,6 +15,8 @@ import { headersOf, plainRows, processedRows, type ProcessingContext, type RowWr
 export interface PartSource {
   readonly headers: readonly string[];
   readonly statement: Sql;
+  /** What the transaction of the statement needs before. */
+  readonly prepare: (tx: Transaction) => Promise<void>;
   /** Undefined: COPY writes the dialect itself. */
   readonly rows: RowWriter | undefined;
   /** The part's unit cuts what it reads into files of at most this. */
@@ -34,17 +37,24 @@ export function partSource(
   part: PartRow,
   catalogue: Catalogue,
   processing: ProcessingContext,
+  seals: ReceiverSeals,
 ): PartSource {
   const limits = { rows: goal.splitRows, bytes: goal.splitBytes };
   if (part.series === '') {
     const processed = goal.processors.length > 0;
     const options = processed ? undefined : copyOptions(goal.csv);
+    const file = plannedFile(plan, part.number);
     return {
       headers: headersOf(goal),
       statement: copyStatement(rowsOfFile(key, plan, part.number, goal, snapshot, catalogue), options),
+      prepare: async (tx) => {
+        const { splitRows } = file;
+        if (splitRows !== undefined && plan.mode === 'delta')
+          await openSealed(tx, key, snapshot.workspaceId, { ...file, splitRows }, seals);
+      },
       rows: processed ? processedRows(goal, processing) : options === undefined ? plainRows(goal.csv) : undefined,
       limits: writesAlone(goal) ? limits : undefined,
-      tables: partitionsOfFile(plannedFile(plan, part.number)).map((partition) => `profile.profile_p${partition}`),
+      tables: partitionsOfFile(file).map((partition) => `profile.profile_p${partition}`),
     };
   }
   const series = compileExportEvents(goal, catalogue).find((one) => seriesName(one) === part.series);
@@ -54,6 +64,7 @@ export function partSource(
   return {
     headers: series.headers,
     statement: copyStatement(series.rows(profiles), options),
+    prepare: async () => undefined,
     rows: options === undefined ? plainRows(goal.csv) : undefined,
     limits,
     tables: ['profile.event'],

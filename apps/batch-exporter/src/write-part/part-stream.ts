@@ -1,6 +1,6 @@
-import { addAbortSignal, Readable } from 'node:stream';
+import { addAbortSignal, Readable, type TransformOptions } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
-import { createGzip } from 'node:zlib';
+import { createGzip, type ZlibOptions } from 'node:zlib';
 import { encryptPgp, signPgp } from '@millrace/crypto';
 import type { CopiedRows, CopyOut } from '@millrace/database';
 import { CharsetEncoder, formatHeader, rowFormatter } from '@millrace/delimited';
@@ -46,6 +46,14 @@ export async function checkEncoding(goal: ExportProfilesGoal, endpoint: GoalEndp
   if (pgp !== undefined) await finished(wrapPgp(Readable.from([]), pgp).resume());
 }
 
+const gzipOptions: ZlibOptions & Pick<TransformOptions, 'writableHighWaterMark'> = {
+  // Two thirds of the time of the default for a tenth more bytes.
+  level: 1,
+  chunkSize: 128 * 1024,
+  // Each chunk is compressed before the next one is asked for: the cutter gives its buffer back then.
+  writableHighWaterMark: 1,
+};
+
 // Its types take a list of streams, but not one with functions among them.
 const pipelineOf = pipeline as (stages: readonly unknown[], options: { readonly signal: AbortSignal }) => Promise<void>;
 
@@ -65,7 +73,8 @@ export async function writeFiles(
   const header = Buffer.from(headerText(goal, headers));
   const write = async (copied: AsyncIterable<CopiedRows>): Promise<void> => {
     const asWritten = rows === undefined ? copied : writing(copied, rows);
-    const cutter = new FileCutter(asWritten, limits, header, goal.csv.charset);
+    const isConsumed = goal.compression === 'gzip' && encoderOf(goal) === undefined;
+    const cutter = new FileCutter(asWritten, limits, header, goal.csv.charset, isConsumed);
     for (let file = await cutter.next(); file !== undefined;) {
       const upload = await sink.open();
       const written = await writeBody(file.body(), encoding, upload, signal);
@@ -83,12 +92,8 @@ async function writeBody(
   upload: Upload,
   signal: AbortSignal,
 ): Promise<Omit<WrittenFile, 'rows'>> {
-  const { csv, compression } = goal;
-  // A file without header may begin with a character that reads as a byte order mark: the encoder sees to it.
-  const encoder =
-    csv.charset === 'utf-8' && csv.header
-      ? undefined
-      : new CharsetEncoder(csv.charset, { unencodable: csv.unencodable });
+  const { compression } = goal;
+  const encoder = encoderOf(goal);
   let summary: WriteSummary | undefined;
   const write = async (bytes: Bytes): Promise<void> => {
     const body = Readable.from(bytes, { objectMode: false, highWaterMark: 512 * 1024 });
@@ -98,8 +103,7 @@ async function writeBody(
     [
       content,
       ...(encoder === undefined ? [] : [encoder]),
-      // Level 1: two thirds of the time of the default for a tenth more bytes.
-      ...(compression === 'gzip' ? [createGzip({ level: 1, chunkSize: 128 * 1024 })] : []),
+      ...(compression === 'gzip' ? [createGzip(gzipOptions)] : []),
       ...(pgp === undefined ? [] : [wrapping(pgp)]),
       write,
     ],
@@ -109,8 +113,19 @@ async function writeBody(
   return { summary, charactersReplaced: encoder?.replaced ?? 0 };
 }
 
+/** A file without header may begin with a character that reads as a byte order mark: the encoder sees to it. */
+function encoderOf({ csv }: ExportProfilesGoal): CharsetEncoder | undefined {
+  return csv.charset === 'utf-8' && csv.header
+    ? undefined
+    : new CharsetEncoder(csv.charset, { unencodable: csv.unencodable });
+}
+
 async function* writing(source: AsyncIterable<CopiedRows>, rows: RowWriter): AsyncGenerator<CopiedRows> {
-  for await (const copied of source) yield rows.write(copied);
+  for await (const copied of source) {
+    const written = rows.write(copied);
+    copied.release?.();
+    yield written;
+  }
 }
 
 function headerText({ csv }: ExportProfilesGoal, headers: readonly string[]): string {

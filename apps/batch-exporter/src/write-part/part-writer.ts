@@ -17,7 +17,7 @@ import { estimateBytes } from './estimate-bytes.js';
 import { partSource, type PartSource } from './part-source.js';
 import { writeFiles, type WrittenFile } from './part-stream.js';
 import { pgpOptions } from './pgp-options.js';
-import { watchPart } from './watch-part.js';
+import { type WatchedPart, watchPart } from './watch-part.js';
 import { noTallies } from './write-rows.js';
 
 /** The export is being abandoned, or another writer has the part: nothing more is to be done here. */
@@ -64,7 +64,8 @@ export class PartWriter {
       pseudonymKey: this.#exporter.pseudonymKey(snapshot.workspaceId),
       now: new Date(this.#plan.plannedAt),
     };
-    const source = partSource(this.#work, this.#plan, this.#part, catalogue, processing);
+    const { seals } = this.#exporter;
+    const source = partSource(this.#work, this.#plan, this.#part, catalogue, processing, seals);
     const expectedBytes = await estimateBytes(this.#exporter.database, goal, this.#plan, source);
     this.#context.signal.throwIfAborted();
     // Requests under way are not waited for: the last of them may be all that is left of this part.
@@ -139,11 +140,12 @@ export class PartWriter {
         // A replica has no leases to lock. Whoever takes the part over aborts the upload, and with it what is read for it.
         if (!reader.isReplica) await beginUnderLease(tx, this.#context.lease);
         await tuneSelection(tx, this.#plan.access);
+        await source.prepare(tx);
         await endOnAbort(reader.database, tx, signal, async (backendPid) => {
           const copy = tx.copyOut(source.statement);
           written = writeFiles(copy, encoding, sink, signal);
           written.catch((error: Error) => copy.destroy(error));
-          endWatch = this.#watch(reader.isReplica ? 0 : backendPid);
+          endWatch = this.#watch({ database: reader.database, backendPid });
           await finished(copy, { writable: false });
         });
       });
@@ -164,16 +166,16 @@ export class PartWriter {
     return reader;
   }
 
-  /** @param backendPid of the COPY, on the primary; 0 where its rows cannot be counted on the way */
-  #watch(backendPid: number): () => Promise<void> {
+  #watch(reader: WatchedPart['reader']): () => Promise<void> {
     return watchPart(
       this.#exporter,
       {
         key: this.#work.key,
         plan: this.#plan,
+        reader,
         at: () => {
           const { number, upload } = this.#opened;
-          return { number, uploadId: upload.uploadId, backendPid, rowsBefore: this.#rowsBefore };
+          return { number, uploadId: upload.uploadId, rowsBefore: this.#rowsBefore };
         },
       },
       () => this.#withdrawn.abort(),

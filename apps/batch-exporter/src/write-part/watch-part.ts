@@ -1,16 +1,19 @@
+import type { Database } from '@millrace/database';
 import { writeRunEvent } from '@millrace/job-queue';
 import { expectedRows, type ExportPlan } from '../plan-export/export-plan.js';
 import type { Exporter } from '../run-export/exporter.js';
 import type { ExportKey } from '../storage/exports.js';
-import { recordProgress } from '../storage/parts.js';
+import { copiedRows, recordProgress } from '../storage/parts.js';
 
 const lookEveryMs = 1000;
 
 export interface WatchedPart {
   readonly key: ExportKey;
   readonly plan: ExportPlan;
-  /** Which file is being written, by which connection. */
-  readonly at: () => Parameters<typeof recordProgress>[2];
+  /** Whose COPY it is: on the primary or a replica. */
+  readonly reader: { readonly database: Database; readonly backendPid: number };
+  /** Which file is being written, and how many rows of that COPY are in files before it. */
+  readonly at: () => { readonly number: number; readonly uploadId: string; readonly rowsBefore: number };
 }
 
 /**
@@ -24,7 +27,11 @@ export function watchPart(exporter: Exporter, part: WatchedPart, stop: () => voi
   let ended = false;
 
   const look = async (): Promise<void> => {
-    const progress = await recordProgress(exporter.database, part.key, part.at());
+    const { database, backendPid } = part.reader;
+    // A replica that does not answer leaves the progress unknown, not whether the export goes on.
+    const copied = await copiedRows(database, backendPid).catch(() => 0);
+    const { rowsBefore, ...file } = part.at();
+    const progress = await recordProgress(exporter.database, part.key, { ...file, rows: copied - rowsBefore });
     if (ended) return;
     if (progress?.exportState !== 'parts') {
       stop();

@@ -3,6 +3,7 @@ import { InputError, type Connection, type GoalEndpoint } from '@millrace/domain
 import type { WakeUps } from '@millrace/job-queue';
 import { lockDefinitions } from '@millrace/profile-store';
 import { isDeepStrictEqual } from 'node:util';
+import { forgetGoal } from '../manage-goals/forget-goal.js';
 import { commandStream, isStreaming } from '../manage-goals/stream-commands.js';
 import type { ConfigStorage, ConfigTransaction } from '../storage/config-storage.js';
 import type { ConnectionRow, GoalRow } from '../storage/entities.js';
@@ -108,6 +109,7 @@ export class ManageConnections {
         throw new InputError('run-conflict', 'a run of this connection is under way: cancel it or wait for its end');
       }
       const stopped = await this.#commandStreams(tx, connection, { ...connection, active: false }, true);
+      for (const goal of await tx.goals.list(id)) await forgetGoal(tx.executor, goal);
       await tx.connections.delete(id);
       return stopped;
     });

@@ -12,6 +12,7 @@ import type { ConnectionRow, GoalRow } from '../storage/entities.js';
 import { validateGoal } from '../validate-goal/validate-goal.js';
 import { completeMappings, mayBringProperty, withMissing } from './complete-mappings.js';
 import type { GoalChange, GoalWarning } from './goal-views.js';
+import { forgetGoal } from './forget-goal.js';
 import { goalWarnings } from './goal-warnings.js';
 import { commandStream, isStreaming } from './stream-commands.js';
 
@@ -93,6 +94,7 @@ export class ManageGoals {
       if (goal === null) throw noGoal();
       const change = { goal, connection, before: isStreaming(goal, connection), after: false, deleted: true };
       const told = await commandStream(tx.executor, change, this.#keys);
+      await forgetGoal(tx.executor, goal);
       await tx.goals.delete(id);
       return { result: undefined, told };
     });

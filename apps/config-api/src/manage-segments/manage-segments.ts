@@ -1,5 +1,6 @@
 import { sql, type Database, type Executor } from '@millrace/database';
 import { InputError, type SegmentDefinition } from '@millrace/domain';
+import { dropLabels } from '../manage-goals/forget-goal.js';
 import { createSegment, deleteSegment, updateSegment, type SegmentRecord } from '@millrace/profile-store';
 
 /** Segments as people define them; their memberships are profile-store's, built in the background. */
@@ -29,7 +30,7 @@ export class ManageSegments {
   async delete(workspaceId: number, id: string): Promise<void> {
     await deleteSegment(this.#database, workspaceId, id, async (tx) => {
       const users = await goalsUsing(tx, workspaceId, id);
-      if (users.length === 0) return;
+      if (users.length === 0) return await dropLabels(tx, workspaceId, id);
       throw new InputError(
         'segment-in-use-conflict',
         `the segment is used by ${users.map((name) => JSON.stringify(name)).join(', ')}: change or delete these goals first`,

@@ -36,9 +36,15 @@ export function checkWho(goal: ExportProfilesGoal, catalogue: Catalogue, complai
       complaints.add(['deduplicate', 'properties', index], 'stands here twice');
   }
   const has = (kind: string): boolean => columns.some(({ source }) => source.kind === kind);
-  if (tombstones && (!has('profile-id') || !has('membership-status')))
+  const keyed = columns.some(
+    ({ source }) =>
+      deduplicate?.by === 'properties' &&
+      source.kind === 'property' &&
+      deduplicate.properties.includes(source.property),
+  );
+  if (tombstones && (!(has('profile-id') || has('identity') || keyed) || !has('membership-status')))
     complaints.add(
       ['tombstones'],
-      'needs a column of the kind "profile-id" and one of the kind "membership-status": a tombstone has nothing else to say',
+      'needs a column of the kind "membership-status" and one that says who it is, of the kind "profile-id" or "identity": a tombstone has nothing else to say',
     );
 }

@@ -1,6 +1,7 @@
 import { sql, type Sql, type Transaction } from '@millrace/database';
 import { lockDefinitions } from '../definitions/lock-definitions.js';
 import { streamedProperties } from '../definitions/stream-targets.js';
+import { leaveLastWords } from './last-words.js';
 
 const belongings = [
   'identity',
@@ -16,7 +17,8 @@ const belongings = [
  * Erases profiles and everything that hangs on them, in sets, inside the caller's transaction. A tombstone stays: the
  * profile's id, its last version and hashes of its identities under the store's own key, which tell a person who returns
  * from one who never was here without saying who it was. Where a stream listens, the outbox tells that they are gone
- * and holds, until it is sent, by which identities and segments a receiver knows them.
+ * and holds, until it is sent, by which identities and segments a receiver knows them; for exports that must tell their receivers
+ * these are left sealed, until they are delivered.
  * Takes locks in every writer's order: definitions, profiles by id; whoever also adds identities does so before.
  * @param chosen a query of profile ids; those that are no more, or of another workspace, are passed over
  * @returns how many were erased
@@ -44,6 +46,7 @@ export async function eraseProfiles(tx: Transaction, workspaceId: number, chosen
       FROM profile.identity i CROSS JOIN profile.store WHERE i.profile_id = e.profile_id ORDER BY 1),
       ARRAY(SELECT m.segment_id FROM profile.membership m WHERE m.profile_id = e.profile_id ORDER BY 1)
     FROM erasing e`);
+  await leaveLastWords(tx, workspaceId);
   if ((await streamedProperties(tx, workspaceId)) !== undefined) {
     await tx.query(sql`
       INSERT INTO profile.outbox (lane, workspace_id, profile_id, version, segments, identities, erased)

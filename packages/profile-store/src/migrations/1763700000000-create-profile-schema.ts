@@ -281,6 +281,27 @@ CREATE TABLE profile.tombstone (
 CREATE INDEX tombstone_changed ON profile.tombstone (workspace_id, changed_xid);
 CREATE INDEX tombstone_erased ON profile.tombstone (workspace_id, erased_at);
 
+-- Export goals whose receivers know profiles by more than their id, and are told of the erased.
+CREATE TABLE profile.erasure_reader (
+  goal_id uuid PRIMARY KEY,
+  workspace_id integer NOT NULL,
+  segment_ids uuid[] NOT NULL,
+  namespace_ids integer[] NOT NULL,
+  -- X25519: what is closed with it, only the service that writes the goal's files opens.
+  public_key bytea NOT NULL,
+  registered_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX erasure_reader_workspace ON profile.erasure_reader (workspace_id);
+
+-- The identities of an erased profile, sealed, until the goal's receiver is told of it.
+CREATE TABLE profile.last_words (
+  goal_id uuid NOT NULL REFERENCES profile.erasure_reader ON DELETE CASCADE,
+  profile_id uuid NOT NULL REFERENCES profile.tombstone ON DELETE CASCADE,
+  sealed text NOT NULL,
+  PRIMARY KEY (goal_id, profile_id)
+);
+CREATE INDEX last_words_profile ON profile.last_words (profile_id);
+
 CREATE FUNCTION profile.lane(profile_id uuid) RETURNS smallint LANGUAGE sql IMMUTABLE PARALLEL SAFE
   RETURN (get_byte(uuid_send(profile_id), 15))::smallint;
 

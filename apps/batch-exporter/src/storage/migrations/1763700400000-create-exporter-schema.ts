@@ -61,32 +61,40 @@ CREATE TABLE exporter.part (
   FOREIGN KEY (run_id, goal_id) REFERENCES exporter.export ON DELETE CASCADE
 );
 
--- Who is in which file of an export that is split by rows or deduplicated, while it is under way. Written with the plan.
+-- Who is in which file of an export that is split by rows or remembered, while it is under way. Written with the plan.
 CREATE TABLE exporter.selected (
   run_id uuid NOT NULL,
   goal_id uuid NOT NULL,
   -- Place of the audience among those of the plan, from 0.
   audience integer NOT NULL,
-  -- From 1 in each audience, without gaps.
+  -- From 1 in each audience, without gaps: its row. Below 0: only for what is remembered.
   number bigint NOT NULL,
   profile_id uuid NOT NULL,
   -- What the row stands for where it is remembered.
   key bytea,
-  -- The row tells that it left.
-  leaves boolean NOT NULL,
+  -- What becomes of the key. Written: row; left, gone, erased: the row tells of who is in the audience no more.
+  -- Only remembered: next, the profile has the key behind another one; forget, it has it no more.
+  fate text NOT NULL CHECK (fate IN ('row', 'left', 'gone', 'erased', 'next', 'forget')),
+  -- For the exporter's key alone: what the receiver knows it by, should nobody have the key any more.
+  sealed text,
   PRIMARY KEY (run_id, goal_id, audience, number)
 );
 
--- Who had each key in what was delivered: when somebody else has it, that one is due, whatever changed. Without deduplication
--- each profile has a key of its own.
+-- What the receivers of delivered exports were told: who has each key. Without deduplication each profile has a key of its own.
 CREATE TABLE exporter.delivered (
   goal_id uuid NOT NULL,
-  -- Hashed with the store's own key.
+  -- The segment of the audience, the first of several in one set of files.
+  audience uuid NOT NULL,
+  -- Of values hashed with the store's own key.
   key bytea NOT NULL,
   profile_id uuid NOT NULL,
-  PRIMARY KEY (goal_id, key)
+  -- The row of the key was this profile's. The others have the same key and follow when it leaves.
+  holds boolean NOT NULL,
+  -- As in exporter.selected, of who holds.
+  sealed text,
+  PRIMARY KEY (goal_id, audience, key, profile_id)
 );
-CREATE INDEX delivered_profile ON exporter.delivered (goal_id, profile_id);
+CREATE INDEX delivered_profile ON exporter.delivered (goal_id, audience, profile_id);
 
 -- Manifests and token file of an export that is finishing, stored invisibly: only their completion is missing, which has an effect once.
 CREATE TABLE exporter.announcement (
@@ -98,6 +106,12 @@ CREATE TABLE exporter.announcement (
   upload_receipt text NOT NULL,
   PRIMARY KEY (run_id, goal_id, object_key),
   FOREIGN KEY (run_id, goal_id) REFERENCES exporter.export ON DELETE CASCADE
+);
+
+-- Goals that were deleted: until no export of theirs can be under way, what is remembered of them is removed over and over.
+CREATE TABLE exporter.forgotten_goal (
+  goal_id uuid PRIMARY KEY,
+  at timestamptz NOT NULL DEFAULT now()
 );
 
 -- Object names of exports under way: no two of them may write the same one.
