@@ -27,9 +27,18 @@ export interface BenchResult {
   readonly [extra: string]: unknown;
 }
 
+/** What it says instead where this machine cannot show what is asked. */
+export interface SkippedBench {
+  readonly bench: string;
+  readonly rows: number;
+  readonly cores: number;
+  /** Why. */
+  readonly skipped: string;
+}
+
 export interface Bench {
   readonly about: string;
-  run(options: BenchOptions): Promise<BenchResult>;
+  run(options: BenchOptions): Promise<BenchResult | SkippedBench>;
 }
 
 export function median(values: readonly number[]): number {

@@ -7,6 +7,7 @@ import { exportEvents } from './export-events.js';
 import { exportFull } from './export-full.js';
 import { exportMemory } from './export-memory.js';
 import { exportPgp } from './export-pgp.js';
+import { exportProcesses } from './export-processes.js';
 import { exportRows } from './export-rows.js';
 import { importLinked } from './import-linked.js';
 import { importMemory } from './import-memory.js';
@@ -35,6 +36,7 @@ const benches: Readonly<Record<string, Bench>> = {
   'export-full': exportFull,
   'export-memory': exportMemory,
   'export-pgp': exportPgp,
+  'export-processes': exportProcesses,
   'export-delta': exportDelta,
   'export-rows': exportRows,
   'export-events': exportEvents,

@@ -1,8 +1,5 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { sql } from '@millrace/database';
-import { serviceEnvironment } from '@millrace/dev-stack';
+import { startAnother, type AnotherProcess } from './another-process.js';
 import { median, round, type Bench } from './bench.js';
 import { peakRssMiB } from './bench-stack.js';
 import { activateGoals, changeAll, settle, withStreamSetting, type StreamSetting } from './stream-setting.js';
@@ -21,7 +18,7 @@ export const streamHandover: Bench = {
       for (let run = 1; run <= runs; run += 1) {
         const second = await startSecond(setting);
         undisturbed.push(await changesUntilSent(setting, () => undefined));
-        took.push(await changesUntilSent(setting, () => second.kill('SIGKILL')));
+        took.push(await changesUntilSent(setting, () => second.kill()));
         say(`run ${run} of ${runs}: ${took.at(-1)!.toFixed(2)} s after the kill`);
       }
       const [ours, floor] = [median(took), median(undisturbed)];
@@ -39,22 +36,11 @@ export const streamHandover: Bench = {
   },
 };
 
-interface Second {
-  kill(signal: NodeJS.Signals): void;
-}
-
 /** Resolves when it holds its half of the lanes. */
-async function startSecond({ bench }: StreamSetting): Promise<Second> {
-  const main = fileURLToPath(new URL('../../apps/stream-publisher/dist/main.js', import.meta.url));
-  const env = { ...serviceEnvironment(bench.stack, 'stream-publisher', 0), MILLRACE_LOG_LEVEL: 'warn' };
-  const child = spawn(process.execPath, [main], { env, stdio: 'ignore' });
-  // Ending is an event only before the kill: nobody looks afterwards.
-  const ended = once(child, 'exit').then(() => {
-    throw new Error('the second publisher ended by itself');
-  });
-  ended.catch(() => undefined);
-  await Promise.race([ended, halfIsHeld(bench.database)]);
-  return { kill: (signal) => child.kill(signal) };
+async function startSecond({ bench }: StreamSetting): Promise<AnotherProcess> {
+  const second = await startAnother(bench, 'stream-publisher');
+  await Promise.race([second.ended, halfIsHeld(bench.database)]);
+  return second;
 }
 
 async function halfIsHeld(database: StreamSetting['bench']['database']): Promise<void> {
