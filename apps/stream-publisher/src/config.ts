@@ -38,6 +38,7 @@ export function publisherSettings(config: Config): PublisherSettings {
     lingerMs: config.MILLRACE_STREAM_LINGER_MS,
     idlePollMs: config.MILLRACE_STREAM_IDLE_POLL_MS,
     sweepMs: 1000,
+    patienceMs: 250,
     backfill: {
       members: config.MILLRACE_STREAM_BACKFILL_SLICE,
       pendingPerGoal: config.MILLRACE_STREAM_BACKFILL_PENDING,

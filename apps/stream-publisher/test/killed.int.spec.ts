@@ -5,6 +5,7 @@ import { sealEndpoint } from '@millrace/crypto';
 import { sql } from '@millrace/database';
 import { createKinesisEventStream, type EventStream } from '@millrace/event-stream';
 import { awsAccess, createTestStream, testRedisUrl, testUrl, waitFor } from '@millrace/testing';
+import { HeldSettling } from './held-settling.js';
 import { StreamWorkspace } from './stream-workspace.js';
 
 const sealingKey = Buffer.alloc(32, 9);
@@ -116,5 +117,29 @@ describe('two publishers, one of them killed in the middle of its work', () => {
     const id = await workspace.profile({ membership: { [segment]: 'realized' } });
     await workspace.change(id, { written: ['points'] });
     await waitFor(async () => (await versionsOnStream()).has(id));
+  });
+});
+
+describe('a publisher killed after the stream acknowledged, before that was written down', () => {
+  it('leaves the changes to its successor, who sends them again with the same version', async () => {
+    for (const child of children) child.kill('SIGKILL');
+    const doomed = startService();
+    await waitFor(async () => (await lanesByOwner()).join() === '256');
+    await waitFor(() => workspace.quiet());
+    const id = await workspace.profile({ membership: { [segment]: 'realized' } });
+    const held = await HeldSettling.begin(workspace.database);
+    try {
+      await workspace.change(id, { written: ['points'] });
+      await waitFor(async () => (await versionsOnStream()).has(id));
+      await waitFor(() => held.waiting());
+      doomed.kill('SIGKILL');
+      await held.breakOff();
+    } finally {
+      await held.end();
+    }
+    expect(await workspace.quiet()).toBe(false);
+    startService();
+    await waitFor(() => workspace.quiet());
+    expect((await versionsOnStream()).get(id)).toEqual([2, 2]);
   });
 });

@@ -1,7 +1,7 @@
 import { Database, sql } from '@millrace/database';
 import { waitFor } from '@millrace/testing';
 import { LaneFloors, OutboxHorizon } from '../src/storage/outbox-horizon.js';
-import { takeOutbox } from '../src/storage/take-outbox.js';
+import { readOutbox, settleOutbox } from '../src/storage/outbox.js';
 import { StreamWorkspace } from './stream-workspace.js';
 
 let workspace: StreamWorkspace;
@@ -26,12 +26,12 @@ async function newestId(): Promise<bigint> {
 /** Takes everything there is, looking only where the floors say it can be. */
 async function take(floors: LaneFloors): Promise<number> {
   const looked = floors.beforeLook();
-  const { taken, fullLanes } = await takeOutbox(
+  const rows = await readOutbox(
     reader,
-    lanes.map((lane) => ({ lane, after: floors.of(lane) })),
-    100,
+    lanes.map((lane) => ({ lane, after: floors.of(lane), rows: 100 })),
   );
-  looked(lanes.filter((lane) => !fullLanes.includes(lane)));
+  const taken = await settleOutbox(reader, rows, []);
+  looked(lanes.filter((lane) => rows.filter((row) => row.lane === lane).length < 100));
   return taken;
 }
 

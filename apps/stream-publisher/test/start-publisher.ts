@@ -12,6 +12,7 @@ export const quickSettings: PublisherSettings = {
   lingerMs: 5,
   idlePollMs: 25,
   sweepMs: 50,
+  patienceMs: 100,
   backfill: { members: 100, pendingPerGoal: 1000 },
   backlogEveryMs: 100,
   totalsEveryMs: 50,

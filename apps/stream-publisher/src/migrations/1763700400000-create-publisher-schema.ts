@@ -73,10 +73,11 @@ CREATE TABLE publisher.told (
   PRIMARY KEY (goal_id, profile_id)
 );
 
--- Never the same number twice, not even for a row deleted and made again: whoever acknowledges a number
--- that is gone acknowledges nothing.
-CREATE SEQUENCE publisher.delivery_seq CACHE 32;
+-- Never the same number twice for a goal, not even for a row deleted and made again: whoever acknowledges a number
+-- that is gone acknowledges nothing. Odd; even numbers are twice those of outbox rows.
+CREATE SEQUENCE publisher.delivery_seq INCREMENT BY 2 CACHE 32;
 
+-- What a goal owes the stream of a profile and could not be told at once: of backfills, refused, slow or paused.
 CREATE TABLE publisher.delivery (
   goal_id uuid NOT NULL,
   profile_id uuid NOT NULL,
@@ -99,7 +100,7 @@ CREATE TABLE publisher.delivery (
   error_code text,
   error_message text,
   failed_at timestamptz,
-  PRIMARY KEY (goal_id, profile_id)
+  PRIMARY KEY (profile_id, goal_id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 20000,
         autovacuum_vacuum_insert_scale_factor = 0.0, autovacuum_vacuum_insert_threshold = 100000,
         autovacuum_analyze_scale_factor = 0.0, autovacuum_analyze_threshold = 50000);

@@ -58,4 +58,41 @@ describe('GoalFlow', () => {
     flow.lookBy(4000);
     expect(flow.readyAtMs).toBe(3000);
   });
+
+  describe('is clear for changes', () => {
+    const looked = (): GoalFlow => {
+      const flow = new GoalFlow(500);
+      flow.lookAtMs = 10_000;
+      return flow;
+    };
+
+    it('once it was looked at and owed nothing', () => {
+      expect(new GoalFlow(500).isClear(0)).toBe(false);
+      expect(looked().isClear(0)).toBe(true);
+      expect(looked().isClear(10_000)).toBe(false);
+    });
+
+    it('not while it is busy, rests, sends less than it might or sends large records', () => {
+      const [busy, throttled, failed, large] = [looked(), looked(), looked(), looked()];
+      busy.busy = true;
+      throttled.requestThrottled(0, 100, middle);
+      failed.requestFailed(0, 500, middle);
+      large.requestPassed(500, 500 * 100_000);
+      for (const flow of [busy, throttled, failed, large]) expect(flow.isClear(0)).toBe(false);
+    });
+
+    it('not for a while after it was late twice in a row, longer each time', () => {
+      const flow = looked();
+      flow.lookAtMs = Infinity;
+      flow.answersLate(0);
+      expect(flow.isClear(0)).toBe(true);
+      flow.answersLate(0);
+      expect([flow.isClear(999), flow.isClear(1000)]).toEqual([false, true]);
+      flow.answersLate(1000);
+      expect([flow.isClear(2999), flow.isClear(3000)]).toEqual([false, true]);
+      flow.answeredInTime();
+      flow.answersLate(3000);
+      expect(flow.isClear(3000)).toBe(true);
+    });
+  });
 });

@@ -13,6 +13,10 @@ const lateCommitMs = 10_000;
 // Should one take longer: so often everything is looked through.
 const fullLookMs = 60_000;
 
+// A goal that was late twice in a row is not waited for again within this; twice as long each time, up to a minute.
+const firstShunMs = 1_000;
+const longestShunMs = 60_000;
+
 /**
  * How fast one goal sends from one set of lanes: halves its requests when whole requests fail, doubles them when they pass,
  * and rests in between. Times are `performance.now()`.
@@ -32,6 +36,8 @@ export class GoalFlow {
   #lanesSeen: ReadonlySet<number> = new Set();
   #dueAfterMs = 0;
   #fullLookAtMs = 0;
+  #lateInARow = 0;
+  #shunnedUntilMs = -Infinity;
   /** What the goal's owner was told last by this process. */
   shown: 'works' | 'fault' | undefined;
 
@@ -53,6 +59,32 @@ export class GoalFlow {
   /** When the goal may send again; undefined while it is busy. */
   get readyAtMs(): number | undefined {
     return this.busy ? undefined : Math.max(this.lookAtMs, this.#restUntilMs);
+  }
+
+  /**
+   * Whether changes may be sent right away: the goal is free, sends at full speed and with records of usual size, owes nothing that is due,
+   * and has been answering in time. All others are better off with their changes written down.
+   */
+  isClear(nowMs: number): boolean {
+    const { readyAtMs } = this;
+    return (
+      readyAtMs !== undefined &&
+      nowMs >= this.#restUntilMs &&
+      nowMs < readyAtMs &&
+      nowMs >= this.#shunnedUntilMs &&
+      this.limit === this.#maxRecords
+    );
+  }
+
+  /** Others had to go on without its answer. */
+  answersLate(nowMs: number): void {
+    if (this.#lateInARow > 0)
+      this.#shunnedUntilMs = nowMs + Math.min(longestShunMs, firstShunMs * 2 ** Math.min(20, this.#lateInARow - 1));
+    this.#lateInARow += 1;
+  }
+
+  answeredInTime(): void {
+    this.#lateInARow = 0;
   }
 
   lookBy(timeMs: number): void {

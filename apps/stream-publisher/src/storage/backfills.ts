@@ -59,7 +59,7 @@ export async function queueBackfillSlice(executor: Executor, limits: SliceLimits
         CASE WHEN slice.status = 'exited' THEN ARRAY[job.segment_id] ELSE '{}' END, now(), slice.qualified_at
       FROM job CROSS JOIN slice
       ORDER BY slice.profile_id
-      ON CONFLICT (goal_id, profile_id) DO UPDATE SET
+      ON CONFLICT (profile_id, goal_id) DO UPDATE SET
         seq = excluded.seq,
         reasons = d.reasons | excluded.reasons,
         segments = d.segments || excluded.segments,

@@ -20,8 +20,8 @@ export interface DueDelivery {
   readonly dueSinceMs: number;
   /** JSON of an `ErasedProfile`; null: the profile was not erased. */
   readonly erased: string | null;
-  /** Where the row lies while nothing writes to it. */
-  readonly place: string;
+  /** Where the row lies while nothing writes to it; undefined: it has none, or had none when its record was built. */
+  readonly place: string | undefined;
   /** Backfill waits behind changes. */
   readonly backfill: boolean;
 }
@@ -117,18 +117,30 @@ export interface DeliveryKey {
 
 /**
  * Removes deliveries whose record was acknowledged, or that turned out to owe nothing. One that a change merged into meanwhile
- * lies elsewhere and stays, due again; should another row have come to lie in its place, that one has another number.
+ * has another number, and stays, due again.
  */
-export async function removeDeliveries(
-  executor: Executor,
-  done: readonly Pick<DueDelivery, 'place' | 'seq'>[],
-): Promise<void> {
-  // Written out: a driver that quotes each element of an array costs as much as the statement.
-  const places = `{${done.map(({ place }) => `"${place}"`).join(',')}}`;
-  await executor.query(sql`
-    DELETE FROM publisher.delivery d
-    USING unnest(${places}::tid[], ${`{${done.map(({ seq }) => seq).join(',')}}`}::bigint[]) AS k (place, seq)
-    WHERE d.ctid = k.place AND d.seq = k.seq`);
+export async function removeDeliveries(executor: Executor, done: readonly DueDelivery[]): Promise<void> {
+  const placed = done.filter(({ place }) => place !== undefined);
+  const others = done.filter(({ place }) => place === undefined);
+  if (placed.length > 0) {
+    // By place rather than by key, which would cost a look into the index for each. Written out: a driver that quotes each element of
+    // an array costs as much as the statement.
+    const places = `{${placed.map(({ place }) => `"${place}"`).join(',')}}`;
+    await executor.query(sql`
+      DELETE FROM publisher.delivery d
+      USING unnest(${places}::tid[], ${`{${placed.map(({ seq }) => seq).join(',')}}`}::bigint[],
+        ${`{${placed.map(({ goalId }) => goalId).join(',')}}`}::uuid[]) AS k (place, seq, goal_id)
+      WHERE d.ctid = k.place AND d.seq = k.seq AND d.goal_id = k.goal_id`);
+  }
+  if (others.length > 0) {
+    await executor.query(sql`
+      DELETE FROM publisher.delivery d
+      USING unnest(
+        ${others.map(({ goalId }) => goalId)}::uuid[], ${others.map(({ profileId }) => profileId)}::uuid[],
+        ${others.map(({ seq }) => seq)}::bigint[]
+      ) AS k (goal_id, profile_id, seq)
+      WHERE d.goal_id = k.goal_id AND d.profile_id = k.profile_id AND d.seq = k.seq`);
+  }
 }
 
 /** Deliveries that failed before and were acknowledged now, but stay because a change merged in: for that one nothing has failed yet. */

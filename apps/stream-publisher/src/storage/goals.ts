@@ -1,5 +1,6 @@
 import { sql, type Executor, type Sql, type Transaction } from '@millrace/database';
 import type { ErrorSummary } from '@millrace/domain';
+import type { GoalTriggers } from '../collect-changes/goals-that-care.js';
 import { reason } from './reasons.js';
 
 /** `active`: collected and sent. `paused`: collected only. `inactive`: writers make no outbox rows for it. */
@@ -119,7 +120,7 @@ export async function queueErasedSince(
     FROM profile.tombstone t
     CROSS JOIN LATERAL (SELECT ARRAY(SELECT unnest(t.segment_ids) INTERSECT SELECT unnest(${goal.segmentIds}::uuid[])) AS ids) AS mapped
     WHERE t.workspace_id = ${goal.workspaceId} AND t.erased_at >= ${since} AND mapped.ids <> '{}'
-    ON CONFLICT (goal_id, profile_id) DO UPDATE SET
+    ON CONFLICT (profile_id, goal_id) DO UPDATE SET
       seq = excluded.seq, reasons = publisher.delivery.reasons | excluded.reasons, segments = excluded.segments,
       erased = COALESCE(publisher.delivery.erased, excluded.erased), changed_at = excluded.changed_at, state = 'pending', attempts = 0,
       not_before = excluded.not_before`);
@@ -215,6 +216,51 @@ export async function listGoalsToSend(executor: Executor): Promise<readonly Goal
     recordVersion: row.record_version,
     consentObjectives: row.consent_objectives,
   }));
+}
+
+/** A goal that collects changes, active or paused. */
+export interface CollectingGoal extends GoalTriggers {
+  readonly goalId: string;
+  readonly workspaceId: number;
+  readonly snapshotId: string;
+  readonly active: boolean;
+}
+
+/**
+ * The goals of the workspaces that collect changes. To be read after the changes: a goal activated since then hears of changes that its
+ * backfill covers, which does no harm; one activated before is never missed.
+ */
+export async function listCollectingGoals(
+  executor: Executor,
+  workspaceIds: readonly number[],
+): Promise<readonly CollectingGoal[]> {
+  const { rows } = await executor.query<{
+    goal_id: string;
+    workspace_id: number;
+    snapshot_id: string;
+    active: boolean;
+    properties: string;
+    segments: string;
+    suppress_same_value: boolean;
+    reads_consent: boolean;
+  }>(sql`
+    SELECT goal_id, workspace_id, snapshot_id, state = 'active' AS active, array_to_string(property_ids, ',') AS properties,
+      array_to_string(segment_ids, ',') AS segments, suppress_same_value, reads_consent
+    FROM publisher.goal WHERE workspace_id = ANY (${workspaceIds}::int[]) AND state <> 'inactive'`);
+  return rows.map((row) => ({
+    goalId: row.goal_id,
+    workspaceId: row.workspace_id,
+    snapshotId: row.snapshot_id,
+    active: row.active,
+    propertyIds: new Set(idsOf(row.properties).map(Number)),
+    segmentIds: new Set(idsOf(row.segments)),
+    suppressSameValue: row.suppress_same_value,
+    readsConsent: row.reads_consent,
+  }));
+}
+
+function idsOf(text: string): readonly string[] {
+  return text === '' ? [] : text.split(',');
 }
 
 /** Shows the goal's owner why nothing is sent, or (undefined) that sending works again. */

@@ -1,0 +1,48 @@
+import { answersInARow, Flights, type Flight } from './flights.js';
+import { GoalFlow } from './goal-flow.js';
+import type { Delivered } from './goal-sender.js';
+
+const nothing: Delivered = { done: [], recovered: [], left: [], failures: [] };
+const longMs = 600_000;
+
+function launch(flights: Flights): { readonly flight: Flight; readonly answer: () => void } {
+  let answer: () => void = () => undefined;
+  const delivered = new Promise<Delivered>((resolve) => (answer = () => resolve(nothing)));
+  return { flight: flights.launch([], new GoalFlow(500), delivered), answer };
+}
+
+describe('answersInARow', () => {
+  it('waits as long as one answer follows the other', async () => {
+    const launched = [1, 2, 3].map(() => launch(new Flights()));
+    const all = answersInARow(
+      launched.map(({ flight }) => flight),
+      longMs,
+    );
+    for (const { answer } of launched) answer();
+    await all;
+    expect(launched.every(({ flight }) => flight.outcome !== undefined)).toBe(true);
+  });
+
+  it('goes on without one that is behind the rest', async () => {
+    const [quick, hanging] = [launch(new Flights()), launch(new Flights())];
+    quick.answer();
+    await answersInARow([quick.flight, hanging.flight], 1);
+    expect(quick.flight.outcome).toBe(nothing);
+    expect(hanging.flight.outcome).toBeUndefined();
+  });
+});
+
+describe('Flights', () => {
+  it('keep a goal busy until what became of it is written down', async () => {
+    const flights = new Flights();
+    const { flight, answer } = launch(flights);
+    let announced = (): void => undefined;
+    const answered = new Promise<void>((resolve) => (announced = resolve));
+    flights.settleLater(flight, announced);
+    answer();
+    await answered;
+    expect([flight.flow.busy, flights.size]).toEqual([true, 1]);
+    flights.close(flight);
+    expect([flight.flow.busy, flights.size]).toEqual([false, 0]);
+  });
+});
