@@ -206,7 +206,7 @@ describe('a small change of a large store', () => {
       await stageRows(tx, shape, [{ ids: ['p21@p.test'] }, { ids: ['p22@p.test'] }]);
       await tx.query(sql`
         CREATE TABLE ${sql.id(shape.events.schema, shape.events.name)} AS
-        SELECT line AS root_line, ${sql.integer(orderTypeId)} AS event_type_id, id AS event_id, '2020-01-01'::timestamptz AS occurred_at,
+        SELECT line AS root_line, ${sql.integer(orderTypeId)} AS event_type_id, id COLLATE "C" AS event_id, '2020-01-01'::timestamptz AS occurred_at,
           '{}'::jsonb AS properties, lists::jsonb AS lists, list_rows
         FROM (VALUES (1, 'o21', '{}', 0), (1, 'fresh', '{"products": [{}]}', 1), (2, 'o23', '{"products": [{}]}', 1))
           AS v (line, id, lists, list_rows)`);

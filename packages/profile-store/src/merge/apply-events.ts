@@ -42,7 +42,7 @@ function insertNew(arrived: Sql): Sql {
   return sql`
     INSERT INTO profile.event AS e (event_type_id, id, profile_id, occurred_at, properties, lists)
     SELECT event_type_id, event_id, profile_id, occurred_at, properties, lists FROM (${arrived}) a
-    ORDER BY event_type_id, event_id`;
+    ORDER BY event_type_id, event_id COLLATE "C"`;
 }
 
 function insertOrUpdate(arrived: Sql): Sql {
@@ -59,8 +59,12 @@ function tallyOf(shape: MergeShape): Sql {
   return sql`count(*)::float8 AS events, coalesce(sum(list_rows), 0)::float8 AS event_lines, ${linkedRows} AS linked_rows`;
 }
 
-/** Whose the event of the id is, if anybody's. Looked up one by one: a join may be planned as a walk through all events there are. */
-const presentOwner = sql`(SELECT e.profile_id FROM profile.event e WHERE e.event_type_id = r.event_type_id AND e.id = r.event_id)`;
+/**
+ * Whose the event of the id is, if anybody's. Looked up one by one, as a join may be planned as a walk through all events there are,
+ * and by the collation of the key, as staged ids have another, by which its index would be of no use.
+ */
+const presentOwner = sql`(
+  SELECT e.profile_id FROM profile.event e WHERE e.event_type_id = r.event_type_id AND e.id = r.event_id COLLATE "default")`;
 
 /**
  * The events of a file, which were told apart when they were linked: nothing but those not written can be another profile's.
