@@ -123,7 +123,7 @@ export function peakRssMiB(pid: number): number {
 export async function emptyStore(database: Database): Promise<void> {
   await database.query(sql`
     TRUNCATE profile.profile, profile.identity, profile.consent, profile.event, profile.membership, profile.membership_timer,
-      profile.membership_build, profile.outbox, profile.tombstone`);
+      profile.membership_build, profile.outbox, profile.tombstone, profile.last_words`);
   await database.query(sql`CHECKPOINT`);
 }
 
