@@ -1,14 +1,19 @@
 import { sql } from '@millrace/database';
-import { startPrivatePostgres, waitFor, type PrivatePostgres } from '@millrace/testing';
+import {
+  hold,
+  letAllGo,
+  type PrivatePostgres,
+  type ServiceProcess,
+  startPrivatePostgres,
+  waitFor,
+} from '@millrace/testing';
 import { ImportHarness } from './import-harness.js';
-import { ImportProcess } from './import-process.js';
+import { startImporter } from './import-process.js';
 import {
   addExisting,
   appliedChunks,
   existing,
   expectUndisturbed,
-  hold,
-  letAllGo,
   openTwiceListed,
   profileOf,
   properties,
@@ -19,7 +24,7 @@ const [inChunk] = existing;
 
 let postgres: PrivatePostgres;
 let harness: ImportHarness;
-const processes: ImportProcess[] = [];
+const processes: ServiceProcess[] = [];
 
 beforeAll(async () => {
   postgres = await startPrivatePostgres();
@@ -36,8 +41,8 @@ afterEach(async () => {
   await harness.close();
 });
 
-async function start(): Promise<ImportProcess> {
-  const started = await ImportProcess.start(harness);
+async function start(): Promise<ServiceProcess> {
+  const started = await startImporter(harness);
   processes.push(started);
   return started;
 }
@@ -59,7 +64,7 @@ async function stagedRows(): Promise<number> {
 describe('PostgreSQL killed', () => {
   it('in the middle of a chunk loses the staged rows, and the frozen plan ends the run as if undisturbed', async () => {
     const importer = await start();
-    await hold(harness, profileOf(inChunk));
+    await hold(harness.database, profileOf(inChunk));
     const run = await openTwiceListed(harness);
     await somebodyWaits(harness);
     const applied = await appliedChunks(harness);
@@ -72,11 +77,11 @@ describe('PostgreSQL killed', () => {
 
   it('between two chunks, and the importer with it, leaves what another one ends from the plan', async () => {
     const victim = await start();
-    const profile = await hold(harness, profileOf(inChunk));
+    const profile = await hold(harness.database, profileOf(inChunk));
     const run = await openTwiceListed(harness);
     await somebodyWaits(harness);
     const applied = await appliedChunks(harness);
-    const gate = hold(harness, sql`LOCK TABLE work.lease IN ACCESS EXCLUSIVE MODE`);
+    const gate = hold(harness.database, sql`LOCK TABLE work.lease IN ACCESS EXCLUSIVE MODE`);
     await somebodyWaits(harness, 'LOCK TABLE%');
     await profile.letGo();
     await gate;

@@ -1,14 +1,12 @@
 import { sql } from '@millrace/database';
-import { awsAccess, FaultProxy, waitFor } from '@millrace/testing';
+import { awsAccess, FaultProxy, type FaultRule, hold, letAllGo, type ServiceProcess, waitFor } from '@millrace/testing';
 import { ImportHarness } from './import-harness.js';
-import { ImportProcess } from './import-process.js';
+import { startImporter } from './import-process.js';
 import {
   addExisting,
   appliedChunks,
   expectUndisturbed,
   existing,
-  hold,
-  letAllGo,
   openTwiceListed,
   profileOf,
   properties,
@@ -19,7 +17,7 @@ const [inChunk] = existing;
 
 let harness: ImportHarness;
 let s3: FaultProxy;
-const processes: ImportProcess[] = [];
+const processes: ServiceProcess[] = [];
 
 beforeEach(async () => {
   harness = await ImportHarness.create('killed', properties);
@@ -34,8 +32,8 @@ afterEach(async () => {
   await harness.close();
 });
 
-async function start(): Promise<ImportProcess> {
-  const started = await ImportProcess.start(harness);
+async function start(): Promise<ServiceProcess> {
+  const started = await startImporter(harness);
   processes.push(started);
   return started;
 }
@@ -52,29 +50,19 @@ async function takenOver(before: string): Promise<void> {
   await waitFor(async () => (await leaseToken()) !== before, 60_000, 'another importer to take over');
 }
 
-/** Goes on when a request like this has come to the proxy. */
-function reached(matches: (method: string, path: string, headers: Record<string, unknown>) => boolean) {
-  let arrived = (): void => undefined;
-  const arrival = new Promise<void>((resolve) => (arrived = resolve));
-  const when = ({ method, path, headers }: { method: string; path: string; headers: Record<string, unknown> }) => {
-    const matching = matches(method, path, headers);
-    if (matching) arrived();
-    return matching;
-  };
-  return { when, arrival };
-}
-
 const never = new Promise<void>(() => undefined);
-const copying = (method: string, path: string, headers: Record<string, unknown>): boolean =>
+const copying: FaultRule['when'] = ({ method, path, headers }) =>
   method === 'PUT' && path.includes('customers.csv.done') && headers['x-amz-copy-source'] !== undefined;
 
 describe('an importer killed', () => {
   it('while it stages leaves a run that another one ends as if undisturbed', async () => {
     const victim = await start();
-    const reading = reached((method, path) => method === 'GET' && path.includes('customers.csv'));
-    s3.inject({ when: reading.when, fault: { kind: 'stall', afterBytes: 300_000, until: never } });
+    const reading = s3.inject({
+      when: ({ method, path }) => method === 'GET' && path.includes('customers.csv'),
+      fault: { kind: 'stall', afterBytes: 300_000, until: never },
+    });
     const run = await openTwiceListed(harness);
-    await reading.arrival;
+    await reading.met();
     await waitFor(
       async () =>
         (
@@ -93,11 +81,11 @@ describe('an importer killed', () => {
 
   it('between two chunks leaves a run that another one ends as if undisturbed', async () => {
     const victim = await start();
-    const profile = await hold(harness, profileOf(inChunk));
+    const profile = await hold(harness.database, profileOf(inChunk));
     const run = await openTwiceListed(harness);
     await somebodyWaits(harness);
     // Queues behind the chunk that waits, and before the first statement of the one after it.
-    const gate = hold(harness, sql`LOCK TABLE work.lease IN ACCESS EXCLUSIVE MODE`);
+    const gate = hold(harness.database, sql`LOCK TABLE work.lease IN ACCESS EXCLUSIVE MODE`);
     await somebodyWaits(harness, 'LOCK TABLE%');
     const applied = await appliedChunks(harness);
     await profile.letGo();
@@ -112,7 +100,7 @@ describe('an importer killed', () => {
 
   it('in the middle of a chunk leaves nothing of it, and nothing in the way of the next', async () => {
     const victim = await start();
-    const profile = await hold(harness, profileOf(inChunk));
+    const profile = await hold(harness.database, profileOf(inChunk));
     const run = await openTwiceListed(harness);
     await somebodyWaits(harness);
     const lease = await leaseToken();
@@ -126,11 +114,10 @@ describe('an importer killed', () => {
 
   it.each(['before', 'after'] as const)('just %s the copy that marks its file as done', async (moment) => {
     const victim = await start();
-    const { when, arrival } = reached(copying);
     const fault = moment === 'before' ? ({ kind: 'hold', until: never } as const) : ({ kind: 'lose-answer' } as const);
-    s3.inject({ when, fault });
+    const copied = s3.inject({ when: copying, fault });
     const run = await openTwiceListed(harness, { afterImport: 'done-suffix' });
-    await arrival;
+    await copied.met();
     const isCopied = async (): Promise<boolean> =>
       (await harness.client.list(harness.bucket)).some(({ key }) => key === 'in/customers.csv.done');
     await waitFor(async () => (await isCopied()) === (moment === 'after'), 60_000, 'the copy, or its absence');
@@ -149,7 +136,7 @@ describe('an importer that stalls in a chunk past its lease', () => {
     'can neither commit nor block its successor, while its session %s',
     async (state) => {
       const victim = await start();
-      const profile = await hold(harness, profileOf(inChunk));
+      const profile = await hold(harness.database, profileOf(inChunk));
       const run = await openTwiceListed(harness);
       await somebodyWaits(harness);
       const lease = await leaseToken();

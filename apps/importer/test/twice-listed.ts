@@ -74,43 +74,6 @@ export async function expectUndisturbed(harness: ImportHarness, run: FinishedRun
   expect((await harness.statistics()).events).toBe(customers);
 }
 
-const holds = new Set<Hold>();
-
-/** What a failed test still holds, so that its database can be closed. */
-export async function letAllGo(): Promise<void> {
-  await Promise.allSettled([...holds].map((each) => each.letGo()));
-}
-
-/** Something a test holds fast, so that whoever needs it waits. */
-export interface Hold {
-  letGo(): Promise<void>;
-}
-
-/** Runs a statement that locks, and keeps its transaction open. Resolves when the lock is granted. */
-export async function hold(harness: ImportHarness, lock: Sql): Promise<Hold> {
-  let granted = (): void => undefined;
-  let release = (): void => undefined;
-  const isGranted = new Promise<void>((resolve) => (granted = resolve));
-  const isReleased = new Promise<void>((resolve) => (release = resolve));
-  const held = harness.database.transaction(async (tx) => {
-    await tx.query(lock);
-    granted();
-    await isReleased;
-  });
-  // Also once the server is gone, and nobody waits any more.
-  held.catch(() => undefined);
-  const made: Hold = {
-    letGo: async () => {
-      holds.delete(made);
-      release();
-      await held;
-    },
-  };
-  holds.add(made);
-  await Promise.race([isGranted, held]);
-  return made;
-}
-
 export function profileOf(id: string): Sql {
   return sql`
     SELECT FROM profile.profile p WHERE p.id IN (SELECT i.profile_id FROM profile.identity i WHERE i.value = ${id}) FOR UPDATE`;
