@@ -100,7 +100,8 @@ describe('fixed rows', () => {
       'own-1': { name: 'Ann', points: 1.5 },
       'own-2': { name: 'B;ob', points: 2, born: '2000-12-31' },
     });
-    const counts = { ...run.counts, created: 2, updated: 1, rejected: 2, profilesCreated: 2, profilesUpdated: 1 };
+    const rows = { created: 2, updated: 1, rejected: 2, profilesCreated: 2, profilesUpdated: 1 };
+    const counts = { ...run.counts, ...rows, fieldsMapped: 9, fieldsWithValue: 8, fieldsEmpty: 1 };
     expect(await recounted(run.runId)).toEqual(counts);
     expect(outcomes(counts)).toBe(counts.rowsRead);
     expect(await harness.tables()).toEqual([]);

@@ -248,6 +248,40 @@ describe('rejected rows', () => {
     expect(run.notes.join()).not.toContain('yesterday');
   });
 
+  it('leave a ledger of the fields of the rows that were kept', async () => {
+    const goal = harness.goal({
+      source: { bucket: harness.bucket, directory: 'fields', pattern: { kind: 'every' } },
+      csv: { nullWords: ['NULL'], shortRows: 'pad' },
+      badValue: 'reject-field',
+      deleteFlag: { column: 'gone' },
+      consent: [{ column: 'news', objective: 'news' }],
+      mappings: [
+        { column: 'name', property: 'name' },
+        { column: 'born', property: 'born', rule: 'set-or-clear' },
+      ],
+    });
+    const rows = [
+      'f1,Ann,2000-01-01,yes,',
+      'f2,NULL,,perhaps,',
+      'f3,Cid',
+      'f4,Dan,never,no,',
+      ',Eve,2000-01-01,yes,',
+      'f1,x,x,x,yes',
+    ];
+    await harness.client.put(harness.bucket, 'fields/a.csv', `id,name,born,news,gone\n${rows.join('\n')}\n`);
+    const { counts } = await harness.run(goal);
+    // Three mapped columns, four rows kept; one is rejected, and one says nothing but that somebody is erased.
+    expect(counts).toMatchObject({
+      rowsRead: 6,
+      rejected: 1,
+      fieldsMapped: 12,
+      fieldsWithValue: 6,
+      fieldsEmpty: 4,
+      fieldsLeftOut: 2,
+      fieldsRejected: 2,
+    });
+  });
+
   it('lose only the bad field where the goal says so', async () => {
     const { goal, put } = place({
       mappings: [{ column: 'born', property: 'born' }, ...mappings.slice(0, 1)],

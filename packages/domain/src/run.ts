@@ -45,7 +45,17 @@ export const importCounts = z.object({
     .int()
     .default(0)
     .describe('Their root row was held back: no consent, erased before, another organizational unit'),
-  fieldsRejected: z.int().default(0),
+  fieldsRejected: z
+    .int()
+    .default(0)
+    .describe('Values left out of rows that were kept, those of processors and linked files included'),
+  fieldsMapped: z
+    .int()
+    .default(0)
+    .describe('Fields of mapped columns in the rows of the root file that were kept: with value + empty + left out'),
+  fieldsWithValue: z.int().default(0),
+  fieldsEmpty: z.int().default(0).describe('Empty, a null word, or not there'),
+  fieldsLeftOut: z.int().default(0).describe('Their value was rejected, and their row was not'),
   events: z.int().default(0),
   eventLines: z.int().default(0),
 });

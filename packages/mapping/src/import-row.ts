@@ -67,6 +67,9 @@ export type MappedRow =
       readonly erase: boolean;
       /** ISO-8601, UTC. */
       readonly occurredAt: string | null;
+      /** Fields of mapped columns with a value, and without one; what was rejected is neither. */
+      readonly values: number;
+      readonly empty: number;
       readonly fieldRejections: readonly FieldRejection[];
     }
   | ({ readonly kind: 'rejected' } & FieldRejection);
@@ -76,6 +79,8 @@ export interface ImportRowMapper {
   readonly uses: StagedParts;
   /** Columns that `mapAll` found no fitting property for. */
   readonly leftOut: readonly string[];
+  /** How many fields of a row that erases nobody are mapped: each has a value, none, or one that is rejected. */
+  readonly fieldsPerRow: number;
   map(fields: readonly string[], quoted: Uint8Array | undefined): MappedRow;
 }
 
@@ -103,6 +108,8 @@ const erasingRow = {
   consent: null,
   groups: null,
   erase: true,
+  values: 0,
+  empty: 0,
   fieldRejections: noRejections,
 } as const;
 
@@ -193,6 +200,7 @@ export function compileImportRow(
       occurredAt: rowTimeColumn(goal) !== undefined,
     },
     leftOut,
+    fieldsPerRow: fields.length + (goal.occurredAtColumn === undefined || goal.erasedProfiles === 'create' ? 0 : 1),
     map: rowFunction(
       identifiers,
       fields.toSorted(inStoredOrder),
@@ -329,15 +337,18 @@ function rowFunction(
       return { kind: 'rejected', column, code: 'no-identifier', message: 'every identifier column is empty' };
     }
     let rejections: FieldRejection[] | undefined;
+    let values = 0;
+    let empty = 0;
     let occurredAt: string | null = null;
     const said = time === undefined ? undefined : read(row, time.position, quoted);
+    if (time?.complains === true && typeof said !== 'string') empty += 1;
     if (time !== undefined && typeof said === 'string') {
       occurredAt = time.parse(said.trim()) ?? null;
       if (occurredAt === null && time.complains) {
         const rejection = { column: time.column, code: 'bad-value', message: `the value is not ${time.expected}` };
         if (rejectRow) return { kind: 'rejected', ...rejection };
         rejections = [rejection];
-      }
+      } else if (time.complains) values += 1;
     }
     if (deleteFlag !== undefined) {
       const flagged = readFlag(read(row, deleteFlag.position, quoted), deleteFlag.parse);
@@ -357,6 +368,7 @@ function rowFunction(
     };
     for (const field of fields) {
       const text = read(row, field.position, quoted);
+      if (text === undefined || text === null) empty += 1;
       if (text === undefined) continue;
       let value: string | undefined;
       if (text === null) {
@@ -370,6 +382,7 @@ function rowFunction(
           (rejections ??= []).push(rejection);
           continue;
         }
+        values += 1;
       }
       parts[field.target] += parts[field.target] === '' ? field.key + value : `,${field.key}${value}`;
     }
@@ -384,6 +397,8 @@ function rowFunction(
       groups: parts.groups === '' ? null : `{${parts.groups}}`,
       erase: false,
       occurredAt,
+      values,
+      empty,
       fieldRejections: rejections ?? noRejections,
     };
   };

@@ -23,7 +23,14 @@ import {
 } from '@millrace/profile-store';
 import { linkEvents } from '../link-files/link-events.js';
 import { planLinks } from '../link-files/plan-links.js';
-import { addCounts, appliedCounts, assertBalanced, noCounts, plannedCounts } from '../run-import/counts.js';
+import {
+  addCounts,
+  appliedCounts,
+  assertBalanced,
+  fieldCounts,
+  noCounts,
+  plannedCounts,
+} from '../run-import/counts.js';
 import { otherUnit } from '../run-import/finish-file.js';
 import { goalInWorkspace, isImportSnapshot, mergeShape, type GoalInWorkspace } from '../run-import/import-job.js';
 import { toleranceOf } from '../stage-file/column-drift.js';
@@ -280,6 +287,7 @@ async function applyRows(
     rowsRead: rows.length,
     rejected: tally.rejected,
     fieldsRejected: tally.fields,
+    ...fieldCounts(encoder.fields),
     skipped: tally.filtered === 0 ? {} : { filtered: tally.filtered },
   };
   const foreign = new Set(await otherUnitLines(tx, shape, applied.length));

@@ -7,6 +7,7 @@ import {
   type RecentProfiles,
 } from '@millrace/profile-store';
 import type { LinkCounts } from '../link-files/link-events.js';
+import type { FieldTally } from '../stage-file/row-encoders.js';
 import type { RowTally } from '../stage-file/stage-object.js';
 
 export const noCounts: ImportCounts = importCounts.parse({});
@@ -37,6 +38,14 @@ function united(left: ImportCounts['skipped'], right: ImportCounts['skipped']): 
   return Object.fromEntries(Object.entries(skipped).filter(([, count]) => count !== 0));
 }
 
+/** The ledger of fields. */
+export function fieldCounts(
+  tally: FieldTally | undefined,
+): Pick<ImportCounts, 'fieldsMapped' | 'fieldsWithValue' | 'fieldsEmpty' | 'fieldsLeftOut'> {
+  const { mapped, withValue, empty, leftOut } = tally ?? { mapped: 0, withValue: 0, empty: 0, leftOut: 0 };
+  return { fieldsMapped: mapped, fieldsWithValue: withValue, fieldsEmpty: empty, fieldsLeftOut: leftOut };
+}
+
 /** After staging: what was read and rejected. Linked rows count as orphaned until the chunk of their event is applied. */
 export function stagedCounts(
   root: RowTally,
@@ -53,6 +62,7 @@ export function stagedCounts(
     rejected: root.rowsRejected,
     skipped: root.rowsFiltered === 0 ? {} : { filtered: root.rowsFiltered },
     fieldsRejected: root.fieldsRejected + sum((staged) => staged.fieldsRejected),
+    ...fieldCounts(root.fields),
     linkedRowsRead: sum((staged) => staged.rowsRead),
     linkedRowsRejected: sum((staged) => staged.rowsRejected),
     linkedRowsFiltered: sum((staged) => staged.rowsFiltered),
@@ -148,6 +158,9 @@ export function assertBalanced(counts: ImportCounts): void {
   const rows = knownRows(counts);
   if (rows !== counts.rowsRead)
     throw new Error(`the outcomes of ${rows} rows are known, but ${counts.rowsRead} were read`);
+  const fields = counts.fieldsWithValue + counts.fieldsEmpty + counts.fieldsLeftOut;
+  if (fields !== counts.fieldsMapped)
+    throw new Error(`${fields} fields are known to have a value or none, but ${counts.fieldsMapped} are mapped`);
   const linked =
     counts.linkedRowsUsed +
     counts.linkedRowsWithheld +

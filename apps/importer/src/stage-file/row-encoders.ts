@@ -36,6 +36,16 @@ export interface RowEncoder {
   logged(): readonly { readonly label: string; readonly rows: number }[];
   /** How many columns `mapAll` found no fitting property for. */
   readonly columnsLeftOut: number;
+  /** What the fields of mapped columns held, in the rows encoded so far; undefined for a linked file. */
+  readonly fields?: FieldTally;
+}
+
+/** Every field of a mapped column in a row that was kept is one of these. */
+export interface FieldTally {
+  mapped: number;
+  withValue: number;
+  empty: number;
+  leftOut: number;
 }
 
 export interface EncoderOptions {
@@ -66,6 +76,7 @@ export function compileRowEncoder(options: EncoderOptions): RowEncoder {
   return {
     columns: encoder.columns,
     columnsLeftOut: encoder.columnsLeftOut,
+    ...(encoder.fields === undefined ? {} : { fields: encoder.fields }),
     encode(row, rejectField) {
       const processed = processor.process(row.fields, row.quoted, rejectField);
       switch (processed.kind) {
@@ -99,7 +110,9 @@ function rootEncoder(options: EncoderOptions): MappingEncoder {
     if (keepRow) rejectField(rejection);
     return keepRow;
   });
+  const fields: FieldTally = { mapped: 0, withValue: 0, empty: 0, leftOut: 0 };
   return {
+    fields,
     columnsLeftOut: mapper.leftOut.length,
     columns: [...stagingColumns(mapper), ...linkingColumns(file).map(({ name }) => name)],
     encode(row, rejectField) {
@@ -118,6 +131,10 @@ function rootEncoder(options: EncoderOptions): MappingEncoder {
       const rejection = appendLinking?.(row, values, rejectField);
       if (rejection !== undefined) return rejection;
       for (const each of mapped.fieldRejections) rejectField(each);
+      if (!mapped.erase) fields.mapped += mapper.fieldsPerRow;
+      fields.withValue += mapped.values;
+      fields.empty += mapped.empty;
+      fields.leftOut += mapped.fieldRejections.length;
       return encodeCopyText(values);
     },
   };

@@ -13,7 +13,7 @@ import { CopyWriter } from './copy-writer.js';
 import { openTable, type OpenedTable, type OpenOptions } from './open-table.js';
 import { rawRow } from './raw-row.js';
 import { RejectList } from './reject-list.js';
-import { compileRowEncoder, filtered, type ReadRow, type RowEncoder } from './row-encoders.js';
+import { compileRowEncoder, filtered, type FieldTally, type ReadRow, type RowEncoder } from './row-encoders.js';
 
 export interface StageObject extends Omit<OpenOptions, 'dialect'> {
   readonly database: Database;
@@ -40,12 +40,14 @@ export interface StageObject extends Omit<OpenOptions, 'dialect'> {
 }
 
 /** What became of the rows read. */
-export type RowTally = Pick<StagedObject, 'rowsRead' | 'rowsFiltered' | 'rowsRejected' | 'fieldsRejected'>;
+export type RowTally = Pick<StagedObject, 'rowsRead' | 'rowsFiltered' | 'rowsRejected' | 'fieldsRejected' | 'fields'>;
 
 export interface StagedObject {
   readonly rowsRead: number;
   readonly rowsRejected: number;
   readonly fieldsRejected: number;
+  /** Of mapped columns; the root file's alone. */
+  readonly fields?: FieldTally | undefined;
   /** Dropped by a processor. */
   readonly rowsFiltered: number;
   readonly logged: ReturnType<RowEncoder['logged']>;
@@ -113,6 +115,7 @@ async function copyRows(
     rowsFiltered,
     rowsRejected: rejects.rows,
     fieldsRejected: rejects.fields,
+    fields: encoder.fields,
   });
   try {
     for await (const batch of batches) {
