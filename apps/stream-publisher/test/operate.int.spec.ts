@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from '@millrace/database';
+import { removeExpiredWork } from '@millrace/job-queue';
 import { waitFor } from '@millrace/testing';
 import { explainProfile } from '../src/look-at-stream/explain-profile.js';
 import { listDeadLetters, readReplays, removeOldDeadLetters, removeOldReplays } from '../src/storage/dead-letters.js';
@@ -91,6 +92,40 @@ describe('a goal that is paused', () => {
     await command({ kind: 'resume-stream', goalId });
     await waitFor(() => workspace.quiet());
     for (const id of ids) expect(stream.of(id).map((record) => record.json['points'])).toEqual([4]);
+  });
+
+  it('for longer than anything is kept still sends each changed profile once, its latest state', async () => {
+    const goalId = await activated();
+    const ids = await members(3);
+    await command({ kind: 'pause-stream', goalId });
+    const collected = async (): Promise<void> => {
+      await waitFor(
+        async () => (await workspace.database.query(sql`SELECT FROM profile.outbox LIMIT 1`)).rows.length === 0,
+      );
+    };
+    for (const id of ids) await workspace.change(id, { ...order, properties: { points: 1 } });
+    await collected();
+    // Forty days go by, with a publisher that is started anew and removes what is old.
+    await running?.stop();
+    const ago = sql`interval '40 days'`;
+    await workspace.database.query(sql`
+      UPDATE publisher.delivery SET first_change_at = first_change_at - ${ago}, changed_at = changed_at - ${ago}, not_before = not_before - ${ago}`);
+    await workspace.database.query(
+      sql`UPDATE publisher.goal SET activated_at = activated_at - ${ago}, paused_at = paused_at - ${ago}`,
+    );
+    await workspace.database.query(
+      sql`UPDATE work.command SET created_at = created_at - ${ago}, handled_at = handled_at - ${ago}`,
+    );
+    await workspace.database.query(sql`UPDATE work.goal_snapshot SET created_at = created_at - ${ago}`);
+    while ((await removeExpiredWork(workspace.database)) > 0);
+    running = await startPublisher(workspace.url, stream);
+    await workspace.change(ids[0] ?? '', { ...order, properties: { points: 2 } });
+    await collected();
+    expect(await removeOldDeadLetters(workspace.database, 30)).toBe(0);
+    expect(stream.accepted).toEqual([]);
+    await command({ kind: 'resume-stream', goalId });
+    await waitFor(() => workspace.quiet());
+    expect(ids.map((id) => stream.of(id).map((record) => record.json['points']))).toEqual([[2], [1], [1]]);
   });
 
   it('stays paused when it is edited, and is not late', async () => {
