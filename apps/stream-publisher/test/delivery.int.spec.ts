@@ -248,6 +248,24 @@ describe('the partition key', () => {
 });
 
 describe('the figures', () => {
+  it('count records, bytes, retries and what was throttled, by goal', async () => {
+    const goalId = await activated();
+    const [id] = (await members(1)) as [string];
+    stream.judge = (_record, attempt) =>
+      attempt <= 2 ? { code: 'ProvisionedThroughputExceededException', message: 'no room' } : undefined;
+    await workspace.change(id, touched);
+    await waitFor(() => stream.of(id).length === 1);
+    const [record] = stream.of(id);
+    const bytes = Buffer.byteLength(record?.text ?? '') + Buffer.byteLength(record?.partitionKey ?? '');
+    const expected = { records_total: 1, record_bytes_total: bytes, retries_total: 2, throttled_total: 2 };
+    await waitFor(async () => {
+      const text = (await running?.metrics.registry.metrics()) ?? '';
+      return Object.entries(expected).every(([name, value]) =>
+        text.includes(`millrace_stream_${name}{goal="${goalId}",service="stream-publisher"} ${value}\n`),
+      );
+    });
+  });
+
   it('say what was sent, what waits and what was given up', async () => {
     const goalId = await activated({ retries: 0 });
     const [good, bad] = (await members(2)) as [string, string];
