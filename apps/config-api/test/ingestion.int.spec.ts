@@ -165,6 +165,50 @@ describe('a batch', () => {
     });
     expect(outcomes(identity)).toEqual(['rejected']);
   });
+
+  it('leaves nothing of an item that is wrong in one place, and its neighbours whole', async () => {
+    const event = { type: 'order', id: 'half-1', occurredAt: '2026-01-02T03:04:05Z' };
+    const whole = {
+      properties: [set('visits', 1, 'sum'), set('tags', ['half'], 'add')],
+      consent: [{ objective: 'half', granted: true }],
+      events: [event],
+    };
+    const wrong: readonly object[] = [
+      { ...whole, properties: [...whole.properties, set('person.points', 'many')] },
+      { ...whole, events: [event, { ...event, id: 'half-2', occurredAt: 'yesterday' }] },
+      { ...whole, events: [{ ...event, type: 'no such type' }] },
+      { ...whole, groups: [{ type: 'no such type', key: 'x' }] },
+      { ...whole, consent: [...whole.consent, { objective: '', granted: true }] },
+      {
+        ...whole,
+        identities: [
+          { namespace: 'email', value: 'half@example.org' },
+          { namespace: 'fax', value: '1' },
+        ],
+      },
+    ];
+    await ingest({ batchId: 'half-before', updates: [update('half@example.org', { properties: [set('visits', 5)] })] });
+    const before = (await find('half@example.org')).body;
+    for (const [index, more] of wrong.entries()) {
+      const answer = await ingest({
+        batchId: `half-${index}`,
+        updates: [
+          update('half@example.org', more),
+          update(`neighbour-${index}@example.org`, { properties: [set('visits', 1)] }),
+        ],
+      });
+      expect(outcomes(answer)).toEqual(['rejected', 'created']);
+      expect((await find('half@example.org')).body).toEqual(before);
+    }
+    expect(outcomes(await ingest({ batchId: 'half-after', updates: [update('half@example.org', whole)] }))).toEqual([
+      'updated',
+    ]);
+    expect((await find('half@example.org')).body).toMatchObject({
+      properties: { visits: 6, tags: ['half'] },
+      consent: { half: true },
+      events: [{ id: 'half-1' }],
+    });
+  });
 });
 
 describe('a group', () => {
