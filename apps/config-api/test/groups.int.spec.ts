@@ -85,8 +85,24 @@ describe('a goal that imports groups', () => {
       'processors.0.file',
     ]);
     expect(answer.text).toContain('group type \\"company\\" has no property \\"nothing\\"');
-    for (const unknown of ['linked', 'events', 'consent', 'deleteFlag'])
+    for (const unknown of ['linked', 'events', 'consent', 'groupLinks', 'erasedProfiles', 'occurredAtColumn'])
       expect((await api.call('POST', goals, groupGoal({ [unknown]: [] }))).status).toBeGreaterThanOrEqual(400);
+  });
+
+  it('may have a delete flag, whose column is checked like any other', async () => {
+    const saved = await api.call('POST', goals, groupGoal({ name: 'with flag', deleteFlag: { column: 'gone' } }));
+    expect(saved).toMatchObject({ status: 201, body: { deleteFlag: { column: 'gone' } } });
+    const nameless = { csv: { header: false }, matching: { column: '1' }, deleteFlag: { column: 'gone' } };
+    expect(fields(await api.call('PATCH', `${w}/goals/${saved.body.id}`, nameless))).toEqual(['deleteFlag.column']);
+    expect((await api.call('DELETE', `${w}/goals/${saved.body.id}`)).status).toBe(204);
+  });
+
+  it('is refused on a connection kept to a unit by a property that the group type does not declare', async () => {
+    const guardrails = { unit: { property: 'permissionLevel', value: 'north' } };
+    const bucket = await api.call('POST', `${w}/connections`, s3Connection({ name: 'North', guardrails }));
+    const refused = await api.call('POST', `${w}/connections/${bucket.body.id}/goals`, groupGoal());
+    expect(fields(refused)).toEqual(['groupType']);
+    expect(refused.text).toContain('declare it, or name a column of the file instead');
   });
 
   it('runs before profiles are imported and these before exports, inside each in the order of the user', async () => {

@@ -131,40 +131,44 @@ it('a dry run tells which groups it would erase, and erases none', async () => {
   expect(await groups()).toEqual({ acme: 'Acme:a' });
 });
 
-it('a group that somebody else erased since the plan was frozen is made again, where groups may be made', async () => {
-  for (const allowCreation of [true, false]) {
-    await put('acme', { name: 'Acme' }, ['a']);
-    await put('bolt', { name: 'Bolt' });
-    await harness.put('companies.csv', `key,name\nacme,${String(allowCreation)}\nbolt,${String(allowCreation)}\n`);
-    let died = false;
-    const events = {
-      ...silentEvents,
-      filePlanned: (): void => {
-        if (died) return;
-        died = true;
-        throw new Error('the worker dies here');
-      },
-    };
-    await harness.holdRetries();
-    const worker = harness.startWorker({ events });
-    const runId = await harness.open(goal({ matching: { column: 'key', allowCreation } }));
-    await harness.resume(async () => {
-      await harness.database.query(sql`
+it.each([
+  [
+    'made again, where groups may be made',
+    true,
+    { created: 1, updated: 1, skipped: {} },
+    { acme: 'Anew:', bolt: 'Anew:' },
+  ],
+  [
+    'matched by no row, where they may not',
+    false,
+    { created: 0, updated: 1, skipped: { unmatched: 1 } },
+    { bolt: 'Anew:' },
+  ],
+])('a group that somebody else erased since the plan was frozen is %s', async (_, allowCreation, counts, then) => {
+  await put('acme', { name: 'Acme' }, ['a']);
+  await put('bolt', { name: 'Bolt' });
+  await harness.put('companies.csv', 'key,name\nacme,Anew\nbolt,Anew\n');
+  let died = false;
+  const events = {
+    ...silentEvents,
+    filePlanned: (): void => {
+      if (died) return;
+      died = true;
+      throw new Error('the worker dies here');
+    },
+  };
+  await harness.holdRetries();
+  harness.startWorker({ events });
+  const runId = await harness.open(goal({ matching: { column: 'key', allowCreation } }));
+  await harness.resume(async () => {
+    await harness.database.query(sql`
         WITH ended AS (DELETE FROM profile.group WHERE key = 'acme' RETURNING id)
         DELETE FROM profile.group_member USING ended WHERE group_id = ended.id`);
-    });
-    const run = await harness.finished(runId);
-    await worker.stop();
-    await harness.database.query(sql`DROP FUNCTION work.hold`);
-    expect(outcomes(run.counts)).toBe(2);
-    if (allowCreation) {
-      expect(run.counts).toMatchObject({ created: 1, updated: 1 });
-      expect(await groups()).toEqual({ acme: 'true:', bolt: 'true:' });
-    } else {
-      expect(run.counts).toMatchObject({ updated: 1, skipped: { unmatched: 1 } });
-      expect(await groups()).toEqual({ bolt: 'false:' });
-    }
-  }
+  });
+  const run = await harness.finished(runId);
+  expect(outcomes(run.counts)).toBe(2);
+  expect(run.counts).toMatchObject(counts);
+  expect(await groups()).toEqual(then);
 });
 
 it('never loses a link, nor waits in a circle, where groups are erased and linked to at once', async () => {
