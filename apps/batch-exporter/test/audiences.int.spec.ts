@@ -250,6 +250,32 @@ describe('the audience of an export', () => {
       expect(counts.files.map(({ name }) => name.includes('Everyone')).sort()).toEqual([false, true, true]);
     });
 
+    it('tells of who left an audience in the files of that one alone, by profile and by key', async () => {
+      const [one, two] = await fixture.addProfiles([{ email: 'a@x.test' }, { email: 'b@x.test' }]);
+      await join(one);
+      await join(two);
+      const each = {
+        furtherSegmentIds: [other],
+        audiences: 'file-per-audience',
+        columns: [mail, status],
+        splitRows: 1,
+      };
+      const keyed = { ...each, deduplicate: { by: 'properties', properties: ['email'] } };
+      const [byProfile, byKey] = [randomUUID(), randomUUID()];
+      await run(byProfile, each);
+      await run(byKey, keyed);
+      await join(one, 'exited');
+      await leaveFirst(two);
+      for (const { counts } of [await run(byProfile, each), await run(byKey, keyed)]) {
+        const of = (name: string) =>
+          fixture.rows({ ...counts, files: counts.files.filter((file) => file.name.includes(name)) });
+        expect(await of('Scorers')).toEqual(['a@x.test,exited']);
+        expect(await of('Everyone')).toEqual(['b@x.test,exited']);
+      }
+      expect((await run(byProfile, each)).rows).toEqual([]);
+      expect((await run(byKey, keyed)).rows).toEqual([]);
+    });
+
     it('is refused where files of two audiences would have one name', async () => {
       await fixture.addProfiles([{ email: 'a@x.test' }]);
       const each = { furtherSegmentIds: [other], audiences: 'file-per-audience', emptyResult: 'header-only' };
