@@ -5,7 +5,18 @@ import { holdProfile, somebodyWaits } from './hold.js';
 import type { Millrace } from './millrace.js';
 import { People } from './people.js';
 import { ownKeys, strangersKeys } from './pgp-keys.js';
-import { email, fullName, identity, kinesisSecret, lookUp, misplaced, person, s3Secret, surname } from './planted.js';
+import {
+  alertSecret,
+  email,
+  fullName,
+  identity,
+  kinesisSecret,
+  lookUp,
+  misplaced,
+  person,
+  s3Secret,
+  surname,
+} from './planted.js';
 import { encrypt } from './sample.js';
 
 /** A workspace full of planted words, and everything that can go wrong in it while they are at hand. */
@@ -38,6 +49,13 @@ export class PlantedWorkspace {
 
   async stop(): Promise<void> {
     await this.#kinesis.stop();
+  }
+
+  /** Has everything that happens to the files told to a receiver. */
+  async tellTo(url: string): Promise<void> {
+    const alerts = `${this.people.path}/connections/${this.people.connectionId}/alerts`;
+    const rule = { name: 'All', notify: 'every-run', webhooks: [{ url, secret: alertSecret }] };
+    this.#keep(await this.millrace.api.post(alerts, rule));
   }
 
   /** A stream and an export of everyone, rows of every fate, updates over the API. */

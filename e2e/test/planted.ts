@@ -1,6 +1,7 @@
 // Words that occur nowhere else, so that finding one of them anywhere is a leak.
 export const s3Secret = 'plantedS3SecretAccessKey0123456789';
 export const kinesisSecret = 'plantedKinesisSecretKey0123456789';
+export const alertSecret = 'plantedAlertSecretKey0123456789';
 /** A secret that a client sends in the wrong place. */
 export const misplaced = 'plantedSecretInTheWrongPlace';
 export const person = 'Zaphodine';

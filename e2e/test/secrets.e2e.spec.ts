@@ -1,11 +1,15 @@
 import { readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { open } from '@millrace/crypto';
 import { sql } from '@millrace/database';
 import { serviceNames } from '@millrace/dev-stack';
+import { waitFor } from '@millrace/testing';
 import { Millrace } from './millrace.js';
 import { ownKeys } from './pgp-keys.js';
 import {
+  alertSecret,
   expectNone,
   fullName,
   kinesisSecret,
@@ -25,12 +29,25 @@ describe('planted secrets and personal data', () => {
   let redis: RedisWatch;
   let planted: PlantedWorkspace;
   let secrets: Planted;
+  let receiver: Server;
+  /** Headers and bodies of what alerts sent. */
+  const told: string[] = [];
 
   beforeAll(async () => {
     millrace = await Millrace.start('secrets', { MILLRACE_LOG_LEVEL: 'trace' });
     redis = await RedisWatch.start(millrace.stack.urls.redis);
     planted = await PlantedWorkspace.prepare(millrace);
     secrets = plantedSecrets();
+    receiver = createServer((request, response) => {
+      let text = JSON.stringify(request.headers);
+      request.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      request.on('end', () => {
+        told.push(text);
+        response.end();
+      });
+    });
+    await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
+    await planted.tellTo(`http://127.0.0.1:${(receiver.address() as AddressInfo).port}/`);
     await planted.exchange();
     await planted.misplaceSecrets();
     await planted.sendBadUpdates();
@@ -43,6 +60,7 @@ describe('planted secrets and personal data', () => {
     redis?.stop();
     await millrace?.stop();
     await planted?.stop();
+    receiver?.close();
   });
 
   it('are really in the system: the profile, the rejected rows and the stream have them', async () => {
@@ -69,6 +87,18 @@ describe('planted secrets and personal data', () => {
     expect(redis.commands).toContain('millrace');
     expectNone('the commands sent to Redis', redis.commands, [...secrets, ...personal]);
     expectNone('what lies in Redis', await redis.contents(), [...secrets, ...personal]);
+  });
+
+  it('are in nothing that alerts tell', async () => {
+    await waitFor(async () => {
+      const { items } = await millrace.api.get<{ items: readonly { state: string }[] }>(
+        `${planted.people.path}/alert-deliveries?state=pending`,
+      );
+      return items.length === 0;
+    });
+    expect(told.filter((text) => text.includes('"event":"failed"')).length).toBeGreaterThan(0);
+    expect(told.filter((text) => text.includes('"event":"rejected"')).length).toBeGreaterThan(0);
+    for (const text of told) expectNone('an alert', text, [...secrets, ...personal]);
   });
 
   it('are in no error answer and no view of a run', () => {
@@ -134,6 +164,7 @@ describe('planted secrets and personal data', () => {
     return [
       ['the S3 secret', s3Secret],
       ['the Kinesis secret', kinesisSecret],
+      ['the secret of an alert', alertSecret],
       ['a misplaced secret', misplaced],
       ['the PGP passphrase', ownKeys.passphrase],
       ...lines.map((line, index) => [`line ${index} of the PGP private key`, line] as const),

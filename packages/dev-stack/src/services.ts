@@ -167,6 +167,9 @@ export function serviceEnvironment(stack: StackPlace, service: ServiceName, port
           MILLRACE_IMPORTER_URL: `http://127.0.0.1:${stack.ports['importer'] ?? 0}`,
           MILLRACE_EXPORTER_URL: `http://127.0.0.1:${stack.ports['batch-exporter'] ?? 0}`,
           MILLRACE_PUBLISHER_URL: `http://127.0.0.1:${stack.ports['stream-publisher'] ?? 0}`,
+          // A receiver on this machine can be tried out.
+          MILLRACE_ALERT_HTTP: 'true',
+          MILLRACE_ALERT_PRIVATE_ADDRESSES: 'true',
         }
       : { MILLRACE_SEALING_KEY: keys.sealing[service] };
   // Flags of the tool that started us, such as jest's, are not for the services.
