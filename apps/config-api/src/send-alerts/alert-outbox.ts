@@ -17,6 +17,12 @@ export interface ClaimedAlert {
   readonly rule: AlertRule | undefined;
 }
 
+interface Claim {
+  readonly channel: ClaimedAlert['channel'];
+  readonly limit: number;
+  readonly claimSeconds: number;
+}
+
 interface ClaimedRow {
   readonly id: string;
   readonly workspace_id: number;
@@ -31,21 +37,21 @@ interface ClaimedRow {
 }
 
 /**
- * Takes the oldest messages that are due, one a receiver, and none for a receiver that is being sent to: one that hangs keeps one sender
+ * Takes the oldest messages of a channel that are due, one a receiver, and none for a receiver that is being sent to: one that hangs keeps one sender
  * busy, whatever waits for it. Claims of a process that was killed end after `claimSeconds`, and the message is sent again with its id.
  */
 export async function claimAlerts(
   executor: Executor,
-  { limit, claimSeconds }: { readonly limit: number; readonly claimSeconds: number },
+  { channel, limit, claimSeconds }: Claim,
 ): Promise<readonly ClaimedAlert[]> {
   const { rows } = await executor.query<ClaimedRow>(sql`
     WITH due AS (
-      SELECT DISTINCT ON (d.channel, d.recipient) d.id FROM config.alert_delivery d
-      WHERE d.state = 'pending' AND d.not_before <= clock_timestamp() AND (d.claimed_until IS NULL OR d.claimed_until < clock_timestamp())
+      SELECT DISTINCT ON (d.recipient) d.id FROM config.alert_delivery d
+      WHERE d.state = 'pending' AND d.channel = ${channel} AND d.not_before <= clock_timestamp() AND (d.claimed_until IS NULL OR d.claimed_until < clock_timestamp())
         AND NOT EXISTS (
           SELECT FROM config.alert_delivery busy
           WHERE busy.state = 'pending' AND busy.channel = d.channel AND busy.recipient = d.recipient AND busy.claimed_until > clock_timestamp())
-      ORDER BY d.channel, d.recipient, d.not_before, d.id
+      ORDER BY d.recipient, d.not_before, d.id
     ), mine AS MATERIALIZED (
       SELECT d.id FROM config.alert_delivery d WHERE d.id IN (SELECT id FROM due) AND d.state = 'pending'
         AND (d.claimed_until IS NULL OR d.claimed_until < clock_timestamp())

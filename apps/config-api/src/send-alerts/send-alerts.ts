@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '@millrace/database';
 import { InputError, summariseError, type AlertMessage } from '@millrace/domain';
 import { repeat, type Log, type Repeating } from '@millrace/job-queue';
@@ -23,7 +24,10 @@ export interface SendAlertsOptions {
   readonly onEnd?: (alert: ClaimedAlert, outcome: 'sent' | 'retried' | 'failed') => void;
 }
 
-const senders = 16;
+// A mail server or a crowd of receivers that hang keep only senders of their own busy.
+const senders = { webhook: 16, email: 8 } as const;
+// What a stop waits for attempts under way; whoever runs next makes them again.
+const stopPatienceMs = 3000;
 const webhookPatienceMs = 10_000;
 // Renewed every second or so while an attempt is under way: what a killed process had in hand is sent again so soon.
 const claimSeconds = 10;
@@ -55,15 +59,21 @@ export class SendAlerts {
   async stop(): Promise<void> {
     await this.#loop.stop();
     this.#stopping.abort();
-    await Promise.all(this.#underWay.values());
+    await Promise.race([Promise.all(this.#underWay.values()), delay(stopPatienceMs, undefined, { ref: false })]);
   }
 
   async #turn(): Promise<void> {
     const { database } = this.#options;
     if (this.#underWay.size > 0) await renewClaims(database, [...this.#underWay.keys()], claimSeconds);
-    const limit = senders - this.#underWay.size;
-    if (limit === 0) return;
-    for (const alert of await claimAlerts(database, { limit, claimSeconds })) {
+    const busy = [...this.#underWay.keys()];
+    for (const channel of ['webhook', 'email'] as const) {
+      const limit = senders[channel] - busy.filter((alert) => alert.channel === channel).length;
+      if (limit > 0) this.#begin(await claimAlerts(database, { channel, limit, claimSeconds }));
+    }
+  }
+
+  #begin(alerts: readonly ClaimedAlert[]): void {
+    for (const alert of alerts) {
       const sending = this.#send(alert)
         .catch((error: unknown) =>
           this.#options.log.warn(
