@@ -41,13 +41,13 @@ type Moment = readonly [when: When, moment: 'just before' | 'just after'];
 
 /** One export for each, all held there. */
 async function openAt(moments: readonly Moment[]): Promise<readonly SceneRun[]> {
-  const runs: SceneRun[] = [];
-  for (const [when, moment] of moments) {
-    const fault =
-      moment === 'just before' ? ({ kind: 'hold', until: never } as const) : ({ kind: 'lose-answer' } as const);
-    runs.push(await scene.openUntil({ when, fault }));
-  }
-  return runs;
+  return await Promise.all(
+    moments.map(async ([when, moment]) => {
+      const fault =
+        moment === 'just before' ? ({ kind: 'hold', until: never } as const) : ({ kind: 'lose-answer' } as const);
+      return await scene.openUntil({ when, fault });
+    }),
+  );
 }
 
 describe('an exporter killed leaves runs that another one ends as if undisturbed', () => {

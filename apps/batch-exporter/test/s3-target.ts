@@ -27,6 +27,8 @@ interface Request {
 /** What is in the bucket, or begins so; not which uploads are open. */
 export const isListing = ({ method, path }: Request): boolean => method === 'GET' && path.includes('list-type=2');
 export const isBegin = ({ method, path }: Request): boolean => method === 'POST' && /[?&]uploads\b/.test(path);
+/** Of an object, not of an upload. */
+export const isDeletion = ({ method, path }: Request): boolean => method === 'DELETE' && !path.includes('uploadId=');
 export const isUploadPart = ({ method, path }: Request): boolean => method === 'PUT' && path.includes('partNumber=');
 export const isCompletion = ({ method, path }: Request): boolean => method === 'POST' && path.includes('uploadId=');
 /** Makes the object of such a name visible. */

@@ -1,7 +1,7 @@
 import { sql } from '@millrace/database';
 import { gate, hold, type FaultRule, type ServiceProcess, waitFor } from '@millrace/testing';
-import { ExportScene, type SceneRun } from './export-scene.js';
-import { announces, isBegin, isCompletion, isListing, isUploadPart } from './s3-target.js';
+import { ExportScene } from './export-scene.js';
+import { announces, isBegin, isCompletion, isDeletion, isListing, isUploadPart } from './s3-target.js';
 
 type When = FaultRule['when'];
 
@@ -38,7 +38,9 @@ async function thaw(victim: ServiceProcess, successor: ServiceProcess): Promise<
   const free = gate();
   const files = scene.s3.inject({ when: isUploadPart, times: 4, fault: { kind: 'hold', until: free.opened } });
   const writing = [await scene.open(), await scene.open()];
-  await files.met(4);
+  await files.met(4).catch((error: unknown) => {
+    throw new Error(`${victim.isAlive ? 'awake' : 'dead'}: ${victim.log.slice(-4000)}`, { cause: error });
+  });
   const looking = scene.s3.inject({ when: isListing, times: 4, fault: { kind: 'hold', until: free.opened } });
   const naming = [await scene.open(), await scene.open(), await scene.open(), await scene.open()];
   await looking.met(4);
@@ -54,8 +56,8 @@ describe('an exporter that stalls past its leases, and wakes up when another one
   ])('%s', async (_name, late) => {
     const victim = await scene.start();
     const held = gate();
-    const runs: SceneRun[] = [];
-    for (const when of steps) runs.push(await scene.openUntil({ when, fault: { kind: 'hold', until: held.opened } }));
+    const fault = { kind: 'hold', until: held.opened } as const;
+    const runs = await Promise.all(steps.map(async (when) => await scene.openUntil({ when, fault })));
     victim.signal('SIGSTOP');
     if (!late) held.open();
     const successor = await scene.start();
@@ -89,29 +91,46 @@ describe('an exporter that stalls past its leases, and wakes up when another one
     for (const run of [ending, planning]) await scene.expectUndisturbed(run);
   });
 
-  it.each([
-    ['the manifest', announces('.manifest.json')],
-    ['the token file', announces('.ready')],
-  ])('also where it was about to write %s and the other one had to take everything back', async (_name, when) => {
+  const refused = { kind: 'status', status: 403, body: '<Error><Code>AccessDenied</Code></Error>' } as const;
+
+  it('also where it was about to announce files that the other one had to take back', async () => {
     const victim = await scene.start();
     const held = gate();
-    const run = await scene.openUntil({ when, fault: { kind: 'hold', until: held.opened } });
+    const fault = { kind: 'hold', until: held.opened } as const;
+    const announcing = [announces('.manifest.json'), announces('.ready')];
+    const runs = await Promise.all(announcing.map(async (when) => await scene.openUntil({ when, fault })));
     victim.signal('SIGSTOP');
-    scene.s3.inject({
-      when,
-      fault: { kind: 'status', status: 403, body: '<Error><Code>AccessDenied</Code></Error>' },
-      times: 1000,
-    });
+    for (const when of announcing) scene.s3.inject({ when, fault: refused, times: 1000 });
     const successor = await scene.start();
-    expect(await scene.fixture.outcome(run.runId, 120_000)).toMatchObject({
-      outcome: 'failed',
-      error: { code: 'access-denied' },
-    });
-    expect(await scene.objects(run.directory)).toEqual([]);
+    for (const { runId, directory } of runs) {
+      const ended = await scene.fixture.outcome(runId, 120_000);
+      expect(ended).toMatchObject({ outcome: 'failed', error: { code: 'access-denied' } });
+      expect(await scene.objects(directory)).toEqual([]);
+    }
     scene.s3.clear();
     held.open();
     await thaw(victim, successor);
+    for (const { directory } of runs) {
+      expect(await scene.objects(directory)).toEqual([]);
+      expect(await scene.openUploads(directory)).toEqual([]);
+    }
+  });
+
+  it('also where it was taking files back under names that a later run has delivered', async () => {
+    const victim = await scene.start();
+    const held = gate();
+    scene.s3.inject({ when: announces('.manifest.json'), fault: refused });
+    const run = await scene.openUntil({ when: isDeletion, fault: { kind: 'hold', until: held.opened } });
+    victim.signal('SIGSTOP');
+    held.open();
+    const successor = await scene.start();
+    expect(await scene.fixture.outcome(run.runId, 120_000)).toMatchObject({ outcome: 'failed' });
     expect(await scene.objects(run.directory)).toEqual([]);
-    expect(await scene.openUploads(run.directory)).toEqual([]);
+    const later = await scene.open({}, run.directory);
+    await scene.expectUndisturbed(later);
+    const delivered = await scene.allObjects();
+    await thaw(victim, successor);
+    expect(await scene.allObjects()).toEqual(expect.arrayContaining([...delivered]));
+    await scene.expectUndisturbed(later);
   });
 });
