@@ -4,12 +4,14 @@ import type { SegmentRule } from '@millrace/domain';
 import {
   buildSegments,
   checkTimers,
+  createEventType,
   createProperty,
   createSegment,
   eraseProfiles,
   ingestBatch,
   loadCatalogue,
   putGroup,
+  putLifecycle,
   updateSegment,
 } from '@millrace/profile-store';
 import { waitFor } from '@millrace/testing';
@@ -62,6 +64,8 @@ describe('deltas beside writers of every kind, whose transactions last long or s
   let fixture: ExportFixture;
   let store: Database;
   let segmentId: string;
+  let richId: string;
+  let lifecycleId: string;
 
   beforeAll(async () => {
     fixture = await ExportFixture.create('delta_truth');
@@ -75,6 +79,20 @@ describe('deltas beside writers of every kind, whose transactions last long or s
         createProperty(tx, fixture.workspaceId, { list: false, unique: false, labels: [], ...property }),
       );
     segmentId = (await createSegment(store, fixture.workspaceId, { name: 'Members', rule: ruleOf(0) })).id;
+    const rich = { kind: 'property', property: 'points', op: 'greater', value: 50 } as const;
+    richId = (await createSegment(store, fixture.workspaceId, { name: 'Rich', rule: rich })).id;
+    const stages = [
+      { name: 'member', segmentId },
+      { name: 'rich', segmentId: richId },
+    ];
+    lifecycleId = (await putLifecycle(store, fixture.workspaceId, { name: 'Journey', stages })).id;
+    const page = {
+      code: 'page',
+      properties: [{ name: 'title', type: 'string' as const }],
+      lists: [],
+      interaction: 'title',
+    };
+    await createEventType(store, fixture.workspaceId, page);
     while (await buildSegments(store)) continue;
     fixture.startWorker();
   });
@@ -125,7 +143,7 @@ describe('deltas beside writers of every kind, whose transactions last long or s
       }));
       await ingestBatch(tx, catalogue, updates, { allowCreation: true });
     };
-    switch (random(10)) {
+    switch (random(12)) {
       case 0:
         return await update({ points: random(100) });
       case 1:
@@ -134,6 +152,10 @@ describe('deltas beside writers of every kind, whose transactions last long or s
         return await update({ seenAt: new Date().toISOString() });
       case 3:
         return await update({ household: `h${random(households)}` });
+      case 9: {
+        const view = { type: 'page', id: `p${random(200)}`, occurredAt: '2026-01-01T00:00:00Z' };
+        return await update({}, { events: [{ ...view, properties: { title: `T${random(20)}` } }] });
+      }
       case 8:
         return await update({ household: null }, {}, 'set-or-clear');
       case 4:
@@ -175,6 +197,19 @@ describe('deltas beside writers of every kind, whose transactions last long or s
       FROM profile.profile p JOIN profile.membership m ON m.profile_id = p.id AND m.segment_id = ${segmentId}::uuid AND m.status = 'realized'
       JOIN profile.consent c ON c.profile_id = p.id AND c.objective = 'news' AND c.granted
       ORDER BY p.id`);
+    return Object.fromEntries(rows.map(({ id, row }) => [id, row]));
+  }
+
+  /** Of everybody truth is about: stage, segments and what was viewed. */
+  async function journeys(): Promise<Readonly<Record<string, string>>> {
+    const { rows } = await store.query<{ id: string; row: string }>(sql`
+      SELECT p.id, concat_ws(',',
+        CASE WHEN r.status = 'realized' THEN 'rich' ELSE 'member' END,
+        CASE WHEN r.status = 'realized' THEN 'Members;Rich' ELSE 'Members' END,
+        (SELECT coalesce(string_agg(DISTINCT e.properties->>'title', ';' ORDER BY e.properties->>'title'), '')
+          FROM profile.event e WHERE e.profile_id = p.id AND e.properties ? 'title')) AS row
+      FROM profile.profile p LEFT JOIN profile.membership r ON r.profile_id = p.id AND r.segment_id = ${richId}::uuid
+      WHERE p.id = ANY (${Object.keys(await truth())}::uuid[]) ORDER BY p.id`);
     return Object.fromEntries(rows.map(({ id, row }) => [id, row]));
   }
 
@@ -276,7 +311,20 @@ describe('deltas beside writers of every kind, whose transactions last long or s
         splitRows: 5,
       }),
     };
-    const all = [changed, members, keyed, keyedAndTold, byNamespace, byEmail];
+    const journey = {
+      id: randomUUID(),
+      receiver: new Receiver(),
+      goal: goalWith({
+        columns: [
+          profileId,
+          column('stage', { kind: 'lifecycle', lifecycleId }),
+          column('in', { kind: 'segments', segmentIds: [segmentId, richId] }),
+          column('viewed', { kind: 'viewed-interactions', countsAsChange: true }),
+          status,
+        ],
+      }),
+    };
+    const all = [journey, changed, members, keyed, keyedAndTold, byNamespace, byEmail];
     const modes = (mode: string): readonly string[] => all.map(() => mode);
     const deliver = async (): Promise<readonly unknown[]> =>
       await Promise.all(
@@ -330,6 +378,7 @@ describe('deltas beside writers of every kind, whose transactions last long or s
     const settled = await truth();
     expect(Object.keys(settled).length).toBeGreaterThan(3);
     expect(changed.receiver.state).toEqual(settled);
+    expect(journey.receiver.state).toEqual(await journeys());
     const housed = Object.entries(settled).filter(([, row]) => row.split(',')[1] !== '');
     expect(Object.keys(members.receiver.state)).toEqual(housed.map(([id]) => id));
     const holders = await householders();
