@@ -377,7 +377,9 @@ describe('deltas beside writers of every kind, whose transactions last long or s
     expect(await deliver()).toEqual(modes('delta'));
     const settled = await truth();
     expect(Object.keys(settled).length).toBeGreaterThan(3);
-    expect(changed.receiver.state).toEqual(settled);
+    // Who has neither of the two mapped properties has nothing to be exported with.
+    const mapped = Object.entries(settled).filter(([, row]) => !row.startsWith(',,'));
+    expect(changed.receiver.state).toEqual(Object.fromEntries(mapped));
     expect(journey.receiver.state).toEqual(await journeys());
     const housed = Object.entries(settled).filter(([, row]) => row.split(',')[1] !== '');
     expect(Object.keys(members.receiver.state)).toEqual(housed.map(([id]) => id));
