@@ -15,15 +15,16 @@ let segment: string;
 let streamName: string;
 let stream: EventStream;
 let env: Record<string, string>;
+let endpoint: Parameters<typeof sealEndpoint>[0];
 
 beforeAll(async () => {
   workspace = await StreamWorkspace.create('killed');
   segment = await workspace.segment('members');
   const { accessKeyId, secretAccessKey } = awsAccess('kinesis');
-  const endpoint = {
+  endpoint = {
     region: 'us-east-1',
     endpoint: testUrl('kinesis'),
-    credentials: { kind: 'access-key' as const, accessKeyId, secretAccessKey },
+    credentials: { kind: 'access-key', accessKeyId, secretAccessKey },
   };
   stream = createKinesisEventStream(endpoint);
   streamName = (await createTestStream('killed')).stream;
@@ -48,10 +49,10 @@ afterAll(async () => {
 });
 
 /** The built service, as a process of its own. */
-function startService(): ChildProcess {
+function startService(more: Readonly<Record<string, string>> = {}): ChildProcess {
   const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
   const child = spawn(process.execPath, [main], {
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...env, ...more },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   children.push(child);
@@ -65,9 +66,9 @@ async function lanesByOwner(): Promise<readonly number[]> {
   return rows.map((row) => row.lanes);
 }
 
-async function versionsOnStream(): Promise<ReadonlyMap<string, readonly number[]>> {
+async function versionsOnStream(name = streamName): Promise<ReadonlyMap<string, readonly number[]>> {
   const versions = new Map<string, number[]>();
-  for await (const record of stream.readAll(streamName)) {
+  for await (const record of stream.readAll(name)) {
     const { profileId, version } = (
       JSON.parse(record.data.toString()) as { millrace: { profileId: string; version: number } }
     ).millrace;
@@ -143,3 +144,64 @@ describe('a publisher killed after the stream acknowledged, before that was writ
     expect((await versionsOnStream()).get(id)).toEqual([2, 2]);
   });
 });
+
+describe('a publisher killed in the middle of a backfill', () => {
+  it('is followed by one that goes on where it was, and every member is sent', async () => {
+    for (const child of children) child.kill('SIGKILL');
+    const { database } = workspace;
+    const many = await workspace.segment('many');
+    await database.query(sql`
+      WITH made AS (
+        INSERT INTO profile.profile (id, workspace_id, domain_group_id, properties, version)
+        SELECT gen_random_uuid(), ${workspace.workspaceId}, 1, '{}', 1 FROM generate_series(1, 3000) RETURNING id
+      )
+      INSERT INTO profile.membership (profile_id, segment_id, status) SELECT id, ${many}, 'realized' FROM made`);
+    // From the five hundredth member on, whoever queues them waits until we let go.
+    await database.query(sql`
+      CREATE FUNCTION publisher.wait_here() RETURNS trigger LANGUAGE plpgsql AS
+      'BEGIN PERFORM pg_advisory_xact_lock_shared(4242); RETURN NEW; END'`);
+    await database.query(sql`
+      CREATE TRIGGER wait_here BEFORE UPDATE ON publisher.backfill
+      FOR EACH ROW WHEN (NEW.members >= 500) EXECUTE FUNCTION publisher.wait_here()`);
+    const held = await hold(4242);
+    const name = (await createTestStream('killed-backfill')).stream;
+    const snapshot = workspace.snapshot({ segmentIds: [many], streamName: name, retries: 20 });
+    const goalId = await workspace.activate({ ...snapshot, endpoint: sealEndpoint(endpoint, sealingKey, snapshot) });
+    const slices = { MILLRACE_STREAM_BACKFILL_SLICE: '50' };
+    const doomed = startService(slices);
+    await waitFor(async () => (await versionsOnStream(name)).size >= 450);
+    await waitFor(async () => {
+      const { rows } = await database.query(
+        sql`SELECT FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()`,
+      );
+      return rows.length > 0;
+    });
+    doomed.kill('SIGKILL');
+    await held();
+    startService(slices);
+    await waitFor(() => workspace.quiet());
+    expect((await versionsOnStream(name)).size).toBe(3000);
+    const { rows } = await database.query<{ state: string; members: number }>(
+      sql`SELECT state, members::int FROM publisher.backfill WHERE goal_id = ${goalId}`,
+    );
+    expect(rows).toEqual([{ state: 'done', members: 3000 }]);
+  });
+});
+
+/** Takes an advisory lock; resolves with what lets go of it. */
+async function hold(key: number): Promise<() => Promise<void>> {
+  let letGo: () => void = () => undefined;
+  const released = new Promise<void>((resolve) => (letGo = resolve));
+  let taken: () => void = () => undefined;
+  const locked = new Promise<void>((resolve) => (taken = resolve));
+  const holding = workspace.database.transaction(async (tx) => {
+    await tx.query(sql`SELECT pg_advisory_xact_lock(${key})`);
+    taken();
+    await released;
+  });
+  await Promise.race([locked, holding]);
+  return async () => {
+    letGo();
+    await holding;
+  };
+}
