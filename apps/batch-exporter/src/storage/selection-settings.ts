@@ -6,7 +6,7 @@ const workMem = '64MB';
 /**
  * Settings, for this transaction, of the statements that select what is exported.
  * `lookup` holds the planner to indexes, in the order written: it has no statistics of transaction ids and takes a third
- * of all rows for changed since the watermark, when it is mostly a few.
+ * of all rows for changed since the watermark, when it is mostly a few. Cursors are read to their end.
  */
 export async function tuneSelection(tx: Transaction, access: 'scan' | 'lookup'): Promise<void> {
   const lookup = access === 'lookup';
@@ -14,5 +14,6 @@ export async function tuneSelection(tx: Transaction, access: 'scan' | 'lookup'):
   await tx.query(sql`
     SELECT set_config('work_mem', ${workMem}, true), set_config('jit', 'off', true),
       set_config('enable_seqscan', ${planner}, true), set_config('enable_hashjoin', ${planner}, true),
-      set_config('enable_mergejoin', ${planner}, true), set_config('join_collapse_limit', ${lookup ? '1' : '8'}, true)`);
+      set_config('enable_mergejoin', ${planner}, true), set_config('join_collapse_limit', ${lookup ? '1' : '8'}, true),
+      set_config('cursor_tuple_fraction', '1', true)`);
 }
