@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from '@millrace/database';
-import type { ExportCounts } from '@millrace/domain';
+import { type ExportCounts, exportProfilesGoal } from '@millrace/domain';
 import { sendCommand } from '@millrace/job-queue';
 import { eraseProfiles, ingestBatch, loadCatalogue } from '@millrace/profile-store';
+import { explainExport } from '../src/explain-export/explain-export.js';
 import { receiverSeals } from '../src/storage/receiver-seals.js';
 import { removeExpiredExports, takeForgotten } from '../src/storage/retention.js';
 import { ExportFixture } from './export-fixture.js';
@@ -175,6 +176,54 @@ describe('those who left what a goal exports', () => {
       expect.arrayContaining([`${one},,exited`, `${two},,exited`, `${back},3,realized`]),
     );
     expect((await run(first, goal)).rows).toEqual([]);
+  });
+
+  it('go the way of all rows: through processors, in the dialect, and with more files than one', async () => {
+    const goalId = randomUUID();
+    const goal = {
+      columns: [mail, points, status],
+      tombstones: true,
+      parts: 2,
+      csv: { delimiter: ';', lineEnding: 'crlf', quotePolicy: 'all' },
+      processors: [{ kind: 'change-case', column: 'mail', to: 'upper' }],
+    };
+    const one = await person(['a@x.test'], setPoints(1));
+    await person(['b@x.test'], setPoints(2));
+    await run(goalId, goal);
+    await erase(one);
+    await person(['b@x.test'], setPoints(null));
+    const { rows, counts } = await run(goalId, goal);
+    expect(rows.map((row) => row.trim()).sort()).toEqual(['"A@X.TEST";;"erased"', '"B@X.TEST";;"exited"']);
+    expect(counts.files).toHaveLength(2);
+  });
+
+  it('are explained: not eligible, and due to be told of', async () => {
+    const goalId = randomUUID();
+    const goal = { columns: [mail, status], mandatory: ['points'] };
+    const id = await person(['a@x.test'], setPoints(1));
+    await run(goalId, goal);
+    await person(['a@x.test'], setPoints(null));
+    const explanation = await explainExport(fixture.database, {
+      workspaceId: fixture.workspaceId,
+      goalId,
+      goal: exportProfilesGoal.parse(fixture.goal(goal)),
+      consentObjectives: [],
+      profileId: id,
+    });
+    expect(explanation).toMatchObject({ included: true, mode: 'delta' });
+    const conditions = explanation.audiences[0]?.conditions ?? [];
+    expect(conditions.filter(({ met }) => !met).map(({ condition }) => condition)).toEqual(['missing:points']);
+    expect(conditions.at(-1)).toMatchObject({ condition: 'told-to-leave', met: true });
+    await run(goalId, goal);
+    expect(
+      await explainExport(fixture.database, {
+        workspaceId: fixture.workspaceId,
+        goalId,
+        goal: exportProfilesGoal.parse(fixture.goal(goal)),
+        consentObjectives: [],
+        profileId: id,
+      }),
+    ).toMatchObject({ included: false });
   });
 
   it('are not told of by another key than the one they were sealed for, and the goal that is deleted leaves nothing', async () => {
