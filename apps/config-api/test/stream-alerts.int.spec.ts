@@ -1,6 +1,7 @@
 import { sql } from '@millrace/database';
 import { sendCommand } from '@millrace/job-queue';
 import { waitFor } from '@millrace/testing';
+import { forgetIncidents } from '../src/raise-alerts/queue-alerts.js';
 import { kinesisConnection, startApi, w, type Api } from './api-fixture.js';
 import { isSigned, startWebhookReceiver, type WebhookReceiver } from './receivers.js';
 
@@ -171,6 +172,13 @@ describe('while no publisher runs', () => {
     await waitFor(async () => (await lateGoals()).includes(goalId));
     await api.call('PATCH', `${w}/goals/${goalId}`, { active: false });
     await waitFor(async () => !(await lateGoals()).includes(goalId));
+    await waitFor(() => hook.posts.some(({ message }) => message.recovered && message.goal?.id === goalId));
+    expect(hook.posts.find(({ message }) => message.recovered)!.message.text).toContain('it was switched off');
+    await watched(probe, { state: 'paused', unsentSeconds: 1000 });
+    await waitFor(() => hook.posts.some(({ message }) => message.recovered && message.goal?.id === probe));
+    expect(hook.posts.find(({ message }) => message.recovered && message.goal?.id === probe)!.message.text).toContain(
+      'it is paused',
+    );
     await api.call('PATCH', `${w}/goals/${probe}`, { active: false });
     await api.call('DELETE', `${w}/connections/${connectionId}`);
     await waitFor(async () => (await lateGoals()).length === 0);
@@ -202,6 +210,19 @@ describe('while no publisher runs', () => {
     });
     await tells('delayed', 'delayed');
     expect(hook.posts.map(({ message }) => message.alert.name)).toEqual(['Operators', 'Somebody else']);
+  });
+
+  it('what is about a goal that is gone is forgotten, and nothing else', async () => {
+    const gone = await prepare();
+    const stays = await prepare();
+    await obeyed();
+    for (const { goalId } of [gone, stays]) await watched(goalId, { deadLetters: 1 });
+    await waitFor(() => told().length === 2);
+    await api.call('DELETE', `${w}/goals/${gone.goalId}`);
+    await forgetIncidents(api.database);
+    const { rows } = await api.database.query<{ subject: string }>(sql`
+      SELECT subject FROM config.alert_incident WHERE subject = ANY(${[gone.goalId, stays.goalId]}::uuid[])`);
+    expect(rows).toEqual([{ subject: stays.goalId }]);
   });
 
   it('a command that waits too long makes its goal late', async () => {

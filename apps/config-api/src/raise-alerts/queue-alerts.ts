@@ -72,6 +72,16 @@ export async function closeIncident(
   return rows[0]?.opened_at;
 }
 
+/** Forgets what is about a run that has ended, or a goal or connection that is gone, and was not closed because its rule was switched off. */
+export async function forgetIncidents(executor: Executor): Promise<number> {
+  const { rowCount } = await executor.query(sql`
+    DELETE FROM config.alert_incident i
+    WHERE NOT EXISTS (SELECT FROM config.goal g WHERE g.id = i.subject)
+      AND NOT EXISTS (SELECT FROM config.connection c WHERE c.id = i.subject)
+      AND NOT EXISTS (SELECT FROM config.run r WHERE r.id = i.subject AND r.state IN ('queued', 'running'))`);
+  return rowCount;
+}
+
 interface RuleRow {
   readonly id: string;
   readonly workspace_id: number;

@@ -8,6 +8,7 @@ export interface WatchedStream {
   readonly goalId: string;
   readonly name: string;
   readonly connectionId: string;
+  readonly state: 'active' | 'paused' | 'off';
   /** Age of the oldest change that is not on the stream; 0: all are, or the goal is paused or switched off. */
   readonly unsentSeconds: number;
   readonly maxLagSeconds: number;
@@ -91,6 +92,7 @@ async function readStreams(tx: Transaction): Promise<readonly WatchedStream[]> {
       goalId: row.goal_id,
       name: row.name,
       connectionId: row.connection_id,
+      state: !row.wanted ? 'off' : known?.state === 'paused' ? 'paused' : 'active',
       unsentSeconds: unsentMs / 1000,
       maxLagSeconds: row.max_lag_seconds,
       late: unsentMs > row.max_lag_seconds * 1000,
@@ -150,28 +152,29 @@ interface Judgement {
 }
 
 function judge(stream: WatchedStream): readonly Judgement[] {
-  const { fault, deadLetters, late, unsentSeconds, maxLagSeconds } = stream;
+  const { state, fault, deadLetters, late, unsentSeconds, maxLagSeconds } = stream;
+  const off = state === 'off' ? 'it was switched off' : undefined;
   const seconds = Math.floor(unsentSeconds);
   return [
     {
       event: 'delayed',
       is: late,
       text: `the oldest unsent change is ${seconds} seconds old, more than ${maxLagSeconds}`,
-      over: 'no unsent change is older than it may be any more',
+      over: off ?? (state === 'paused' ? 'it is paused' : 'no unsent change is older than it may be any more'),
       more: { figures: { unsentSeconds: seconds, limitSeconds: maxLagSeconds } },
     },
     {
       event: 'failed',
       is: fault !== undefined,
       text: `nothing can be sent: ${fault?.message ?? ''}`,
-      over: 'it can be sent to again',
+      over: off ?? 'it can be sent to again',
       ...(fault === undefined ? {} : { more: { error: { code: fault.code, message: fault.message } } }),
     },
     {
       event: 'dead-letters',
       is: deadLetters > 0,
       text: 'records were given up: look at the dead letters, mend the cause and replay them',
-      over: 'no dead letters are left',
+      over: off ?? 'no dead letters are left',
       more: { figures: { deadLetters } },
     },
   ];

@@ -10,6 +10,7 @@ import {
 } from '@millrace/job-queue';
 import { buildSegments, checkTimers, removeOldTombstones } from '@millrace/profile-store';
 import type { AlertEvents } from '../raise-alerts/alert.events.js';
+import { forgetIncidents } from '../raise-alerts/queue-alerts.js';
 import { watchRuns } from '../raise-alerts/watch-runs.js';
 import { watchStreams } from '../raise-alerts/watch-streams.js';
 import { removeOldAlerts } from '../send-alerts/alert-outbox.js';
@@ -66,6 +67,7 @@ export class Background {
           await removeOldBatches(database, ingestionBatchDays),
           await removeOldTombstones(database, tombstoneDays),
           await removeOldAlerts(database, alertDays),
+          await forgetIncidents(database),
         ];
         return removed.some((rows) => rows > 0);
       }),
