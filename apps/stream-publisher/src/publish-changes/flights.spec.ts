@@ -1,5 +1,6 @@
 import { answersInARow, Flights, type Flight } from './flights.js';
 import { GoalFlow } from './goal-flow.js';
+import { heldLanes } from './held-lanes.js';
 import type { Delivered } from './goal-sender.js';
 
 const nothing: Delivered = { done: [], recovered: [], left: [], failures: [] };
@@ -13,7 +14,7 @@ function launch(flights: Flights): { readonly flight: Flight; readonly answer: (
 
 describe('answersInARow', () => {
   it('waits as long as one answer follows the other', async () => {
-    const launched = [1, 2, 3].map(() => launch(new Flights()));
+    const launched = [1, 2, 3].map(() => launch(new Flights(() => heldLanes(new Map(), 0, 1))));
     const all = answersInARow(
       launched.map(({ flight }) => flight),
       longMs,
@@ -24,7 +25,10 @@ describe('answersInARow', () => {
   });
 
   it('goes on without one that is behind the rest', async () => {
-    const [quick, hanging] = [launch(new Flights()), launch(new Flights())];
+    const [quick, hanging] = [
+      launch(new Flights(() => heldLanes(new Map(), 0, 1))),
+      launch(new Flights(() => heldLanes(new Map(), 0, 1))),
+    ];
     quick.answer();
     await answersInARow([quick.flight, hanging.flight], 1);
     expect(quick.flight.outcome).toBe(nothing);
@@ -34,7 +38,7 @@ describe('answersInARow', () => {
 
 describe('Flights', () => {
   it('keep a goal busy until what became of it is written down', async () => {
-    const flights = new Flights();
+    const flights = new Flights(() => heldLanes(new Map(), 0, 1));
     const { flight, answer } = launch(flights);
     let announced = (): void => undefined;
     const answered = new Promise<void>((resolve) => (announced = resolve));

@@ -4,6 +4,7 @@ import { forgetFailures, noteFailures, removeDeliveries, type DueDelivery } from
 import { forgetTold } from '../storage/told-profiles.js';
 import type { GoalFlow } from './goal-flow.js';
 import type { Delivered } from './goal-sender.js';
+import type { HeldLanes } from './held-lanes.js';
 
 /** A batch of one goal on its way to the stream. The goal is busy until its outcome is written down: read again, what was acknowledged would still be due. */
 export interface Flight<Delivery extends DueDelivery = DueDelivery> {
@@ -23,6 +24,12 @@ interface Landing {
 export class Flights {
   readonly #landings = new Map<Flight, Landing>();
   #toSettle: Flight[] = [];
+  readonly #lanes: () => Pick<HeldLanes, 'outlast'>;
+
+  /** `lanes`: those held at this moment. */
+  constructor(lanes: () => Pick<HeldLanes, 'outlast'>) {
+    this.#lanes = lanes;
+  }
 
   /** `delivered` never rejects. */
   launch<Delivery extends DueDelivery>(
@@ -49,6 +56,16 @@ export class Flights {
       this.#toSettle.push(flight);
       announce();
     });
+  }
+
+  /**
+   * Of these outcomes, whom the receivers know no more. Nobody of a lane that has been lost: a successor may have told of them again.
+   */
+  left(outcomes: readonly Delivered[]): readonly DueDelivery[] {
+    const left = outcomes.flatMap((outcome) => outcome.left);
+    if (left.length === 0) return left;
+    const held = this.#lanes();
+    return left.filter(({ lane }) => held.outlast([lane], 0));
   }
 
   /** Nothing is left to be written down. */
@@ -80,7 +97,7 @@ export class Flights {
     // More may come back meanwhile.
     this.#toSettle = [];
     try {
-      await writeDown(
+      await this.#writeDown(
         executor,
         flights.flatMap(({ outcome }) => outcome ?? []),
       );
@@ -91,18 +108,18 @@ export class Flights {
     for (const flight of flights) this.close(flight);
     return true;
   }
-}
 
-async function writeDown(executor: Executor, outcomes: readonly Delivered[]): Promise<void> {
-  const done = outcomes.flatMap((outcome) => outcome.done);
-  const left = outcomes.flatMap((outcome) => outcome.left);
-  const recovered = outcomes.flatMap((outcome) => outcome.recovered);
-  const failures = outcomes.flatMap((outcome) => outcome.failures);
-  if (done.length > 0) await removeDeliveries(executor, done);
-  // Its lanes send nothing of the goal meanwhile, so nobody is told again before this is written down.
-  if (left.length > 0) await forgetTold(executor, left);
-  if (recovered.length > 0) await forgetFailures(executor, recovered);
-  if (failures.length > 0) await noteFailures(executor, failures);
+  async #writeDown(executor: Executor, outcomes: readonly Delivered[]): Promise<void> {
+    const done = outcomes.flatMap((outcome) => outcome.done);
+    const recovered = outcomes.flatMap((outcome) => outcome.recovered);
+    const failures = outcomes.flatMap((outcome) => outcome.failures);
+    if (done.length > 0) await removeDeliveries(executor, done);
+    const left = this.left(outcomes);
+    // Its lanes send nothing of the goal meanwhile, so nobody is told again before this is written down.
+    if (left.length > 0) await forgetTold(executor, left);
+    if (recovered.length > 0) await forgetFailures(executor, recovered);
+    if (failures.length > 0) await noteFailures(executor, failures);
+  }
 }
 
 /** Resolves when all have been answered, or the time is over. */

@@ -30,7 +30,7 @@ export interface Delivered {
   /** Of those done, the ones that had failed before. */
   readonly recovered: readonly DeliveryKey[];
   /** Of those done, whom the receiver knows no more, where the goal asks for consent. */
-  readonly left: readonly DeliveryKey[];
+  readonly left: readonly DueDelivery[];
   readonly failures: readonly FailedDelivery[];
 }
 

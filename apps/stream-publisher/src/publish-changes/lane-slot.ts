@@ -52,7 +52,7 @@ export class LaneSlot {
   readonly #options: LaneSlotOptions;
   readonly #wakeable = new Wakeable();
   readonly #flows = new Map<string, GoalFlow>();
-  readonly #flights = new Flights();
+  readonly #flights = new Flights(() => this.#lanes());
   readonly #changes: ChangeSender;
   readonly #due: DueSender;
   #stopping = false;

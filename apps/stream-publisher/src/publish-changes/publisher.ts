@@ -6,6 +6,7 @@ import { queueBackfillSlice, type SliceLimits } from '../storage/backfills.js';
 import { readBacklog } from '../storage/backlog.js';
 import { removeOldDeadLetters, removeOldReplays } from '../storage/dead-letters.js';
 import { addGoalCounts } from '../storage/goal-totals.js';
+import { removeOrphans } from '../storage/goals.js';
 import { OutboxHorizon } from '../storage/outbox-horizon.js';
 import { GoalRegistry, type OpenStream } from './goal-registry.js';
 import { heldLanes, laneOf, laneResources, type HeldLanes } from './held-lanes.js';
@@ -165,6 +166,7 @@ export class Publisher {
       removed += last;
     } while (last > 0);
     await removeOldReplays(database, settings.deadLetterDays);
+    await removeOrphans(database);
     if (removed > 0) events.deadLettersRemoved(removed);
   }
 

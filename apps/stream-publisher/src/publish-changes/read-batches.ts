@@ -1,5 +1,7 @@
 import type { Executor } from '@millrace/database';
+import type { ProfileState } from '../build-record/record-template.js';
 import type { DueDelivery } from '../storage/deliveries.js';
+import { readErasures } from '../storage/outbox.js';
 import { readProfileStates } from '../storage/profile-states.js';
 import type { GoalBatch, Reading } from './goal-sender.js';
 import { groupBy } from './group-by.js';
@@ -24,9 +26,37 @@ export async function readBatches<Delivery extends DueDelivery>(
     for (const { due } of group) for (const { profileId } of due) profileIds.add(profileId);
     const states = await readProfileStates(executor, workspaceId, attributes, [...profileIds]);
     for (const batch of group) {
-      const told = await knowReceivers(executor, batch.goal, batch.due, states);
-      read.push({ batch, reading: { states, told, readAt } });
+      const { goal } = batch;
+      const due = await withErasures(executor, batch, states);
+      const told = await knowReceivers(executor, goal, due, states);
+      read.push({ batch: { goal, due }, reading: { states, told, readAt } });
     }
   }
   return read;
+}
+
+/**
+ * A profile that left the goal's segments and was erased before that was told: the erasure, still in the outbox, names no segment of the goal
+ * any more, so the record of the exit has to tell of both. Goals that ask for consent know by themselves whom to tell.
+ */
+async function withErasures<Delivery extends DueDelivery>(
+  executor: Executor,
+  { goal, due }: GoalBatch<Delivery>,
+  states: ReadonlyMap<string, ProfileState>,
+): Promise<readonly Delivery[]> {
+  if (goal.consentObjectives.length > 0) return due;
+  const untold = (delivery: Delivery): boolean =>
+    delivery.erased === null && delivery.segments.length > 0 && !states.has(delivery.profileId);
+  const gone = due.filter(untold);
+  if (gone.length === 0) return due;
+  const erasures = await readErasures(
+    executor,
+    new Set(gone.map(({ lane }) => lane)),
+    new Set(gone.map(({ profileId }) => profileId)),
+  );
+  return due.map((delivery) => {
+    const erasure = untold(delivery) ? erasures.get(delivery.profileId) : undefined;
+    if (erasure === undefined || erasure.segments.some((segment) => goal.mappedSegments.has(segment))) return delivery;
+    return { ...delivery, erased: erasure.erased };
+  });
 }

@@ -106,7 +106,7 @@ export class ChangeSender {
     const sent = this.#unsettled;
     if (sent === undefined) return false;
     const removed = await settleOutbox(database, sent.rows, sent.owed);
-    const left = sent.back.flatMap(({ outcome }) => outcome?.left ?? []);
+    const left = flights.left(sent.back.flatMap(({ outcome }) => outcome ?? []));
     const failures = sent.back.flatMap(({ outcome }) => outcome?.failures ?? []);
     if (left.length > 0) await forgetTold(database, left);
     if (failures.length > 0) await noteFailures(database, failures);

@@ -128,11 +128,14 @@ export async function queueErasedSince(
 
 /**
  * Inactive from now on. What changes left unsent stays; members queued by backfills do not: the next activation sends them anyway.
+ * Nobody will turn what is still in the outbox into deliveries of this goal: it counts as missed, from the start of the transactions
+ * it came by, which may be long before.
  */
 export async function deactivateGoal(executor: Executor, goalId: string): Promise<void> {
   await executor.query(sql`
     UPDATE publisher.goal SET state = 'inactive', updated_at = now(), paused_at = NULL, fault = NULL,
-      deactivated_at = CASE WHEN state = 'inactive' THEN deactivated_at ELSE now() END
+      deactivated_at = CASE WHEN state = 'inactive' THEN deactivated_at ELSE least(now(),
+        (SELECT min(o.occurred_at) - interval '1 hour' FROM profile.outbox o WHERE o.workspace_id = publisher.goal.workspace_id)) END
     WHERE goal_id = ${goalId}`);
   await cancelBackfills(executor, goalId, undefined);
 }
@@ -154,8 +157,15 @@ export async function resumeGoal(executor: Executor, goalId: string): Promise<bo
 
 /** Everything of a goal that was deleted. */
 export async function removeGoal(executor: Executor, goalId: string): Promise<void> {
-  await executor.query(sql`DELETE FROM publisher.delivery WHERE goal_id = ${goalId}`);
+  // In this order: the first waits for a backfill that is queueing deliveries.
   await executor.query(sql`DELETE FROM publisher.goal WHERE goal_id = ${goalId}`);
+  await executor.query(sql`DELETE FROM publisher.delivery WHERE goal_id = ${goalId}`);
+}
+
+/** Deliveries of deleted goals: written by a publisher that had read the goal shortly before. */
+export async function removeOrphans(executor: Executor): Promise<void> {
+  await executor.query(sql`
+    DELETE FROM publisher.delivery d WHERE NOT EXISTS (SELECT FROM publisher.goal g WHERE g.goal_id = d.goal_id)`);
 }
 
 /** Ends the running backfills of a goal, of one segment or all, and takes back what they queued and nothing else asks for. */

@@ -21,6 +21,13 @@ export interface OutboxRow {
   readonly owingGoals: readonly string[];
 }
 
+export interface Erasure {
+  /** JSON of an `ErasedProfile`. */
+  readonly erased: string;
+  /** Those the profile was in. */
+  readonly segments: readonly string[];
+}
+
 interface LaneToRead {
   readonly lane: number;
   /** Only rows with higher numbers are looked at: 0, or what `LaneFloors` knows. */
@@ -69,6 +76,18 @@ function toRow({ fields, marks, erased, owing }: StoredRow): OutboxRow {
     erased,
     owingGoals: owing === '' ? nobody : owing.split(','),
   };
+}
+
+/** What erased profiles left behind in the outbox rows of these lanes. */
+export async function readErasures(
+  executor: Executor,
+  lanes: ReadonlySet<number>,
+  profileIds: ReadonlySet<string>,
+): Promise<ReadonlyMap<string, Erasure>> {
+  const { rows } = await executor.query<{ profile_id: string; erased: string; segments: string[] }>(sql`
+    SELECT o.profile_id, o.erased, o.segments::text[] AS segments FROM profile.outbox o
+    WHERE o.lane = ANY (${list([...lanes])}::smallint[]) AND o.profile_id = ANY (${list([...profileIds])}::uuid[]) AND o.erased IS NOT NULL`);
+  return new Map(rows.map((row) => [row.profile_id, { erased: row.erased, segments: row.segments }]));
 }
 
 /**
