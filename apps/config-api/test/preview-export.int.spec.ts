@@ -1,11 +1,10 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { sql } from '@millrace/database';
 import type { Explanation, ExportPreview, ExportPreviewOrder } from '@millrace/domain';
-import { createFolderObjectStore } from '@millrace/object-store';
 import { eraseProfiles } from '@millrace/profile-store';
 import { waitFor } from '@millrace/testing';
 import { exportGoal, importGoal, kinesisConnection, s3Connection, startApi, w, type Api } from './api-fixture.js';
@@ -70,10 +69,9 @@ beforeEach(() => {
 });
 
 it('shows what lies in the target directory already, newest first', async () => {
-  const store = createFolderObjectStore({ root: api.bucketRoot });
-  mkdirSync(path.join(api.bucketRoot, 'acme-files'), { recursive: true });
+  mkdirSync(path.join(api.bucketRoot, 'acme-files', 'out'), { recursive: true });
   for (const name of ['out/a.csv', 'out/b.csv', 'elsewhere.csv'])
-    await store.putSmall('acme-files', name, Buffer.from('x\n'), 'text/csv');
+    writeFileSync(path.join(api.bucketRoot, 'acme-files', name), 'x\n');
   const { files, count, more } = (await preview()).body.target;
   expect({ names: files.map(({ name }: { name: string }) => name).sort(), count, more }).toEqual({
     names: ['out/a.csv', 'out/b.csv'],

@@ -1,6 +1,7 @@
 import { appendFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { Readable } from 'node:stream';
 import { createFolderObjectStore } from './folder-object-store.js';
 import { collect, objectStoreContract, toArray } from './object-store.contract.js';
 
@@ -61,12 +62,17 @@ describe('the folder driver', () => {
 
   it('says when a key is both a file and a folder', async () => {
     const store = createFolderObjectStore({ root: await newRoot() });
-    await store.putSmall('bucket', 'a', Buffer.from('x'), 'text/plain');
-    await expect(store.putSmall('bucket', 'a/b', Buffer.from('x'), 'text/plain')).rejects.toMatchObject({
+    const put = async (key: string): Promise<void> => {
+      const upload = await store.startUpload('bucket', key);
+      await upload.write(Readable.from([Buffer.from('x')]));
+      await upload.complete();
+    };
+    await put('a');
+    await expect(put('a/b')).rejects.toMatchObject({
       code: 'key-unsupported',
     });
-    await store.putSmall('bucket', 'c/d', Buffer.from('x'), 'text/plain');
-    await expect(store.putSmall('bucket', 'c', Buffer.from('x'), 'text/plain')).rejects.toMatchObject({
+    await put('c/d');
+    await expect(put('c')).rejects.toMatchObject({
       code: 'key-unsupported',
     });
   });

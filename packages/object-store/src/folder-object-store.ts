@@ -1,7 +1,6 @@
 import { constants } from 'node:fs';
 import { access, link, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { Readable } from 'node:stream';
 import { types } from 'node:util';
 import { InputError, reportPermissions, type PermissionReport } from '@millrace/domain';
 import { changed, etagOf, openFile } from './folder-body.js';
@@ -44,7 +43,6 @@ export function createFolderObjectStore({ root }: FolderObjectStoreOptions): Obj
         await access(bucketPath(root, bucket));
         await rm(objectPath(root, bucket, key), { force: true });
       }),
-    putSmall: async (bucket, key, body) => putSmall(root, bucket, key, body),
     check: async (bucket, needs) => checkFolder(root, bucket, needs),
     close: () => {},
   };
@@ -120,15 +118,6 @@ async function moveToDone(file: string, name: string, ifMatch: string): Promise<
     throw changed(name);
   }
   await rm(file);
-}
-
-async function putSmall(root: string, bucket: string, key: string, body: Uint8Array): Promise<void> {
-  await reworded(root, bucket, key, async () => {
-    await access(bucketPath(root, bucket));
-    const upload = await openUpload(root, bucket, key);
-    await upload.write(Readable.from([Buffer.from(body)]));
-    await upload.complete();
-  });
 }
 
 async function checkFolder(root: string, bucket: string, needs: PermissionNeeds): Promise<PermissionReport> {

@@ -48,9 +48,6 @@ export interface ObjectStore {
   /** No error if the object is not there. */
   delete(bucket: string, key: string): Promise<void>;
 
-  /** Writes a small object (manifest, token file) in one request, replacing what is there. */
-  putSmall(bucket: string, key: string, body: Uint8Array, contentType: string): Promise<void>;
-
   /**
    * Tries out what an import or export will need and says what is refused. Leaves no object behind; probes write and
    * delete only under a name that begins with `.millrace-permission-check-`, in `prefix`.

@@ -1,4 +1,4 @@
-import { DeleteObjectCommand, HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
 import { classifyAwsFault } from '@millrace/aws-client';
 import type { ObjectInfo, ObjectStore } from './object-store.js';
 import { abortS3Upload } from './s3-abort.js';
@@ -40,11 +40,6 @@ export function createS3ObjectStore(options: S3ObjectStoreOptions): ObjectStore 
     delete: async (bucket, key) => {
       await run({ action: 's3:DeleteObject', bucket, key }, async () =>
         client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key })),
-      );
-    },
-    putSmall: async (bucket, key, body, contentType) => {
-      await run({ action: 's3:PutObject', bucket, key }, async () =>
-        client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body, ContentType: contentType })),
       );
     },
     check: async (bucket, needs, prefix = '') => checkS3Permissions(session, bucket, needs, prefix),

@@ -57,8 +57,14 @@ const isGet = ({ method, path }: SeenRequest) =>
   method === 'GET' && path.includes('.bin') && !path.includes('uploadId');
 
 async function stored(key: string, content: Buffer): Promise<void> {
-  await store.putSmall(bucket, key, content, 'application/octet-stream');
+  await put(key, content);
   proxy.clear();
+}
+
+async function put(key: string, content: Buffer): Promise<void> {
+  const upload = await store.startUpload(bucket, key);
+  await upload.write(Readable.from([content]));
+  await upload.complete();
 }
 
 describe('writing to S3, when things go wrong', () => {
@@ -233,7 +239,7 @@ describe('reading from S3, when things go wrong', () => {
     proxy.inject({ when: isGet, fault: { kind: 'truncate', afterBytes: 300_000 } });
     const stream = await store.read(bucket, newKey());
     await collectSome(stream);
-    await store.putSmall(bucket, newKey(), randomBytes(1_000_000), 'application/octet-stream');
+    await put(newKey(), randomBytes(1_000_000));
     await expect(collect(stream)).rejects.toMatchObject({ name: 'InputError', code: 'object-changed' });
   });
 
