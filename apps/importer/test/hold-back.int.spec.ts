@@ -157,8 +157,9 @@ describe('the guardrails of a connection', () => {
     const file = { 'customers.csv': 'id,name,unit\np-1,Eve,\np-2,Eve,\np-2,Eve,\np-3,Eve,north\np-4,Eve,south\n' };
     const run = await importFiles(file, { mappings }, { guardrails });
     expect(run.counts).toMatchObject({ updated: 1, created: 1, rejected: 3 });
-    const listed = await runRejects(harness.database, run.runId, { limit: 10 });
+    const listed = await runRejects(harness.database, run.runId, { limit: 10, raw: true });
     expect(listed).toMatchObject([3, 4, 6].map((line) => ({ line, scope: 'row', column: 'unit', code: 'other-unit' })));
+    expect(listed.map(({ raw }) => raw)).toEqual(['p-2,Eve,', 'p-2,Eve,', 'p-4,Eve,south']);
     expect(run.notes.join()).toContain('3 rows rejected (first in line 3, column "unit")');
     const profiles = await harness.profiles();
     expect([profiles['p-1'], profiles['p-2'], profiles['p-4']]).toEqual([

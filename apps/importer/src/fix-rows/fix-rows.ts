@@ -31,8 +31,8 @@ import {
   noCounts,
   plannedCounts,
 } from '../run-import/counts.js';
-import { otherUnit } from '../run-import/finish-file.js';
 import { goalInWorkspace, isImportSnapshot, mergeShape, type GoalInWorkspace } from '../run-import/import-job.js';
+import { otherUnit } from '../run-import/list-unapplied.js';
 import { toleranceOf } from '../stage-file/column-drift.js';
 import { CopyWriter } from '../stage-file/copy-writer.js';
 import { compileRowEncoder, filtered } from '../stage-file/row-encoders.js';

@@ -1,7 +1,7 @@
 import type { Executor, Transaction } from '@millrace/database';
 import { InputError, TransientError, type ImportCounts } from '@millrace/domain';
 import { beginUnderLease } from '@millrace/job-queue';
-import { ambiguousRows, otherUnitLines, type MergeShape } from '@millrace/profile-store';
+import { ambiguousRows, type MergeShape } from '@millrace/profile-store';
 import { rootAlias } from '../link-files/plan-links.js';
 import { appliedChunks } from '../storage/chunks.js';
 import { runFiles, updateFile, type ImportFile, type ListedObject } from '../storage/files.js';
@@ -26,7 +26,6 @@ export async function enterLedger(
     await beginUnderLease(tx, job.context.lease);
     await updateFile(tx, file.id, { state: 'applied', counts });
     await recordImport(tx, job.unit.goalId, file);
-    if (shape.unit !== undefined) await listOtherUnits(tx, job, file, shape);
     await noteRejects(tx, job, file);
     await noteUnapplied(tx, job, file, counts);
     if (counts.ambiguous > 0) await listAmbiguous(tx, job, file, shape);
@@ -34,22 +33,6 @@ export async function enterLedger(
 }
 
 const listedAtOnce = 5000;
-
-/** Why a row is rejected whose profile is another organizational unit's. */
-export const otherUnit = {
-  code: 'other-unit',
-  message: 'the profile is not of the organizational unit of the connection, or the row would move it out',
-} as const;
-
-async function listOtherUnits(tx: Transaction, job: ImportJob, file: ImportFile, shape: MergeShape): Promise<void> {
-  if (file.stage === undefined) return;
-  const origin = { fileId: file.id, stage: file.stage, alias: rootAlias, name: file.root.key };
-  const lines = await otherUnitLines(tx, shape, job.settings.maxStoredRejects);
-  const column = job.goal.mappings.find(({ property }) => property === shape.unit?.property)?.column;
-  const rejects = lines.map((line): Reject => ({ line, scope: 'row', column, ...otherUnit, raw: undefined }));
-  for (let at = 0; at < rejects.length; at += listedAtOnce)
-    await insertRejects(tx, origin, rejects.slice(at, at + listedAtOnce));
-}
 
 /** Adds the ambiguous rows to the list of rejects, with the profiles they find: ids, which are no personal data. */
 async function listAmbiguous(tx: Transaction, job: ImportJob, file: ImportFile, shape: MergeShape): Promise<void> {

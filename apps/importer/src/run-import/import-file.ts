@@ -7,7 +7,7 @@ import { applyPlan } from './apply-chunks.js';
 import { plannedCounts, stagedRows } from './counts.js';
 import { enterLedger, finishFile } from './finish-file.js';
 import { mergeShape, type ImportJob, type NumberedTables } from './import-job.js';
-import { listUnmatched } from './list-unmatched.js';
+import { listUnapplied } from './list-unapplied.js';
 import { stageSet } from './stage-set.js';
 
 /**
@@ -119,7 +119,7 @@ async function apply(job: ImportJob, file: ImportFile, soFar: ImportCounts): Pro
   const startedAt = performance.now();
   const shape = mergeShape(job, numbersOf(file));
   const counts = await applyPlan(job, file, shape, soFar);
-  if ((counts.skipped.unmatched ?? 0) > 0) await listUnmatched(job, file, shape);
+  await listUnapplied(job, file, shape, counts);
   await enterLedger(job, file, shape, counts);
   job.events.fileFinished({
     runId: job.unit.runId,
