@@ -18,7 +18,7 @@ export function erasedState(profileId: string, json: string): ProfileState {
     memberships: memberships.map(([segmentId, sign, qualifiedAtMs]) => ({
       segmentId,
       status: sign === '+' ? 'realized' : 'exited',
-      qualifiedAtMs,
+      qualifiedAt: new Date(qualifiedAtMs).toISOString(),
     })),
     consents: [],
   };

@@ -24,8 +24,8 @@ export interface ProfileIdentity {
 export interface ProfileMembership {
   readonly segmentId: string;
   readonly status: 'realized' | 'exited';
-  /** Epoch milliseconds of the last change of state. */
-  readonly qualifiedAtMs: number;
+  /** When the state changed last: ISO-8601, UTC, with milliseconds. Text, as each goal's record says it again. */
+  readonly qualifiedAt: string;
 }
 
 /** What a record says of a segment beside the membership itself. Times are epoch milliseconds. */
@@ -147,11 +147,11 @@ function membershipsJson(
   segmentFacts: (segmentId: string) => string | undefined,
 ): string {
   let text = '';
-  for (const { segmentId, status, qualifiedAtMs } of memberships) {
+  for (const { segmentId, status, qualifiedAt } of memberships) {
     const facts = segmentFacts(segmentId);
     if (facts === undefined) continue;
     if (text !== '') text += ',';
-    text += `"${segmentId}":{"lastQualificationTime":"${new Date(qualifiedAtMs).toISOString()}","status":"${status}"${facts}}`;
+    text += `"${segmentId}":{"lastQualificationTime":"${qualifiedAt}","status":"${status}"${facts}}`;
   }
   return text;
 }
@@ -195,13 +195,14 @@ function envelopeJson(state: ProfileState, occasion: RecordOccasion): string {
  * (epoch milliseconds).
  */
 export function takenBack(state: ProfileState, atMs: number): ProfileState {
+  const leftAt = new Date(atMs).toISOString();
   return {
     ...state,
     attributes: [],
-    memberships: state.memberships.map(({ segmentId, status, qualifiedAtMs }) => ({
+    memberships: state.memberships.map(({ segmentId, status, qualifiedAt }) => ({
       segmentId,
       status: 'exited',
-      qualifiedAtMs: status === 'exited' ? qualifiedAtMs : Math.trunc(atMs),
+      qualifiedAt: status === 'exited' ? qualifiedAt : leftAt,
     })),
   };
 }

@@ -56,11 +56,11 @@ export async function explainProfile(
     state: row.state,
     decision,
     because: reasonsOf({ decision, state, snapshot, goalState: row.state, owed, bytes: record?.bytes }),
-    memberships: (state?.memberships ?? []).map(({ segmentId, status, qualifiedAtMs }) => ({
+    memberships: (state?.memberships ?? []).map(({ segmentId, status, qualifiedAt }) => ({
       segmentId,
       status,
       mapped: mappedSegments.has(segmentId),
-      since: new Date(qualifiedAtMs).toISOString(),
+      since: qualifiedAt,
     })),
     ...(consentObjectives.length === 0
       ? {}

@@ -7,8 +7,8 @@ import type { DueDelivery, FailedDelivery } from '../storage/deliveries.js';
 import { reasonNames } from '../storage/reasons.js';
 import type { SendingGoal } from './sending-goal.js';
 
-export interface BuiltRecord extends StreamRecord {
-  readonly delivery: DueDelivery;
+export interface BuiltRecord<Of = DueDelivery> extends StreamRecord {
+  readonly delivery: Of;
   /** Data and partition key together, as the service counts them. */
   readonly bytes: number;
   /** `send` shows the profile as it is; the others take it back. */
@@ -50,18 +50,18 @@ export function buildRecords(
     if (record === undefined) settled.push(delivery);
     else if (record.bytes > goal.goal.maxRecordBytes)
       unsendable.push(tooLarge(delivery, record.bytes, goal.goal.maxRecordBytes));
-    else records.push({ ...record, delivery });
+    else records.push(record);
   }
   return { records, settled, withheld, unsendable };
 }
 
 /** What becomes of one delivery: the decision, and its record where there is one. */
-export function renderDelivery(
+export function renderDelivery<Of extends Delivery>(
   goal: RecordingGoal,
-  delivery: Delivery,
+  delivery: Of,
   present: ProfileState | undefined,
   told: boolean,
-): { readonly decision: StreamDecision; readonly record: Omit<BuiltRecord, 'delivery'> | undefined } {
+): { readonly decision: StreamDecision; readonly record: BuiltRecord<Of> | undefined } {
   const decision = decideRecord(present, {
     mappedSegments: goal.mappedSegments,
     changedSegments: delivery.segments,
@@ -89,7 +89,7 @@ export function renderDelivery(
   );
   return {
     decision,
-    record: { data, partitionKey, bytes: recordBytes({ data, partitionKey }), kind: decision, leaves },
+    record: { data, partitionKey, bytes: recordBytes({ data, partitionKey }), kind: decision, leaves, delivery },
   };
 }
 

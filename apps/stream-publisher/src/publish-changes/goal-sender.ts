@@ -59,10 +59,11 @@ export class GoalSender {
   async deliver({ goal, due }: GoalBatch, flow: GoalFlow, { states, told, readAt }: Reading): Promise<Delivered> {
     const { events, requestTimeoutMs: timeoutMs, mayStart } = this.#parts;
     try {
+      const lanes = [...new Set(due.map((delivery) => delivery.lane))];
       const built = buildRecords(goal, due, states, told);
       const outcome = await sendRecords(goal, built.records, {
         timeoutMs,
-        mayStart: (records) => mayStart(records.map((record) => record.delivery.lane)),
+        mayStart: () => mayStart(lanes),
       });
       if (outcome.fault !== undefined) await this.#goalFailed(goal, flow, outcome.fault, built.records.length);
       else if (outcome.throttled > 0) flow.requestThrottled(performance.now(), outcome.throttled);

@@ -9,7 +9,7 @@ interface SendOptions {
   /** How long the stream may take to answer. */
   readonly timeoutMs: number;
   /** Whether the lanes of these records stay ours for as long as a request may take. Asked right before each request. */
-  readonly mayStart: (records: readonly BuiltRecord[]) => boolean;
+  readonly mayStart: () => boolean;
   readonly random?: () => number;
 }
 
@@ -48,7 +48,7 @@ export async function sendRecords(
     records,
     goal.goal.aggregation === undefined ? {} : aggregatedPutLimits,
   );
-  for (let request = requests.shift(); request !== undefined && options.mayStart(request); request = requests.shift()) {
+  for (let request = requests.shift(); request !== undefined && options.mayStart(); request = requests.shift()) {
     let results: readonly PutResult[];
     try {
       results = await goal.stream.put(goal.goal.streamName, request, { timeoutMs: options.timeoutMs });

@@ -71,6 +71,6 @@ function toMembership(text: string): ProfileMembership {
   return {
     segmentId: text.slice(0, idLength),
     status: text[idLength] === '+' ? 'realized' : 'exited',
-    qualifiedAtMs: Number(text.slice(idLength + 1)),
+    qualifiedAt: new Date(Number(text.slice(idLength + 1))).toISOString(),
   };
 }
