@@ -45,7 +45,15 @@ export function buildRecords(
   let withheld = 0;
   for (const delivery of due) {
     const { profileId } = delivery;
-    const { decision, record } = renderDelivery(goal, delivery, states.get(profileId), told.has(profileId));
+    let rendered: ReturnType<typeof renderDelivery<DueDelivery>>;
+    try {
+      rendered = renderDelivery(goal, delivery, states.get(profileId), told.has(profileId));
+    } catch (error) {
+      // The others must not wait for it.
+      unsendable.push(notBuilt(delivery, error));
+      continue;
+    }
+    const { decision, record } = rendered;
     if (decision === 'withheld') withheld += 1;
     if (record === undefined) settled.push(delivery);
     else if (record.bytes > goal.goal.maxRecordBytes)
@@ -91,6 +99,13 @@ export function renderDelivery<Of extends Delivery>(
     decision,
     record: { data, partitionKey, bytes: recordBytes({ data, partitionKey }), kind: decision, leaves, delivery },
   };
+}
+
+/** Without the error's own words, which may quote the profile. */
+function notBuilt({ goalId, profileId, seq }: DueDelivery, error: unknown): FailedDelivery {
+  const kind = error instanceof Error ? error.name : typeof error;
+  const message = `the record could not be built (${kind}): an error of this service; replay it after an update`;
+  return { goalId, profileId, seq, code: 'record-not-built', message, retryInMs: undefined };
 }
 
 function tooLarge({ goalId, profileId, seq }: DueDelivery, bytes: number, limit: number): FailedDelivery {

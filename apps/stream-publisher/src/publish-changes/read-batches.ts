@@ -25,14 +25,29 @@ export async function readBatches<Delivery extends DueDelivery>(
     const profileIds = new Set<string>();
     for (const { due } of group) for (const { profileId } of due) profileIds.add(profileId);
     const states = await readProfileStates(executor, workspaceId, attributes, [...profileIds]);
+    const { segmentIds, namespaceIds } = namedIn(states.values());
     for (const batch of group) {
       const { goal } = batch;
+      await goal.catalogue.learn(executor, segmentIds, namespaceIds);
       const due = await withErasures(executor, batch, states);
       const told = await knowReceivers(executor, goal, due, states);
       read.push({ batch: { goal, due }, reading: { states, told, readAt } });
     }
   }
   return read;
+}
+
+function namedIn(states: Iterable<ProfileState>): {
+  readonly segmentIds: ReadonlySet<string>;
+  readonly namespaceIds: ReadonlySet<number>;
+} {
+  const segmentIds = new Set<string>();
+  const namespaceIds = new Set<number>();
+  for (const { memberships, identities } of states) {
+    for (const { segmentId } of memberships) segmentIds.add(segmentId);
+    for (const { namespaceId } of identities) namespaceIds.add(namespaceId);
+  }
+  return { segmentIds, namespaceIds };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { InputError, streamGoal, TransientError } from '@millrace/domain';
 import type { EventStream, PutResult, StreamRecord } from '@millrace/event-stream';
+import { StoredCatalogue } from '../storage/record-catalogues.js';
 import type { BuiltRecord } from './build-records.js';
 import { sendRecords, type SendOutcome } from './send-records.js';
 import type { SendingGoal } from './sending-goal.js';
@@ -27,6 +28,7 @@ function goalOn(put: Put): SendingGoal {
     // Only `put` is called.
     stream: stream as unknown as EventStream,
     mappedSegments: new Set(goal.segmentIds),
+    catalogue: new StoredCatalogue(1, 'goal'),
     template: { render: () => '' },
     partitionKey: (state) => state.profileId,
     attributes: { properties: [], consent: false, attributeIndex: new Map() },

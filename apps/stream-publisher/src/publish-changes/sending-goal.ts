@@ -3,12 +3,14 @@ import type { EventStream } from '@millrace/event-stream';
 import type { ProfileState, RecordCatalogue, RecordTemplate } from '../build-record/record-template.js';
 import { compileRecordTemplate } from '../build-record/record-template.js';
 import type { GoalToSend } from '../storage/goals.js';
+import type { StoredCatalogue } from '../storage/record-catalogues.js';
 
 /** A stream goal, ready to send: its mapping compiled, its stream opened. */
 export interface SendingGoal extends GoalToSend {
   readonly goal: StreamGoal;
   readonly stream: EventStream;
   readonly mappedSegments: ReadonlySet<string>;
+  readonly catalogue: StoredCatalogue;
   readonly template: RecordTemplate;
   readonly partitionKey: (state: ProfileState) => string;
   /** What is read of a profile; the same object for goals that can share the reading. */
@@ -27,7 +29,7 @@ export function compileSendingGoal(
   row: GoalToSend,
   goal: StreamGoal,
   stream: EventStream,
-  catalogue: RecordCatalogue,
+  catalogue: StoredCatalogue,
   attributes: ReadAttributes,
 ): SendingGoal {
   return {
@@ -35,6 +37,7 @@ export function compileSendingGoal(
     goal,
     stream,
     mappedSegments: new Set(goal.segmentIds),
+    catalogue,
     template: compileRecordTemplate(goal, attributes.attributeIndex, catalogue),
     attributes,
     partitionKey: compilePartitionKey(goal, catalogue),
