@@ -21,6 +21,8 @@ describe('configHash', () => {
     ['the reject limit', { rejectLimit: { rows: 3 } }],
     ['an option that only writing uses', { csv: { lineEnding: 'crlf', quotePolicy: 'all', nullText: 'NULL' } }],
     ['whether the goal is active', { active: false }],
+    ['what a mapping would create', { mappings: [{ ...base.mappings[0], createAs: 'string' }] }],
+    ['the prefix of mappings that name no property', { mappingPrefix: 'crm.' }],
   ])('stays the same when %s changes', (_, changes) => {
     expect(configHash(goal(changes), [])).toBe(known);
   });
@@ -32,6 +34,8 @@ describe('configHash', () => {
     ['whether profiles may be created', { matching: { ...base.matching, allowCreation: false } }],
     ['the domain group', { matching: { ...base.matching, domainGroupId: '0197a000-0000-7000-8000-000000000001' } }],
     ['what a bad value does', { badValue: 'reject-field' }],
+    ['a delete flag', { deleteFlag: { column: 'gone' } }],
+    ['what says how old a row is', { occurredAtColumn: 'at' }],
     ['a consent column', { consent: [{ column: 'news', objective: 'newsletter' }] }],
     [
       'a linked file',
