@@ -141,3 +141,24 @@ describe('deliveries of a goal that is no more', () => {
     await waitFor(async () => (await workspace.deliveries()).every((delivery) => delivery.goal_id === kept));
   });
 });
+
+describe('a lane with far more changes than the others', () => {
+  it('is read as fast as if they were spread over all lanes', async () => {
+    await publishing();
+    const [busy] = (await workspace.members(segment, 1)) as [string];
+    await stop();
+    await workspace.database.query(sql`
+      INSERT INTO profile.outbox (lane, workspace_id, profile_id, version, written)
+      SELECT profile.lane(${busy}::uuid), ${workspace.workspaceId}, ${busy}, 1, ${[...workspace.propertyIds.values()]}::int[]
+      FROM generate_series(1, 2000)`);
+    await workspace.database.query(sql`CREATE TABLE settled (at timestamptz DEFAULT now())`);
+    await workspace.database.query(sql`
+      CREATE FUNCTION note_settled() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO settled DEFAULT VALUES; RETURN NULL; END $$`);
+    await workspace.database.query(sql`
+      CREATE TRIGGER note_settled BEFORE DELETE ON profile.outbox FOR EACH STATEMENT EXECUTE FUNCTION note_settled()`);
+    running = await startPublisher(workspace.url, stream, patient);
+    await waitFor(() => workspace.quiet());
+    const { rowCount } = await workspace.database.query(sql`SELECT FROM settled`);
+    expect(rowCount).toBeLessThan(20);
+  });
+});

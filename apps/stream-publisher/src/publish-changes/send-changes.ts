@@ -59,6 +59,8 @@ export class ChangeSender {
   readonly #parts: ChangeParts;
   readonly #floors: LaneFloors;
   #unsettled: SentRows | undefined;
+  /** Lanes that had more than their share, and how many rows the others left of theirs. */
+  #crowd: Crowd = { lanes: new Set(), spare: 0 };
 
   constructor(parts: ChangeParts) {
     this.#parts = parts;
@@ -75,9 +77,10 @@ export class ChangeSender {
     const { database } = this.#parts;
     this.#floors.keep(lanes);
     const looked = this.#floors.beforeLook();
-    const heads = shareOut(lanes).map((head) => ({ ...head, after: this.#floors.of(head.lane) }));
+    const heads = shareOut(lanes, this.#crowd).map((head) => ({ ...head, after: this.#floors.of(head.lane) }));
     const rows = await readOutbox(database, heads);
     const emptied = emptiedLanes(heads, rows);
+    this.#crowd = crowdOf(lanes, emptied, rows);
     if (rows.length === 0) {
       looked(emptied);
       return nothing;
@@ -111,7 +114,8 @@ export class ChangeSender {
     if (left.length > 0) await forgetTold(database, left);
     if (failures.length > 0) await noteFailures(database, failures);
     this.#unsettled = undefined;
-    sent.looked();
+    // Others may have removed some; but rows that only lie elsewhere now (VACUUM FULL) are still to be found.
+    if (removed === sent.rows.length) sent.looked();
     events.outboxTaken(removed);
     for (const flight of sent.back) {
       flight.flow.answeredInTime();
@@ -168,11 +172,28 @@ function notDone({ due, outcome }: Flight<ChangeDelivery>): readonly ChangeDeliv
   return due.filter(({ profileId }) => !done.has(profileId));
 }
 
-/** As many rows as a request takes, spread over the lanes. */
-function shareOut(lanes: readonly number[]): readonly { readonly lane: number; readonly rows: number }[] {
+interface Crowd {
+  readonly lanes: ReadonlySet<number>;
+  readonly spare: number;
+}
+
+/** As many rows as a request takes, spread over the lanes; what some did not need the last time goes to those that had more. */
+function shareOut(lanes: readonly number[], crowd: Crowd): readonly { readonly lane: number; readonly rows: number }[] {
   const each = Math.floor(maxRecordsPerPut / lanes.length);
   const remainder = maxRecordsPerPut % lanes.length;
-  return lanes.map((lane, index) => ({ lane, rows: each + (index < remainder ? 1 : 0) }));
+  const more = Math.floor(crowd.spare / Math.max(1, crowd.lanes.size));
+  return lanes.map((lane, index) => ({
+    lane,
+    rows: each + (index < remainder ? 1 : 0) + (crowd.lanes.has(lane) ? more : 0),
+  }));
+}
+
+function crowdOf(lanes: readonly number[], emptied: readonly number[], found: readonly OutboxRow[]): Crowd {
+  const light = new Set(emptied);
+  const crowded = new Set(lanes.filter((lane) => !light.has(lane)));
+  const shares = crowded.size * Math.ceil(maxRecordsPerPut / lanes.length);
+  const used = found.filter(({ lane }) => light.has(lane)).length;
+  return { lanes: crowded, spare: Math.max(0, maxRecordsPerPut - shares - used) };
 }
 
 function emptiedLanes(
