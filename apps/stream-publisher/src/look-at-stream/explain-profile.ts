@@ -7,6 +7,7 @@ import type { StreamSnapshot } from '../activate-stream/backfill-scope.js';
 import { renderDelivery } from '../publish-changes/build-records.js';
 import { compilePartitionKey } from '../publish-changes/sending-goal.js';
 import { findGoal } from '../storage/goals.js';
+import { isInOutbox } from '../storage/outbox.js';
 import { readProfileStates } from '../storage/profile-states.js';
 import { reasonNames } from '../storage/reasons.js';
 import { loadRecordCatalogue } from '../storage/record-catalogues.js';
@@ -29,6 +30,7 @@ export async function explainProfile(
   const catalogue = await loadRecordCatalogue(executor, workspaceId, goalId);
   const reading = { properties: goal.properties, consent: consentObjectives.length > 0 };
   const state = (await readProfileStates(executor, workspaceId, reading, [profileId])).get(profileId);
+  const unread = await isInOutbox(executor, profileId);
   const owed = await readOwedDelivery(executor, goalId, profileId);
   const told = consentObjectives.length > 0 && (await readTold(executor, goalId, [profileId])).has(profileId);
   const mappedSegments = new Set(goal.segmentIds);
@@ -55,7 +57,7 @@ export async function explainProfile(
     profileId,
     state: row.state,
     decision,
-    because: reasonsOf({ decision, state, snapshot, goalState: row.state, owed, bytes: record?.bytes }),
+    because: reasonsOf({ decision, state, snapshot, goalState: row.state, owed, unread, bytes: record?.bytes }),
     memberships: (state?.memberships ?? []).map(({ segmentId, status, qualifiedAt }) => ({
       segmentId,
       status,
@@ -102,6 +104,7 @@ function reasonsOf(facts: {
   readonly snapshot: StreamSnapshot;
   readonly goalState: 'active' | 'paused' | 'inactive';
   readonly owed: OwedDelivery | undefined;
+  readonly unread: boolean;
   readonly bytes: number | undefined;
 }): string[] {
   const { decision, snapshot, goalState, owed, bytes } = facts;
@@ -111,9 +114,13 @@ function reasonsOf(facts: {
   const { maxRecordBytes } = snapshot.goal;
   if (bytes !== undefined && bytes > maxRecordBytes)
     because.push(`its record has ${bytes} bytes and the goal allows ${maxRecordBytes}: it becomes a dead letter`);
-  if (owed === undefined)
-    because.push('nothing is waiting: everything up to its last change was told, or did not matter');
-  else if (owed.state === 'failed')
+  if (facts.unread)
+    because.push(
+      'a change is in the outbox: it is on its way now, or waits for a publisher, whether or not it matters here',
+    );
+  if (owed === undefined) {
+    if (!facts.unread) because.push('nothing is waiting: everything up to its last change was told, or did not matter');
+  } else if (owed.state === 'failed')
     because.push(
       `its last record was given up after ${owed.attempts} tries (${owed.error?.code ?? 'unknown'}): replay it, or change the profile`,
     );

@@ -86,7 +86,7 @@ export class PublisherEvents {
     });
     this.#outboxAge = metrics.gauge({
       name: 'millrace_stream_outbox_age_seconds',
-      help: 'Age of the oldest change no publisher has taken up',
+      help: 'Age of the oldest change in the outbox: on its way, or not taken up',
     });
     this.#withheld = metrics.counter({
       name: 'millrace_stream_withheld_total',

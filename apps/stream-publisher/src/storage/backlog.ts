@@ -6,7 +6,7 @@ export interface GoalBacklog {
   readonly pending: number;
   readonly backfill: number;
   readonly failed: number;
-  /** Age of the oldest live change that is not on the stream, in seconds, those no publisher took up included; 0 when all are. */
+  /** Age of the oldest live change that is not on the stream, in seconds, those still in the outbox included; 0 when all are. */
   readonly oldestSeconds: number;
   /** It is older than the goal allows. */
   readonly late: boolean;
@@ -14,7 +14,7 @@ export interface GoalBacklog {
 
 interface Backlog {
   readonly goals: readonly GoalBacklog[];
-  /** Age in seconds of the oldest change that no publisher has taken up; 0 when there is none. */
+  /** Age in seconds of the oldest change in the outbox: on its way, or not taken up; 0 when there is none. */
   readonly outboxSeconds: number;
 }
 

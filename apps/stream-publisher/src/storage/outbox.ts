@@ -78,6 +78,12 @@ function toRow({ fields, marks, erased, owing }: StoredRow): OutboxRow {
   };
 }
 
+export async function isInOutbox(executor: Executor, profileId: string): Promise<boolean> {
+  const { rowCount } = await executor.query(sql`
+    SELECT FROM profile.outbox WHERE lane = profile.lane(${profileId}::uuid) AND profile_id = ${profileId}::uuid LIMIT 1`);
+  return rowCount > 0;
+}
+
 /** What erased profiles left behind in the outbox rows of these lanes. */
 export async function readErasures(
   executor: Executor,
