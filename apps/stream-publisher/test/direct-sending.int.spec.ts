@@ -2,7 +2,7 @@ import { sql } from '@millrace/database';
 import { waitFor } from '@millrace/testing';
 import { FakeStream } from './fake-stream.js';
 import { HeldSettling } from './held-settling.js';
-import { quickSettings, startPublisher, type RunningPublisher } from './start-publisher.js';
+import { startPublisher, type quickSettings, type RunningPublisher } from './start-publisher.js';
 import { StreamWorkspace } from './stream-workspace.js';
 
 let workspace: StreamWorkspace;
