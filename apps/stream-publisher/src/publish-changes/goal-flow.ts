@@ -31,6 +31,8 @@ export class GoalFlow {
   busy = false;
   /** When to ask next what is due. */
   lookAtMs = 0;
+  /** The last look found more than it sent: mostly backfill. */
+  owesMore = false;
   /** When changes were last due, rather than only backfill. */
   changedAtMs = -Infinity;
   #lanesSeen: ReadonlySet<number> = new Set();

@@ -43,7 +43,7 @@ const turnRetryMs = 500;
  * never change slots, a profile never has two records of one goal under way, whatever the other slots do; and a goal whose requests
  * hang keeps only itself busy.
  *
- * A turn: write down what came back, send what is owed, send what is new in the outbox.
+ * A turn: write down what came back, send what is new in the outbox, and what is owed.
  */
 export class LaneSlot {
   readonly #database: Database;
@@ -134,14 +134,14 @@ export class LaneSlot {
     if (this.#stopping) return 'nothing';
     const { lanes } = this.#lanes();
     if (lanes.length === 0) return 'nothing';
-    // First, so that a goal which owes nothing any more is known to be clear.
+    // A goal that owes nothing more is known to be clear before changes are sent; one that does has its changes in the next request.
     const lookedAtMs = performance.now();
-    const resent = await this.#due.sendDue(lanes);
+    const resent = await this.#due.sendDue(lanes, (flow) => !flow.owesMore);
     const found = await this.#changes.sendChanges(lanes, lookedAtMs);
-    const owed = found.owed && !this.#stopping ? await this.#due.sendDue(lanes) : 'none';
+    const owed = this.#stopping ? 'none' : await this.#due.sendDue(lanes);
     if (found.more && !found.owed) return 'more';
     if (resent === 'full' || owed === 'full' || found.more) return 'backlog';
-    return settled || resent === 'some' || found.rows > 0 ? 'some' : 'nothing';
+    return settled || resent === 'some' || owed === 'some' || found.rows > 0 ? 'some' : 'nothing';
   }
 
   #flow(goalId: string): GoalFlow {

@@ -32,11 +32,17 @@ export class DueSender {
     this.#parts = parts;
   }
 
-  /** Starts what is due for goals that are free and have not looked lately; `full`: for one of them there was more. */
-  async sendDue(lanes: readonly number[]): Promise<'full' | 'some' | 'none'> {
+  /** Starts what is due for goals (of those meant) that are free and have not looked lately; `full`: for one of them there was more. */
+  async sendDue(
+    lanes: readonly number[],
+    meant: (flow: GoalFlow) => boolean = () => true,
+  ): Promise<'full' | 'some' | 'none'> {
     const { database, flow: flowOf, sweepMs } = this.#parts;
     const now = performance.now();
-    const free = this.#parts.goals().filter((goal) => (flowOf(goal.goalId).readyAtMs ?? Infinity) <= now);
+    const free = this.#parts.goals().filter((goal) => {
+      const flow = flowOf(goal.goalId);
+      return (flow.readyAtMs ?? Infinity) <= now && meant(flow);
+    });
     if (free.length === 0) return 'none';
     const limit = Math.max(...free.map((goal) => flowOf(goal.goalId).limit));
     const rowsPerLane = Math.ceil(limit / lanes.length);
@@ -52,7 +58,8 @@ export class DueSender {
       const chosen = chooseDue(flow, found, now);
       // Backfill that steps back for changes is no reason to hurry.
       full ||= more && chosen.length >= Math.min(found.length, flow.limit);
-      flow.lookAtMs = more || chosen.length < found.length ? now : now + sweepMs;
+      flow.owesMore = more || chosen.length < found.length;
+      flow.lookAtMs = flow.owesMore ? now : now + sweepMs;
       return { goal, due: chosen };
     });
     await this.#launch(batches.filter((batch) => batch.due.length > 0));
