@@ -12,7 +12,11 @@ function profileIn(
     version: '1',
     attributes: [],
     identities: [],
-    memberships: memberships.map(([segmentId, status]) => ({ segmentId, status, qualifiedAt: '1970-01-01T00:00:00.000Z' })),
+    memberships: memberships.map(([segmentId, status]) => ({
+      segmentId,
+      status,
+      qualifiedAt: '1970-01-01T00:00:00.000Z',
+    })),
     consents: [],
   };
 }
