@@ -34,6 +34,18 @@ describe('answersInARow', () => {
     expect(quick.flight.outcome).toBe(nothing);
     expect(hanging.flight.outcome).toBeUndefined();
   });
+
+  it('does not go on for ever because one slow answer follows the other', async () => {
+    const launched = Array.from({ length: 1000 }, () => launch(new Flights(() => heldLanes(new Map(), 0, 1))));
+    let next = 0;
+    const timer = setInterval(() => launched[next++]?.answer(), 5);
+    await answersInARow(
+      launched.map(({ flight }) => flight),
+      100,
+    );
+    clearInterval(timer);
+    expect(launched.at(-1)?.flight.outcome).toBeUndefined();
+  });
 });
 
 describe('Flights', () => {

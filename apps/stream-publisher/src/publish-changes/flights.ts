@@ -130,16 +130,21 @@ async function answersOf(flights: readonly Flight[], withinMs: number): Promise<
   clearTimeout(timer);
 }
 
+/** Answers that come one after the other are waited for so many times the patience: else many slow streams would hold up a quick one. */
+const longestRow = 4;
+
 /**
- * Resolves when all have been answered, or when for so long none of the others was. What keeps all waiting is the machine or the net; a
- * stream is late when it is behind the rest.
+ * Resolves when all have been answered, or when for so long none of the others was, or all that followed the first took too long together.
+ * What keeps all waiting is the machine or the net; a stream is late when it is behind the rest.
  */
 export async function answersInARow(flights: readonly Flight[], patienceMs: number): Promise<void> {
   let waiting = flights.filter((flight) => flight.outcome === undefined);
-  for (let before = Infinity; waiting.length > 0 && waiting.length < before;) {
+  let overAt = Infinity;
+  for (let before = Infinity; waiting.length > 0 && waiting.length < before && performance.now() < overAt;) {
     before = waiting.length;
     await nextAnswer(waiting, patienceMs);
     waiting = waiting.filter((flight) => flight.outcome === undefined);
+    if (waiting.length < flights.length) overAt = Math.min(overAt, performance.now() + longestRow * patienceMs);
   }
 }
 

@@ -162,6 +162,11 @@ export interface FailedDelivery extends DeliveryKey {
   readonly retryInMs: number | undefined;
 }
 
+/** A stream's own words: not too many, and PostgreSQL's texts hold no NUL. */
+function asText(message: string): string {
+  return message.slice(0, 500).replaceAll('\0', ' ');
+}
+
 /**
  * Writes down failed records: to be sent again later, or kept as failed. Where a change merged in meanwhile, the wait holds
  * all the same, but instead of being kept as failed the delivery starts anew.
@@ -177,8 +182,8 @@ export async function noteFailures(executor: Executor, failures: readonly Failed
       error_message = k.message
     FROM unnest(
       ${failures.map((failure) => failure.goalId)}::uuid[], ${failures.map((failure) => failure.profileId)}::uuid[],
-      ${failures.map((failure) => failure.seq)}::bigint[], ${failures.map((failure) => failure.code)}::text[],
-      ${failures.map((failure) => failure.message.slice(0, 500))}::text[],
+      ${failures.map((failure) => failure.seq)}::bigint[], ${failures.map((failure) => asText(failure.code))}::text[],
+      ${failures.map((failure) => asText(failure.message))}::text[],
       ${failures.map((failure) => failure.retryInMs ?? null)}::float8[]
     ) AS k (goal_id, profile_id, seq, code, message, retry_ms)
     WHERE d.goal_id = k.goal_id AND d.profile_id = k.profile_id AND d.state = 'pending'`);
