@@ -1,5 +1,6 @@
 import { sql, type Database, type Sql } from '@millrace/database';
 import { createLogger, createMetrics } from '@millrace/service-kit';
+import { waitFor } from '@millrace/testing';
 import { Flights } from '../src/publish-changes/flights.js';
 import { GoalFlow } from '../src/publish-changes/goal-flow.js';
 import { GoalSender } from '../src/publish-changes/goal-sender.js';
@@ -18,6 +19,17 @@ afterAll(async () => {
   await workspace.drop();
 });
 
+/** The dead row before it stays where it is while somebody may still see it. */
+async function move(database: Database): Promise<void> {
+  const place = async (): Promise<unknown> =>
+    (await database.query(sql`SELECT array_agg(ctid)::text AS place FROM profile.outbox`)).rows[0]?.['place'];
+  const before = await place();
+  await waitFor(async () => {
+    await database.query(sql`VACUUM FULL profile.outbox`);
+    return (await place()) !== before;
+  });
+}
+
 /** The same database, where the outbox is written anew after the first statement. */
 function movingOnce(database: Database): Database {
   let moved = false;
@@ -25,7 +37,7 @@ function movingOnce(database: Database): Database {
     const result = await database.query(statement);
     if (!moved) {
       moved = true;
-      await database.query(sql`VACUUM FULL profile.outbox`);
+      await move(database);
     }
     return result;
   };
