@@ -1,11 +1,14 @@
 import type { Sql, Transaction } from '@millrace/database';
 import { copyOptions } from '@millrace/delimited';
 import { type Catalogue, compileExportEvents, type EventSeries } from '@millrace/mapping';
+import type { ExportProfilesGoal } from '@millrace/domain';
 import type { ExportPlan } from '../plan-export/export-plan.js';
+import type { ExportTerms } from '../plan-export/goal-hash.js';
 import { partitionsOfFile, plannedFile, profilesOfAudience, rowsOfFile } from '../plan-export/part-selection.js';
 import { writesAlone } from '../plan-export/plan-export.js';
 import type { ExportWork } from '../run-export/exporter.js';
 import type { PartRow } from '../storage/parts.js';
+import { tuneForOrder } from '../storage/selection-settings.js';
 import { openSealed, type ReceiverSeals } from '../storage/receiver-seals.js';
 import { copyStatement } from './copy-statement.js';
 import type { FileLimits } from './cut-files.js';
@@ -49,6 +52,8 @@ export function partSource(
       statement: copyStatement(rowsOfFile(key, plan, part.number, goal, snapshot, catalogue), options),
       prepare: async (tx) => {
         const { splitRows } = file;
+        if (splitRows === undefined && plan.access === 'scan' && joinsMembersAlone(goal, snapshot))
+          await tuneForOrder(tx);
         if (splitRows !== undefined && plan.mode === 'delta')
           await openSealed(tx, key, snapshot.workspaceId, { ...file, splitRows }, seals);
       },
@@ -69,4 +74,13 @@ export function partSource(
     limits,
     tables: ['profile.event'],
   };
+}
+
+function joinsMembersAlone(
+  { furtherSegmentIds, consentObjectives, requiredIdentity, deduplicate, audiences }: ExportProfilesGoal,
+  terms: Pick<ExportTerms, 'consentObjectives'>,
+): boolean {
+  const oneSegment = furtherSegmentIds.length === 0 || audiences !== 'one-file';
+  const consents = consentObjectives.length + terms.consentObjectives.length > 0;
+  return oneSegment && !consents && requiredIdentity === undefined && deduplicate === undefined;
 }
