@@ -120,21 +120,21 @@ describe('those who left what a goal exports', () => {
   it('are told of by the key nobody has any more, which lies sealed until then', async () => {
     const goalId = randomUUID();
     const goal = { columns: [points, mail, id, status], deduplicate: { by: 'properties', properties: ['points'] } };
-    const one = await person(['a@x.test'], setPoints(4711));
-    const two = await person(['b@x.test'], setPoints(4712));
+    const one = await person(['a@x.test'], setPoints(4711471147));
+    const two = await person(['b@x.test'], setPoints(4712471247));
     expect((await run(goalId, goal)).rows.sort()).toEqual([
-      `4711,a@x.test,${one},realized`,
-      `4712,b@x.test,${two},realized`,
+      `4711471147,a@x.test,${one},realized`,
+      `4712471247,b@x.test,${two},realized`,
     ]);
-    expect(await remembered()).not.toMatch(/4711|4712/);
-    await person(['a@x.test'], setPoints(4713));
+    expect(await remembered()).not.toMatch(/4711471147|4712471247/);
+    await person(['a@x.test'], setPoints(4713471347));
     await erase(two);
     const { rows } = await run(goalId, goal);
-    expect(rows.slice(0, 2).sort()).toEqual([`4711,,${one},exited`, `4712,,${two},exited`]);
-    expect(rows.slice(2)).toEqual([`4713,a@x.test,${one},realized`]);
+    expect(rows.slice(0, 2).sort()).toEqual([`4711471147,,${one},exited`, `4712471247,,${two},exited`]);
+    expect(rows.slice(2)).toEqual([`4713471347,a@x.test,${one},realized`]);
     expect((await run(goalId, goal)).rows).toEqual([]);
-    await person(['a@x.test'], setPoints(4711));
-    expect((await run(goalId, goal)).rows).toEqual([`4713,,${one},exited`, `4711,a@x.test,${one},realized`]);
+    await person(['a@x.test'], setPoints(4711471147));
+    expect((await run(goalId, goal)).rows).toEqual([`4713471347,,${one},exited`, `4711471147,a@x.test,${one},realized`]);
   });
 
   it('are told of by each of their identities where each has a row', async () => {
