@@ -134,7 +134,10 @@ describe('those who left what a goal exports', () => {
     expect(rows.slice(2)).toEqual([`4713471347,a@x.test,${one},realized`]);
     expect((await run(goalId, goal)).rows).toEqual([]);
     await person(['a@x.test'], setPoints(4711471147));
-    expect((await run(goalId, goal)).rows).toEqual([`4713471347,,${one},exited`, `4711471147,a@x.test,${one},realized`]);
+    expect((await run(goalId, goal)).rows).toEqual([
+      `4713471347,,${one},exited`,
+      `4711471147,a@x.test,${one},realized`,
+    ]);
   });
 
   it('are told of by each of their identities where each has a row', async () => {
