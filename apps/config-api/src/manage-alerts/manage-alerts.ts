@@ -5,6 +5,7 @@ import type { AlertRuleRow } from '../storage/alert-entities.js';
 import type { ConfigStorage, ConfigTables } from '../storage/config-storage.js';
 import { openAlert, sealAlert } from './alert-secrets.js';
 import type { AlertChange } from './alert-views.js';
+import { noConnection } from '../manage-connections/no-connection.js';
 
 export interface AlertPolicy {
   readonly webhooks: WebhookPolicy;
@@ -111,10 +112,6 @@ function changeAlert(current: AlertRule, change: AlertChange): AlertRule {
 
 async function requireConnection(tables: ConfigTables, workspaceId: number, connectionId: string): Promise<void> {
   if ((await tables.connections.find(workspaceId, connectionId)) === null) throw noConnection();
-}
-
-function noConnection(): InputError {
-  return new InputError('connection-not-found', 'there is no such connection in this workspace');
 }
 
 function found(row: AlertRuleRow | null): AlertRuleRow {

@@ -17,6 +17,7 @@ import {
   type SealingKeys,
 } from './connection-secrets.js';
 import type { ConnectionChange } from './connection-views.js';
+import { noConnection } from './no-connection.js';
 
 /** Refuses what goals of a connection as it is to be would break. */
 export type GoalsCheck = (goals: readonly GoalRow[], connection: ConnectionRow) => Promise<void>;
@@ -157,6 +158,6 @@ function sameObjectives(left: Connection, right: Connection): boolean {
 }
 
 function found(row: ConnectionRow | null): ConnectionRow {
-  if (row === null) throw new InputError('connection-not-found', 'there is no such connection in this workspace');
+  if (row === null) throw noConnection();
   return row;
 }

@@ -15,6 +15,7 @@ import type { GoalChange, GoalWarning } from './goal-views.js';
 import { forgetGoal } from './forget-goal.js';
 import { goalWarnings } from './goal-warnings.js';
 import { commandStream, isStreaming } from './stream-commands.js';
+import { noConnection } from '../manage-connections/no-connection.js';
 
 export interface SavedGoal {
   readonly row: GoalRow;
@@ -159,10 +160,6 @@ export class ManageGoals {
 /** A new name alone is no reason to start a stream over. */
 function sameStream(left: Goal, right: Goal): boolean {
   return isDeepStrictEqual({ ...left, name: '' }, { ...right, name: '' });
-}
-
-function noConnection(): InputError {
-  return new InputError('connection-not-found', 'there is no such connection in this workspace');
 }
 
 function noGoal(): InputError {

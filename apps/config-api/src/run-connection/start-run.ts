@@ -7,6 +7,7 @@ import { endpointForGoal, type SealingKeys } from '../manage-connections/connect
 import { leaveOutTooSoon } from './leave-out-too-soon.js';
 import { openGoalOfRun, wakeUnits, type OpenedUnit } from './open-goal.js';
 import { isOver, type RunOptions, type RunView } from './run-views.js';
+import { noConnection } from '../manage-connections/no-connection.js';
 
 // Groups first, which profiles are linked to; exports last, so that what leaves is up to date. Streams run on their own.
 const rank = { 'import-groups': 0, 'import-profiles': 1, 'export-profiles': 2 } as const satisfies Partial<
@@ -130,7 +131,7 @@ async function lockConnection(
   const { rows } = await tx.query<{ active: boolean; document: string }>(sql`
     SELECT active, document FROM config.connection WHERE id = ${connectionId} AND workspace_id = ${workspaceId} FOR UPDATE`);
   const [row] = rows;
-  if (row === undefined) throw new InputError('connection-not-found', 'there is no such connection in this workspace');
+  if (row === undefined) throw noConnection();
   return { active: row.active, document: JSON.parse(row.document) as Connection };
 }
 
