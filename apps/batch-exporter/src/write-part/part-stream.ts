@@ -73,7 +73,7 @@ export async function writeFiles(
   const header = Buffer.from(headerText(goal, headers));
   const write = async (copied: AsyncIterable<CopiedRows>): Promise<void> => {
     const asWritten = rows === undefined ? copied : writing(copied, rows);
-    const isConsumed = goal.compression === 'gzip' && encoderOf(goal) === undefined;
+    const isConsumed = goal.compression === 'gzip' && !isEncoded(goal);
     const cutter = new FileCutter(asWritten, limits, header, goal.csv.charset, isConsumed);
     for (let file = await cutter.next(); file !== undefined;) {
       const upload = await sink.open();
@@ -92,8 +92,8 @@ async function writeBody(
   upload: Upload,
   signal: AbortSignal,
 ): Promise<Omit<WrittenFile, 'rows'>> {
-  const { compression } = goal;
-  const encoder = encoderOf(goal);
+  const { csv, compression } = goal;
+  const encoder = isEncoded(goal) ? new CharsetEncoder(csv.charset, { unencodable: csv.unencodable }) : undefined;
   let summary: WriteSummary | undefined;
   const write = async (bytes: Bytes): Promise<void> => {
     const body = Readable.from(bytes, { objectMode: false, highWaterMark: 512 * 1024 });
@@ -114,10 +114,8 @@ async function writeBody(
 }
 
 /** A file without header may begin with a character that reads as a byte order mark: the encoder sees to it. */
-function encoderOf({ csv }: ExportProfilesGoal): CharsetEncoder | undefined {
-  return csv.charset === 'utf-8' && csv.header
-    ? undefined
-    : new CharsetEncoder(csv.charset, { unencodable: csv.unencodable });
+function isEncoded({ csv }: ExportProfilesGoal): boolean {
+  return csv.charset !== 'utf-8' || !csv.header;
 }
 
 async function* writing(source: AsyncIterable<CopiedRows>, rows: RowWriter): AsyncGenerator<CopiedRows> {
